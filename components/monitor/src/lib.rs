@@ -1,0 +1,2 @@
+//! The monitor component
+#![no_std]

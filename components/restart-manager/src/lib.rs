@@ -1,0 +1,2 @@
+//! The restart-manager component
+#![no_std]

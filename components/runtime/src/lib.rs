@@ -1,0 +1,2 @@
+//! All that the author of a component imports
+#![no_std]

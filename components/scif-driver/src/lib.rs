@@ -1,0 +1,2 @@
+//! The scif-driver component
+#![no_std]

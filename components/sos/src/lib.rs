@@ -1,0 +1,2 @@
+//! The sos component
+#![no_std]

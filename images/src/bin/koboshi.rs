@@ -1,0 +1,3 @@
+//! The `koboshi` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Composes images from manifests, runs them, and tests them

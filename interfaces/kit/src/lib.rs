@@ -1,0 +1,2 @@
+//! How an interface is written: operations, recovery contracts, keys and bounded wire types
+#![no_std]

@@ -1,0 +1,2 @@
+//! The interfaces of Koboshi's own components, as tables
+#![no_std]

@@ -1,0 +1,1 @@
+//! Koboshi in one process: deterministic virtual time, or the real clock
