@@ -1,2 +1,61 @@
-//! The rules of Koboshi, once: life cycle, rings, the record, scheduling, rights
+//! The rules of Koboshi, written once for every platform.
+//!
+//! Job: keep the table of components, their life cycle and epochs; keep the rings and the record of what was taken and
+//! answered; decide who runs next; notice faults and components that are stuck; check rights.
+//!
+//! Rules kept here: R1 to R6 of `docs/guarantees.md`. Every operation is bounded, and none depends on the number of
+//! components except through a bit scan.
+//!
+//! It must never: hold policy (the restart manager has it), know a platform, allocate, or panic.
 #![no_std]
+
+pub mod incident;
+pub mod kernel;
+pub mod life;
+pub mod record;
+pub mod ring;
+pub mod schedule;
+pub mod timer;
+
+/// The atomics that rings are made of; `loom`'s own when the rings are checked under it.
+pub mod sync {
+    #[cfg(not(loom))]
+    pub use core::sync::atomic::{AtomicU32, Ordering, fence};
+    #[cfg(loom)]
+    pub use loom::sync::atomic::{AtomicU32, Ordering, fence};
+}
+
+/// Nanoseconds of platform time since the image booted.
+pub type Nanoseconds = u64;
+
+/// A time that never comes.
+pub const NEVER: Nanoseconds = Nanoseconds::MAX;
+
+/// Components in one image: sets of components are one machine word wide.
+pub const MAX_COMPONENTS: usize = 64;
+
+/// Names a component of this image: its place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ComponentId(pub u8);
+
+impl ComponentId {
+    /// The place in a table.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The set that holds only this component.
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1u64.wrapping_shl(self.0 as u32)
+    }
+}
+
+/// Names a port of this image: its place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortId(pub u16);
+
+/// Names an interrupt line of this image: its place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LineId(pub u8);

@@ -1,0 +1,184 @@
+//! A component's life: its state, its epoch, and what ends an incarnation.
+
+use crate::Nanoseconds;
+
+/// Where a component stands in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// Never started.
+    #[default]
+    Absent,
+    /// Started; it has not yet come to its first wait.
+    Starting,
+    /// Running.
+    Running,
+    /// Asked to come to a request boundary.
+    Quiescing,
+    /// Stopped on purpose.
+    Stopped,
+    /// Its incarnation ended with a fault; nobody has decided yet what follows.
+    Failed,
+    /// It will be started again, later.
+    Backoff,
+    /// It will not be started again by itself; its clients get a clear error.
+    GivenUp,
+}
+
+impl State {
+    /// Whether an incarnation lives.
+    #[must_use]
+    pub const fn alive(self) -> bool {
+        matches!(self, State::Starting | State::Running | State::Quiescing)
+    }
+
+    /// Whether requests to it end with an error at once.
+    #[must_use]
+    pub const fn gone(self) -> bool {
+        matches!(self, State::Stopped | State::GivenUp)
+    }
+}
+
+/// What ended an incarnation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An access that its rights do not cover.
+    Access {
+        /// The address, or the offset in the device.
+        address: u32,
+    },
+    /// An instruction that does not exist, or is not for it.
+    IllegalInstruction,
+    /// It panicked.
+    Panic,
+    /// A stack ran over.
+    Stack,
+    /// It was woken and did not come back to its wait in time.
+    Stuck,
+    /// It used more time than its bound.
+    RunAway,
+    /// A peer found its message malformed.
+    BadMessage,
+    /// Its `run` came back.
+    Exit,
+    /// It was told to end, by a component or a person with that right.
+    Told,
+    /// A client reported that it is late.
+    Late,
+}
+
+impl Fault {
+    /// A number that stays the same in every version, for messages.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Fault::Access { .. } => 1,
+            Fault::IllegalInstruction => 2,
+            Fault::Panic => 3,
+            Fault::Stack => 4,
+            Fault::Stuck => 5,
+            Fault::RunAway => 6,
+            Fault::BadMessage => 7,
+            Fault::Exit => 8,
+            Fault::Told => 9,
+            Fault::Late => 10,
+        }
+    }
+}
+
+impl core::fmt::Display for Fault {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Fault::Access { address } => return write!(f, "access to {address:#x}"),
+            Fault::IllegalInstruction => "illegal instruction",
+            Fault::Panic => "panic",
+            Fault::Stack => "stack overflow",
+            Fault::Stuck => "stuck",
+            Fault::RunAway => "run-away",
+            Fault::BadMessage => "bad message",
+            Fault::Exit => "exit",
+            Fault::Told => "told to",
+            Fault::Late => "late",
+        })
+    }
+}
+
+/// Why an incarnation begins: what it may find, and what it must do about its device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// First life, or a life after a stop: devices are reset.
+    Fresh,
+    /// After a fault: devices are adopted.
+    Recovered,
+    /// After a swap: devices are adopted.
+    Updated,
+}
+
+/// Starts and fruitless deaths that are remembered: enough for an intensity of 8 and a rate cap over 16 starts.
+pub const HISTORY: usize = 16;
+
+/// A short history of times, the newest overwriting the oldest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    times: [Nanoseconds; HISTORY],
+    count: u32,
+}
+
+impl History {
+    /// Nothing has happened.
+    pub const EMPTY: History = History { times: [0; HISTORY], count: 0 };
+
+    /// Adds a time.
+    pub fn add(&mut self, at: Nanoseconds) {
+        if let Some(time) = self.times.get_mut(self.count as usize % HISTORY) {
+            *time = at;
+        }
+        self.count = self.count.wrapping_add(1);
+    }
+
+    /// How many were ever added.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Of the last [`HISTORY`], how many lie at or after `since`.
+    #[must_use]
+    pub fn since(&self, since: Nanoseconds) -> u32 {
+        let known = (self.count as usize).min(HISTORY);
+        self.times.iter().take(known).filter(|at| **at >= since).count() as u32
+    }
+
+    /// The `back`-th last time (0: the last one).
+    #[must_use]
+    pub fn last(&self, back: u32) -> Option<Nanoseconds> {
+        if back >= self.count || back as usize >= HISTORY {
+            return None;
+        }
+        self.times.get(self.count.wrapping_sub(1).wrapping_sub(back) as usize % HISTORY).copied()
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+/// The facts about a component that the restart manager decides by. They outlive the manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Where it stands.
+    pub state: State,
+    /// Its present or last epoch.
+    pub epoch: u32,
+    /// What ended its last incarnation.
+    pub fault: Option<Fault>,
+    /// When that was.
+    pub failed_at: Nanoseconds,
+    /// Times of its starts.
+    pub starts: History,
+    /// Times of deaths of incarnations that had neither answered nor published anything.
+    pub fruitless: History,
+    /// Fruitless deaths since the last incarnation that made progress.
+    pub fruitless_in_a_row: u32,
+}

@@ -1,0 +1,352 @@
+//! The slots behind one direction of a port: one producer, one consumer, fixed slots, one implementation everywhere.
+//!
+//! Job: move a message of bounded size from memory that the producer alone writes into private memory of the reader.
+//!
+//! Rules kept here: R4. A slot's own sequence word says that it is ready; the reader copies the slot once and judges only
+//! the copy. The order of stores is the contract: payload and header first, then the sequence word (that commits), then
+//! the producer's position word, which no reader believes.
+//!
+//! It must never: believe a peer's position, index by a peer's word, look twice at a slot, or panic.
+
+use crate::sync::{AtomicU32, Ordering, fence};
+
+/// Words of a slot before its payload.
+pub const HEADER_WORDS: usize = 6;
+
+/// Bytes of the largest payload. With the header it fills 128 bytes: two cache lines of x86-64, four of SH-4.
+pub const MAX_PAYLOAD: usize = 104;
+
+/// Slots and halves start at multiples of this many words (64 bytes: a cache line of x86-64, two of SH-4).
+pub const LINE_WORDS: usize = 16;
+
+/// The words of a slot's header.
+#[derive(Clone, Copy)]
+enum Word {
+    /// Position + 1 of the message that is ready here; anything else: not ready.
+    Sequence = 0,
+    /// The producer's epoch.
+    Epoch = 1,
+    /// Payload length in bytes (bits 0 to 15), tag (bits 16 to 23).
+    Shape = 2,
+    /// Position + 1, in another ring, of what this message forwards or goes on with; 0: nothing.
+    Origin = 3,
+    /// Request: the deadline's low half. Reply: the request's progress.
+    First = 4,
+    /// Request: the deadline's high half. Reply: the kernel's mark of a request that was in hand at a death.
+    Second = 5,
+}
+
+/// What travels with a payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// The producer's epoch.
+    pub epoch: u32,
+    /// The operation of a request, the outcome of a reply.
+    pub tag: u8,
+    /// Position + 1, in another ring, of what this message forwards or goes on with; 0: nothing.
+    pub origin: u32,
+}
+
+/// Why a slot was refused. It is the producer's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// The sequence word is none that the ring's history allows.
+    Sequence,
+    /// The epoch is neither the producer's present one nor an earlier one.
+    Epoch,
+    /// The length is over what the slot holds.
+    Length,
+}
+
+/// What a reader found at a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// A message.
+    Yes,
+    /// Nothing yet.
+    NotYet,
+    /// A sequence word that the ring's history does not allow.
+    Malformed,
+}
+
+/// A message in the reader's own memory.
+#[derive(Clone)]
+pub struct Message {
+    /// What travelled with the payload.
+    pub header: Header,
+    first: u32,
+    second: u32,
+    length: usize,
+    payload: [u8; MAX_PAYLOAD],
+}
+
+impl Message {
+    /// Room for one message.
+    #[must_use]
+    pub const fn new() -> Self {
+        let header = Header { epoch: 0, tag: 0, origin: 0 };
+        Message { header, first: 0, second: 0, length: 0, payload: [0; MAX_PAYLOAD] }
+    }
+
+    /// Of a request: when its client stops waiting.
+    #[must_use]
+    pub const fn deadline(&self) -> u64 {
+        self.first as u64 | (self.second as u64) << 32
+    }
+
+    /// Of a reply: how far the request had come.
+    #[must_use]
+    pub const fn progress(&self) -> u32 {
+        self.first
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.payload.get(..self.length).unwrap_or(&[])
+    }
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How many slots, and how large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    slots: u32,
+    slot_words: u32,
+}
+
+impl Geometry {
+    /// Slots (rounded up to a power of two) for payloads of at most `payload` bytes.
+    ///
+    /// `None` for no slots, more than 1,024 slots, or a payload over [`MAX_PAYLOAD`].
+    #[must_use]
+    pub const fn new(slots: u32, payload: usize) -> Option<Self> {
+        if slots == 0 || slots > 1024 || payload > MAX_PAYLOAD {
+            return None;
+        }
+        let words = (HEADER_WORDS + payload.div_ceil(4)).next_multiple_of(LINE_WORDS);
+        Some(Geometry { slots: slots.next_power_of_two(), slot_words: words as u32 })
+    }
+
+    /// How many slots.
+    #[must_use]
+    pub const fn slots(self) -> u32 {
+        self.slots
+    }
+
+    /// Bytes of payload that fit one slot.
+    #[must_use]
+    pub const fn payload(self) -> usize {
+        let bytes = (self.slot_words as usize).saturating_sub(HEADER_WORDS) * 4;
+        if bytes < MAX_PAYLOAD { bytes } else { MAX_PAYLOAD }
+    }
+
+    /// Words that all slots take.
+    #[must_use]
+    pub const fn words(self) -> usize {
+        self.slots as usize * self.slot_words as usize
+    }
+}
+
+/// The slots of one ring.
+#[derive(Clone, Copy)]
+pub struct Slots<'a> {
+    words: &'a [AtomicU32],
+    geometry: Geometry,
+}
+
+impl<'a> Slots<'a> {
+    /// The ring in `words`, which is exactly [`Geometry::words`] long, or `None`.
+    #[must_use]
+    pub const fn new(words: &'a [AtomicU32], geometry: Geometry) -> Option<Self> {
+        if words.len() == geometry.words() { Some(Slots { words, geometry }) } else { None }
+    }
+
+    /// How many slots, and how large.
+    #[must_use]
+    pub const fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    #[inline]
+    fn slot(&self, position: u32) -> &'a [AtomicU32] {
+        let size = self.geometry.slot_words as usize;
+        let at = (position & (self.geometry.slots - 1)) as usize * size;
+        self.words.get(at..at + size).unwrap_or(&[])
+    }
+
+    #[inline]
+    fn word(&self, position: u32, word: Word) -> Option<&'a AtomicU32> {
+        self.slot(position).get(word as usize)
+    }
+
+    /// The word of this slot that holds the progress of the request at `position` (in a ring of replies).
+    #[must_use]
+    pub fn progress(&self, position: u32) -> Option<&'a AtomicU32> {
+        self.word(position, Word::First)
+    }
+
+    /// The word of this slot in which the kernel marks a request that was in hand at a death (in a ring of replies).
+    #[must_use]
+    pub fn mark(&self, position: u32) -> Option<&'a AtomicU32> {
+        self.word(position, Word::Second)
+    }
+
+    /// Producer, first step: writes header and payload. The reader cannot see them yet.
+    ///
+    /// `progress` of a reply is left alone. Returns false, with nothing written, for a payload that is too large.
+    #[inline]
+    pub fn write(&self, position: u32, header: Header, payload: &[u8]) -> bool {
+        if payload.len() > self.geometry.payload() {
+            return false;
+        }
+        let slot = self.slot(position);
+        let (Some(epoch), Some(shape), Some(origin)) = (slot.get(1), slot.get(2), slot.get(3)) else { return false };
+        epoch.store(header.epoch, Ordering::Relaxed);
+        shape.store(payload.len() as u32 | u32::from(header.tag) << 16, Ordering::Relaxed);
+        origin.store(header.origin, Ordering::Relaxed);
+        let (words, rest) = payload.as_chunks::<4>();
+        let room = slot.get(HEADER_WORDS..).unwrap_or(&[]);
+        for (to, from) in room.iter().zip(words) {
+            to.store(u32::from_le_bytes(*from), Ordering::Relaxed);
+        }
+        if !rest.is_empty()
+            && let Some(to) = room.get(words.len())
+        {
+            let mut last = [0; 4];
+            for (to, from) in last.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            to.store(u32::from_le_bytes(last), Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Producer: writes the deadline of a request, before [`Slots::commit`].
+    pub fn write_deadline(&self, position: u32, deadline: u64) {
+        if let (Some(low), Some(high)) = (self.word(position, Word::First), self.word(position, Word::Second)) {
+            low.store(deadline as u32, Ordering::Relaxed);
+            high.store((deadline >> 32) as u32, Ordering::Relaxed);
+        }
+    }
+
+    /// Producer, second step: the reader may see the message from here on.
+    #[inline]
+    pub fn commit(&self, position: u32) {
+        if let Some(sequence) = self.word(position, Word::Sequence) {
+            sequence.store(position.wrapping_add(1), Ordering::Release);
+        }
+    }
+
+    /// Takes a commit back. Only the kernel does this, and only while the producer is dead.
+    pub fn clear(&self, position: u32) {
+        if let Some(sequence) = self.word(position, Word::Sequence) {
+            sequence.store(0, Ordering::Release);
+        }
+    }
+
+    /// Whether a message is ready at `position`.
+    ///
+    /// Between two messages a slot holds the sequence of one turn before, or 0 (never used, or cleared).
+    #[inline]
+    #[must_use]
+    pub fn ready(&self, position: u32) -> Ready {
+        let Some(word) = self.word(position, Word::Sequence) else { return Ready::Malformed };
+        let sequence = word.load(Ordering::Acquire);
+        let due = position.wrapping_add(1);
+        if sequence == due {
+            Ready::Yes
+        } else if sequence == 0 || sequence == due.wrapping_sub(self.geometry.slots) {
+            Ready::NotYet
+        } else {
+            Ready::Malformed
+        }
+    }
+
+    /// Whether the slot at `position` is committed by some incarnation up to `epoch`: the kernel's question when it seals.
+    #[must_use]
+    pub fn committed(&self, position: u32, epoch: u32) -> bool {
+        self.ready(position) == Ready::Yes
+            && self.word(position, Word::Epoch).is_some_and(|word| {
+                let found = word.load(Ordering::Relaxed);
+                found != 0 && found <= epoch
+            })
+    }
+
+    /// The tag, and the origin, of the message at `position`, unjudged.
+    #[must_use]
+    pub fn tag_and_origin(&self, position: u32) -> (u8, u32) {
+        let tag = self.word(position, Word::Shape).map_or(0, |w| (w.load(Ordering::Relaxed) >> 16) as u8);
+        let origin = self.word(position, Word::Origin).map_or(0, |w| w.load(Ordering::Relaxed));
+        (tag, origin)
+    }
+
+    /// Reader: copies the message at `position` into `into` and judges the copy. `epoch` is the producer's present one.
+    ///
+    /// `Ok(false)`: nothing is there yet.
+    ///
+    /// # Errors
+    /// [`Malformed`]: the producer's fault; `into` is then not to be used.
+    #[inline]
+    pub fn read(&self, position: u32, epoch: u32, into: &mut Message) -> Result<bool, Malformed> {
+        match self.ready(position) {
+            Ready::NotYet => return Ok(false),
+            Ready::Malformed => return Err(Malformed::Sequence),
+            Ready::Yes => {}
+        }
+        let slot = self.slot(position);
+        let word = |at: usize| slot.get(at).map_or(0, |word| word.load(Ordering::Relaxed));
+        let found = word(Word::Epoch as usize);
+        let shape = word(Word::Shape as usize);
+        if found == 0 || found > epoch {
+            return Err(Malformed::Epoch);
+        }
+        let length = (shape & 0xFFFF) as usize;
+        if length > self.geometry.payload() {
+            return Err(Malformed::Length);
+        }
+        let payload = slot.get(HEADER_WORDS..).unwrap_or(&[]);
+        let (room, _) = into.payload.as_chunks_mut::<4>();
+        for (to, from) in room.iter_mut().zip(payload).take(length.div_ceil(4)) {
+            *to = from.load(Ordering::Relaxed).to_le_bytes();
+        }
+        // A writer that breaks the rules may store while we copy. Then the copy is a mix, still private, and judged as such.
+        fence(Ordering::Acquire);
+        into.length = length;
+        into.first = word(Word::First as usize);
+        into.second = word(Word::Second as usize);
+        into.header = Header { epoch: found, tag: (shape >> 16) as u8, origin: word(Word::Origin as usize) };
+        Ok(true)
+    }
+
+    /// One byte of the payload being filled in place at `position`.
+    #[must_use]
+    pub fn payload_byte(&self, position: u32, at: usize) -> u8 {
+        let word = self.slot(position).get(HEADER_WORDS + at / 4).map_or(0, |word| word.load(Ordering::Relaxed));
+        (word >> (8 * (at % 4))) as u8
+    }
+
+    /// Producer: stores one byte into the payload being filled in place at `position`.
+    pub fn set_payload_byte(&self, position: u32, at: usize, byte: u8) {
+        if let Some(word) = self.slot(position).get(HEADER_WORDS + at / 4) {
+            let shift = 8 * (at % 4);
+            let kept = word.load(Ordering::Relaxed) & !(0xFF << shift);
+            word.store(kept | u32::from(byte) << shift, Ordering::Relaxed);
+        }
+    }
+
+    /// Producer: gives the payload filled in place its header, before [`Slots::commit`].
+    pub fn finish(&self, position: u32, header: Header, length: usize) {
+        let slot = self.slot(position);
+        if let (Some(epoch), Some(shape), Some(origin)) = (slot.get(1), slot.get(2), slot.get(3)) {
+            epoch.store(header.epoch, Ordering::Relaxed);
+            shape.store(length as u32 & 0xFFFF | u32::from(header.tag) << 16, Ordering::Relaxed);
+            origin.store(header.origin, Ordering::Relaxed);
+        }
+    }
+}
