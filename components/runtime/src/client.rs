@@ -1,0 +1,308 @@
+//! The client's end of a service port.
+//!
+//! A request stays in its slot until its reply is consumed. So a server that dies finds it again, and a client that dies
+//! finds its own outstanding requests in its own half: its next incarnation waits for them or cancels them.
+
+use core::task::Poll;
+
+use koboshi_core::record::{Outcome, Position};
+use koboshi_core::ring::{Header, Message as Slot};
+use koboshi_interface_kit::{
+    ClientEnd, Contract, Duration, Failure, Fill, Instant, MAX_MESSAGE, Operation, Service, Ticket, decode, encode,
+};
+
+use crate::end::End;
+use crate::life::Exit;
+use crate::platform::{Point, koboshi_alarm, koboshi_begin, koboshi_blame, koboshi_now, step};
+use crate::time::until;
+
+/// A reply in the client's own memory.
+pub struct Reply {
+    /// How the request ended.
+    pub outcome: Outcome,
+    /// How far it came.
+    pub progress: u32,
+    /// The reply itself, if it was answered.
+    pub message: Slot,
+}
+
+/// A request that was sent and whose reply is not consumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outstanding {
+    /// Its position in its ring.
+    pub position: u32,
+    /// Its operation.
+    pub operation: u8,
+    /// Position + 1 of what it forwards or goes on with; 0: nothing.
+    pub origin: u32,
+}
+
+/// The client's end of a service port.
+pub struct RequestPort {
+    end: End,
+    epoch: u32,
+    sent: u32,
+    consumed: u32,
+    /// Replies behind `consumed` that are done with, or will be when they come: bit 0 is `consumed` itself.
+    settled: u64,
+}
+
+impl RequestPort {
+    /// The component's port with this number, which asks `S`.
+    ///
+    /// # Errors
+    /// [`Exit::Unfit`] if the image has no such port, or joins it to another interface.
+    pub fn open<S: Service>(port: u8) -> Result<Self, Exit> {
+        Self::open_keyed(port, S::KEY.0)
+    }
+
+    /// The same for a component that asks any interface, such as one that only forwards.
+    ///
+    /// # Errors
+    /// [`Exit::Unfit`] if the image has no such port, or joins it to another interface.
+    pub fn open_keyed(port: u8, key: u64) -> Result<Self, Exit> {
+        let end = End::open(port, key).ok_or(Exit::Unfit("a port is not joined to the interface that it asks"))?;
+        let (sent, consumed) = (end.own.get(Position::Sent), end.own.get(Position::Consumed));
+        Ok(RequestPort { end, epoch: koboshi_begin().0, sent, consumed, settled: 0 })
+    }
+
+    fn slots(&self) -> u32 {
+        self.end.own_slots().map_or(0, |slots| slots.geometry().slots().min(u64::BITS))
+    }
+
+    /// Whether a further request has room.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.sent.wrapping_sub(self.consumed) < self.slots()
+    }
+
+    /// Whether the server was stopped or given up.
+    #[must_use]
+    pub fn server_gone(&self) -> bool {
+        self.end.peer_gone()
+    }
+
+    /// The requests whose replies are not consumed, oldest first: after a start, those of the incarnation before.
+    pub fn outstanding(&self) -> impl Iterator<Item = Outstanding> + use<> {
+        let (consumed, count, settled) = (self.consumed, self.sent.wrapping_sub(self.consumed), self.settled);
+        let slots = self.end.own_slots();
+        (0..count).filter(move |ahead| settled & 1u64.wrapping_shl(*ahead) == 0).map(move |ahead| {
+            let position = consumed.wrapping_add(ahead);
+            let (operation, origin) = slots.map_or((0, 0), |slots| slots.tag_and_origin(position));
+            Outstanding { position, operation, origin }
+        })
+    }
+
+    /// Sends a request that has room, and gives its position.
+    pub fn send(&mut self, operation: u8, origin: u32, deadline: u64, payload: &[u8]) -> Option<u32> {
+        let requests = self.end.own_slots().filter(|_| self.has_room())?;
+        let position = self.sent;
+        let header = Header { epoch: self.epoch, tag: operation, origin };
+        let mut fits = false;
+        step(Point::Port, || {
+            fits = requests.write(position, header, payload);
+            requests.write_deadline(position, deadline);
+        });
+        fits.then(|| self.commit(position))
+    }
+
+    fn commit(&mut self, position: u32) -> u32 {
+        if let Some(requests) = self.end.own_slots() {
+            step(Point::Port, || requests.commit(position));
+        }
+        self.sent = position.wrapping_add(1);
+        step(Point::Port, || self.end.own.set(Position::Sent, self.sent));
+        self.end.ring();
+        position
+    }
+
+    /// The reply to a request, if it has come. It stays until [`RequestPort::settle`].
+    ///
+    /// A malformed one is its server's fault: it is reported, and the request is offered to the next incarnation.
+    pub fn reply(&mut self, position: u32) -> Option<Reply> {
+        let replies = self.end.peer_slots()?;
+        let mut message = Slot::new();
+        match replies.read(position, self.end.peer_epoch(), &mut message) {
+            Ok(false) => None,
+            Ok(true) => match Outcome::from_tag(message.header.tag) {
+                Some(outcome) => Some(Reply { outcome, progress: message.progress(), message }),
+                None => self.blame(position),
+            },
+            Err(_) => self.blame(position),
+        }
+    }
+
+    /// The reply at this position is malformed.
+    ///
+    /// Without the right to say so, the request counts as poisoned: nobody will answer it again.
+    pub fn blame(&mut self, position: u32) -> Option<Reply> {
+        if koboshi_blame(self.end.port, position) {
+            return None;
+        }
+        Some(Reply { outcome: Outcome::Poisoned, progress: 0, message: Slot::new() })
+    }
+
+    /// Done with a request: its slot is free once its reply, and those before it, have come.
+    pub fn settle(&mut self, position: u32) {
+        let ahead = position.wrapping_sub(self.consumed);
+        if ahead < self.sent.wrapping_sub(self.consumed) {
+            self.settled |= 1u64.wrapping_shl(ahead);
+        }
+        self.consume();
+    }
+
+    fn consume(&mut self) {
+        let mut consumed = self.consumed;
+        while self.settled & 1 != 0 && self.reply(consumed).is_some() {
+            self.settled >>= 1;
+            consumed = consumed.wrapping_add(1);
+        }
+        if consumed != self.consumed {
+            self.consumed = consumed;
+            step(Point::Port, || self.end.own.set(Position::Consumed, consumed));
+        }
+    }
+
+    /// Gives a request up: if it is taken after this, it is not run, and its reply is not waited for.
+    ///
+    /// One that is in hand goes on; for `AtMostOnce` it may have happened.
+    pub fn cancel(&mut self, position: u32) {
+        if let Some(requests) = self.end.own_slots() {
+            step(Point::Port, || requests.write_deadline(position, 0));
+        }
+        self.settle(position);
+    }
+
+    /// Waits until a further request has room.
+    pub async fn room(&mut self) {
+        until(|| {
+            self.consume();
+            self.has_room().then_some(())
+        })
+        .await;
+    }
+
+    /// Waits for a reply until `deadline`; `None`: it has not come.
+    pub async fn reply_before(&mut self, position: u32, deadline: Instant) -> Option<Reply> {
+        core::future::poll_fn(|_| {
+            self.consume();
+            if let Some(reply) = self.reply(position) {
+                return Poll::Ready(Some(reply));
+            }
+            if koboshi_now() >= deadline.as_ticks() {
+                return Poll::Ready(None);
+            }
+            step(Point::Timer, || koboshi_alarm(deadline.as_ticks()));
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Begins, or goes on with, a request that is filled in place. It needs room.
+    #[must_use]
+    pub fn filling<O: Operation>(&mut self) -> Option<Filling<'_>>
+    where
+        O::Request: Fill,
+    {
+        let requests = self.end.own_slots().filter(|_| self.has_room())?;
+        let fill = crate::stream::Place::begin::<O::Request>(&self.end, requests, self.sent);
+        Some(Filling { port: self, operation: O::INDEX, fill })
+    }
+
+    async fn conclude<O: Operation>(&mut self, position: u32, deadline: Instant) -> Result<O::Reply, Failure<O>> {
+        loop {
+            let Some(reply) = self.reply_before(position, deadline).await else {
+                return Err(Failure::Late {
+                    ticket: Ticket::new(position),
+                    means: <O::Contract as Contract>::after_deadline(),
+                });
+            };
+            let progress = reply.progress;
+            let result = match reply.outcome {
+                Outcome::Answer => match decode(reply.message.bytes()) {
+                    Some(decoded) => Ok(decoded),
+                    None if self.blame(position).is_none() => continue,
+                    None => Err(Failure::Poisoned { progress }),
+                },
+                Outcome::Interrupted => Err(match <O::Contract as Contract>::interrupted() {
+                    Some(means) => Failure::Interrupted(means),
+                    None => Failure::Poisoned { progress },
+                }),
+                Outcome::Poisoned => Err(Failure::Poisoned { progress }),
+                Outcome::Expired => Err(Failure::Expired { progress }),
+                Outcome::Gone => Err(Failure::Gone { progress }),
+                Outcome::Refused => Err(Failure::Refused),
+            };
+            self.settle(position);
+            return result;
+        }
+    }
+}
+
+impl ClientEnd for RequestPort {
+    async fn call<O: Operation>(&mut self, request: &O::Request, deadline: Duration) -> Result<O::Reply, Failure<O>> {
+        let deadline = Instant::from_ticks(koboshi_now()) + deadline;
+        let mut room = [0; MAX_MESSAGE];
+        let Some(payload) = encode(request, &mut room) else {
+            return Err(Failure::Refused);
+        };
+        self.room().await;
+        if self.server_gone() {
+            return Err(Failure::Gone { progress: 0 });
+        }
+        match self.send(O::INDEX, 0, deadline.as_ticks(), payload) {
+            Some(position) => self.conclude(position, deadline).await,
+            None => Err(Failure::Refused),
+        }
+    }
+
+    async fn wait<O: Operation>(&mut self, ticket: Ticket<O>, deadline: Duration) -> Result<O::Reply, Failure<O>> {
+        let deadline = Instant::from_ticks(koboshi_now()) + deadline;
+        self.conclude(ticket.position, deadline).await
+    }
+}
+
+/// A request that is being filled in place. Dropping it loses nothing: the slot stays, half filled.
+pub struct Filling<'p> {
+    port: &'p mut RequestPort,
+    operation: u8,
+    fill: crate::stream::Place,
+}
+
+impl Filling<'_> {
+    /// How many bytes it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.fill.count()
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether no byte more fits.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() == self.fill.capacity()
+    }
+
+    /// Adds a byte and counts it. Call it inside a [`window`](crate::window), together with what gives the byte.
+    pub fn push(&self, byte: u8) {
+        self.fill.push(byte);
+    }
+
+    /// Sends the request and gives its position.
+    pub fn send(self, origin: u32, deadline: Instant) -> u32 {
+        let position = self.port.sent;
+        if let Some(requests) = self.port.end.own_slots() {
+            let header = Header { epoch: self.port.epoch, tag: self.operation, origin };
+            step(Point::Port, || {
+                self.fill.finish(header);
+                requests.write_deadline(position, deadline.as_ticks());
+            });
+        }
+        self.port.commit(position)
+    }
+}

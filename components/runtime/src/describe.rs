@@ -1,0 +1,38 @@
+//! What a component says of itself, for the composer: it must agree with its `component.toml`.
+
+use koboshi_interface_kit::{Interface, Key};
+
+/// Which end of a port a component holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// It serves requests, or publishes items.
+    Offers,
+    /// It asks, or consumes items.
+    Uses,
+}
+
+/// One port of a component. Its place in the list is the number by which the component opens it.
+#[derive(Clone, Copy, Debug)]
+pub struct PortDescription {
+    /// Its name in the manifests.
+    pub name: &'static str,
+    /// Which end.
+    pub side: Side,
+    /// What travels.
+    pub interface: &'static Interface,
+}
+
+/// A component, as its code describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Description {
+    /// Its name in the manifests.
+    pub name: &'static str,
+    /// Its ports.
+    pub ports: &'static [PortDescription],
+    /// The names of its devices, in the order in which it opens them.
+    pub devices: &'static [&'static str],
+    /// The names of its interrupt lines, in the order in which it opens them.
+    pub interrupts: &'static [&'static str],
+    /// The key of its kept state, if it keeps any.
+    pub kept: Option<Key>,
+}

@@ -1,0 +1,188 @@
+//! The server's end of a service port.
+//!
+//! Order of stores, and why: a request's progress is set to zero before `taken` counts it (else a death in between would
+//! leave an earlier request's progress to it); `taken` is stored before the method runs (else a request that was begun
+//! would look as if it had never been seen); the reply's slot is committed before `answered` (sealing reads the slots).
+
+use core::sync::atomic::AtomicU32;
+
+use koboshi_core::record::{Outcome, Position};
+use koboshi_core::ring::{Header, Malformed, Message as Slot};
+use koboshi_core::sync::Ordering;
+use koboshi_interface_kit::{MAX_MESSAGE, Message, ServerEnd, Service, decode, encode};
+
+use crate::end::End;
+use crate::life::{Epoch, Exit};
+use crate::platform::{Point, koboshi_begin, koboshi_blame, koboshi_now, step};
+use crate::time::until;
+
+/// A request in the server's own memory.
+pub struct Taken {
+    /// Its position in its ring.
+    pub position: u32,
+    /// It was in hand at a death, and is offered again.
+    pub replay: bool,
+    /// What it asks.
+    pub message: Slot,
+}
+
+/// The server's end of a service port. Requests may be taken while earlier ones are in hand; answers go in order.
+pub struct ServicePort {
+    end: End,
+    epoch: u32,
+    taken: u32,
+    answered: u32,
+}
+
+impl ServicePort {
+    /// The component's port with this number, which serves `S`.
+    ///
+    /// # Errors
+    /// [`Exit::Unfit`] if the image has no such port, or joins it to another interface.
+    pub fn open<S: Service>(port: u8) -> Result<Self, Exit> {
+        Self::open_keyed(port, S::KEY.0)
+    }
+
+    /// The same for a component that serves any interface, such as one that only forwards.
+    ///
+    /// # Errors
+    /// [`Exit::Unfit`] if the image has no such port, or joins it to another interface.
+    pub fn open_keyed(port: u8, key: u64) -> Result<Self, Exit> {
+        let end = End::open(port, key).ok_or(Exit::Unfit("a port is not joined to the interface that it serves"))?;
+        let (taken, answered) = (end.own.get(Position::Taken), end.own.get(Position::Answered));
+        Ok(ServicePort { end, epoch: koboshi_begin().0, taken, answered })
+    }
+
+    /// Which incarnation answers.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        Epoch(self.epoch)
+    }
+
+    /// How many requests were taken.
+    #[must_use]
+    pub const fn taken(&self) -> u32 {
+        self.taken
+    }
+
+    /// How many requests were answered: the next answer is to this one.
+    #[must_use]
+    pub const fn answered(&self) -> u32 {
+        self.answered
+    }
+
+    /// Behind a request that was opened again, later ones may be answered already.
+    fn pass_answered(&mut self) {
+        let Some(replies) = self.end.own_slots() else {
+            return;
+        };
+        let replayed = self.end.own.get(Position::Replayed);
+        while self.taken == self.answered
+            && replayed.wrapping_sub(self.taken).wrapping_sub(1) < u32::MAX / 2
+            && replies.committed(self.taken, self.epoch)
+        {
+            self.taken = self.taken.wrapping_add(1);
+            step(Point::Port, || self.end.own.set(Position::Taken, self.taken));
+            self.answered = self.taken;
+            step(Point::Port, || self.end.own.set(Position::Answered, self.answered));
+        }
+    }
+
+    /// Takes the next request, if there is one.
+    pub fn take(&mut self) -> Option<Taken> {
+        loop {
+            self.pass_answered();
+            let (requests, replies) = (self.end.peer_slots()?, self.end.own_slots()?);
+            let position = self.taken;
+            let mut message = Slot::new();
+            let read = requests.read(position, self.end.peer_epoch(), &mut message);
+            match read {
+                Ok(false) => return None,
+                Err(Malformed::Sequence) => {
+                    // Nothing that can be answered: its writer has to begin anew.
+                    koboshi_blame(self.end.port, position);
+                    return None;
+                }
+                Ok(true) | Err(_) => {}
+            }
+            let replay = self.end.own.get(Position::Replayed).wrapping_sub(position).wrapping_sub(1) < u32::MAX / 2;
+            if !replay {
+                let words = [replies.progress(position), replies.mark(position)];
+                step(Point::Port, || words.into_iter().flatten().for_each(|word| word.store(0, Ordering::Relaxed)));
+            }
+            self.taken = position.wrapping_add(1);
+            step(Point::Port, || self.end.own.set(Position::Taken, self.taken));
+            if read.is_err() {
+                self.finish(position, Outcome::Refused, &[]);
+            } else if replay && message.deadline() <= koboshi_now() {
+                self.finish(position, Outcome::Expired, &[]);
+            } else {
+                return Some(Taken { position, replay, message });
+            }
+        }
+    }
+
+    /// Waits for the next request. It takes nothing until one is there.
+    pub async fn next_request(&mut self) -> Taken {
+        until(|| self.take()).await
+    }
+
+    /// The word in which the progress of a request in hand lives.
+    #[must_use]
+    pub fn progress_word(&self, position: u32) -> &'static AtomicU32 {
+        static NOWHERE: AtomicU32 = AtomicU32::new(0);
+        self.end.own_slots().and_then(|replies| replies.progress(position)).unwrap_or(&NOWHERE)
+    }
+
+    /// Ends the oldest request in hand.
+    ///
+    /// An answer out of order, or to a request that is not in hand, is not given.
+    pub fn finish(&mut self, position: u32, outcome: Outcome, payload: &[u8]) {
+        let Some(replies) = self.end.own_slots() else {
+            return;
+        };
+        if position != self.answered || position == self.taken {
+            return;
+        }
+        let header = Header { epoch: self.epoch, tag: outcome as u8, origin: 0 };
+        step(Point::Port, || {
+            replies.write(position, header, payload);
+        });
+        step(Point::Port, || replies.commit(position));
+        self.answered = position.wrapping_add(1);
+        step(Point::Port, || self.end.own.set(Position::Answered, self.answered));
+        self.end.ring();
+    }
+}
+
+impl ServerEnd for ServicePort {
+    type Taken = Taken;
+
+    async fn next(&mut self) -> Taken {
+        self.next_request().await
+    }
+
+    fn operation(taken: &Taken) -> u8 {
+        taken.message.header.tag
+    }
+
+    fn request<T: Message>(&self, taken: &Taken) -> Option<T> {
+        decode(taken.message.bytes())
+    }
+
+    fn progress(&self, taken: &Taken) -> &'static AtomicU32 {
+        self.progress_word(taken.position)
+    }
+
+    async fn answer<T: Message>(&mut self, taken: Taken, reply: &T) {
+        let mut room = [0; MAX_MESSAGE];
+        match encode(reply, &mut room) {
+            Some(payload) => self.finish(taken.position, Outcome::Answer, payload),
+            None => self.finish(taken.position, Outcome::Refused, &[]),
+        }
+    }
+
+    fn refuse(&mut self, taken: Taken) {
+        self.finish(taken.position, Outcome::Refused, &[]);
+    }
+}

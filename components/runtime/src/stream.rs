@@ -1,0 +1,259 @@
+//! The two ends of a stream port.
+
+use core::marker::PhantomData;
+
+use koboshi_core::record::Position;
+use koboshi_core::ring::{Header, Message as Slot, Slots};
+use koboshi_interface_kit::{Fill, MAX_MESSAGE, Stream, decode, encode};
+
+use crate::end::End;
+use crate::life::Exit;
+use crate::platform::{Point, koboshi_begin, koboshi_blame, step};
+use crate::time::until;
+
+/// A slot that is being filled in place, byte by byte. What it holds survives its owner.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    slots: Slots<'static>,
+    position: u32,
+    count_at: usize,
+    capacity: usize,
+}
+
+impl Place {
+    /// Goes on with the slot at `position` if an earlier incarnation began it, else begins it.
+    pub(crate) fn begin<T: Fill>(end: &End, slots: Slots<'static>, position: u32) -> Self {
+        let place = Place { slots, position, count_at: T::START - 1, capacity: T::CAPACITY };
+        let mark = position.wrapping_add(1);
+        if end.own.get(Position::Filling) != mark || place.count() > place.capacity {
+            step(Point::Port, || {
+                for (at, byte) in T::PREFIX.iter().enumerate() {
+                    slots.set_payload_byte(position, at, *byte);
+                }
+                slots.set_payload_byte(position, place.count_at, 0);
+            });
+            step(Point::Port, || end.own.set(Position::Filling, mark));
+        }
+        place
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        usize::from(self.slots.payload_byte(self.position, self.count_at))
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(crate) fn push(&self, byte: u8) {
+        let count = self.count();
+        if count < self.capacity {
+            self.slots.set_payload_byte(self.position, self.count_at + 1 + count, byte);
+            self.slots.set_payload_byte(self.position, self.count_at, count as u8 + 1);
+        }
+    }
+
+    pub(crate) fn finish(&self, header: Header) {
+        self.slots.finish(self.position, header, self.count_at + 1 + self.count());
+    }
+}
+
+/// The producer's end of a stream.
+pub struct Publisher<S> {
+    end: End,
+    epoch: u32,
+    sent: u32,
+    carries: PhantomData<fn() -> S>,
+}
+
+impl<S: Stream> Publisher<S> {
+    /// The component's port with this number.
+    ///
+    /// # Errors
+    /// [`Exit::Unfit`] if the image has no such port, or joins it to another interface.
+    pub fn open(port: u8) -> Result<Self, Exit> {
+        let unfit = Exit::Unfit("a port is not joined to the stream that it publishes");
+        let end = End::open(port, S::KEY.0).ok_or(unfit)?;
+        Ok(Publisher { end, epoch: koboshi_begin().0, sent: end.own.get(Position::Sent), carries: PhantomData })
+    }
+
+    /// Whether a further item has room: whether the consumer has given credit.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        // The consumer's position is its word: one that lies beyond the ring gives no credit.
+        let ahead = self.sent.wrapping_sub(self.end.peer.get(Position::Consumed));
+        self.end.own_slots().is_some_and(|slots| ahead < slots.geometry().slots())
+    }
+
+    /// Waits until a further item has room.
+    pub async fn room(&self) {
+        until(|| self.has_room().then_some(())).await;
+    }
+
+    /// Publishes an item that has room; false, and nothing happened, if it has none.
+    ///
+    /// Inside a [`window`](crate::window) this is one commit; ring with [`Publisher::ring`] behind it.
+    pub fn place(&mut self, item: &S::Item) -> bool {
+        let mut room = [0; MAX_MESSAGE];
+        let (Some(slots), Some(payload)) = (self.end.own_slots().filter(|_| self.has_room()), encode(item, &mut room))
+        else {
+            return false;
+        };
+        let header = Header { epoch: self.epoch, tag: 0, origin: 0 };
+        step(Point::Port, || {
+            slots.write(self.sent, header, payload);
+        });
+        self.commit(slots);
+        true
+    }
+
+    fn commit(&mut self, slots: Slots<'static>) {
+        step(Point::Port, || slots.commit(self.sent));
+        self.sent = self.sent.wrapping_add(1);
+        step(Point::Port, || self.end.own.set(Position::Sent, self.sent));
+    }
+
+    /// Tells the consumer to look.
+    pub fn ring(&self) {
+        self.end.ring();
+    }
+
+    /// Publishes an item as soon as it has room.
+    pub async fn publish(&mut self, item: &S::Item) {
+        self.room().await;
+        self.place(item);
+        self.ring();
+    }
+}
+
+impl<S: Stream> Publisher<S>
+where
+    S::Item: Fill,
+{
+    /// How many bytes the item holds that is being filled in place.
+    #[must_use]
+    pub fn filled(&self) -> usize {
+        if self.end.own.get(Position::Filling) == self.sent.wrapping_add(1) {
+            self.place_for_fill().map_or(0, |place| place.count())
+        } else {
+            0
+        }
+    }
+
+    /// Whether the item that is being filled in place holds all that it can.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.filled() >= <S::Item as Fill>::CAPACITY
+    }
+
+    fn place_for_fill(&self) -> Option<Place> {
+        let slots = self.end.own_slots()?;
+        Some(Place {
+            slots,
+            position: self.sent,
+            count_at: <S::Item as Fill>::START - 1,
+            capacity: <S::Item as Fill>::CAPACITY,
+        })
+    }
+
+    /// Reserves the slot that bytes are moved into. False if it has no room.
+    pub fn reserve(&mut self) -> bool {
+        match self.end.own_slots() {
+            Some(slots) if self.has_room() => {
+                Place::begin::<S::Item>(&self.end, slots, self.sent);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds a byte to the reserved slot and counts it. Call it inside a [`window`](crate::window).
+    pub fn push(&self, byte: u8) {
+        if let Some(place) = self.place_for_fill() {
+            place.push(byte);
+        }
+    }
+
+    /// Publishes the item that was filled in place, if it holds anything.
+    pub fn publish_filled(&mut self) {
+        if self.filled() == 0 {
+            return;
+        }
+        if let Some(place) = self.place_for_fill() {
+            let header = Header { epoch: self.epoch, tag: 0, origin: 0 };
+            step(Point::Port, || place.finish(header));
+            self.commit(place.slots);
+            self.ring();
+        }
+    }
+}
+
+/// An item that its producer spelt wrongly. What it carried is lost; the producer has been reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecodable;
+
+/// The consumer's end of a stream.
+pub struct Subscriber<S> {
+    end: End,
+    consumed: u32,
+    carries: PhantomData<fn() -> S>,
+}
+
+impl<S: Stream> Subscriber<S> {
+    /// The component's port with this number.
+    ///
+    /// # Errors
+    /// [`Exit::Unfit`] if the image has no such port, or joins it to another interface.
+    pub fn open(port: u8) -> Result<Self, Exit> {
+        let unfit = Exit::Unfit("a port is not joined to the stream that it consumes");
+        let end = End::open(port, S::KEY.0).ok_or(unfit)?;
+        Ok(Subscriber { end, consumed: end.own.get(Position::Consumed), carries: PhantomData })
+    }
+
+    /// The item at hand, if there is one. It stays until [`Subscriber::release`].
+    #[must_use]
+    pub fn peek(&self) -> Option<Result<S::Item, Undecodable>> {
+        let slots = self.end.peer_slots()?;
+        let mut message = Slot::new();
+        match slots.read(self.consumed, self.end.peer_epoch(), &mut message) {
+            Ok(false) => None,
+            Ok(true) => match decode(message.bytes()) {
+                Some(item) => Some(Ok(item)),
+                None => self.undecodable(),
+            },
+            Err(_) => self.undecodable(),
+        }
+    }
+
+    fn undecodable(&self) -> Option<Result<S::Item, Undecodable>> {
+        koboshi_blame(self.end.port, self.consumed);
+        Some(Err(Undecodable))
+    }
+
+    /// Waits for the next item. It stays until [`Subscriber::release`].
+    ///
+    /// # Errors
+    /// [`Undecodable`]: what the item carried is lost; release it.
+    pub async fn item(&self) -> Result<S::Item, Undecodable> {
+        until(|| self.peek()).await
+    }
+
+    /// How much of the item at hand has been moved on, by this incarnation or one before it.
+    #[must_use]
+    pub fn moved(&self) -> usize {
+        let word = self.end.own.get(Position::Moved);
+        if word >> 16 == self.consumed & 0xFFFF { (word & 0xFFFF) as usize } else { 0 }
+    }
+
+    /// Counts how much has been moved on: one store. Call it inside a [`window`](crate::window), together with the move.
+    pub fn set_moved(&self, count: usize) {
+        self.end.own.set(Position::Moved, self.consumed << 16 | count as u32 & 0xFFFF);
+    }
+
+    /// Done with the item at hand: its producer gets its slot back.
+    pub fn release(&mut self) {
+        self.consumed = self.consumed.wrapping_add(1);
+        step(Point::Port, || self.end.own.set(Position::Consumed, self.consumed));
+        self.end.ring();
+    }
+}

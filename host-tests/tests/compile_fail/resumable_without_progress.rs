@@ -1,0 +1,12 @@
+//! `Resumable` must say what its progress counts.
+
+koboshi_interface_kit::interface! {
+    /// One line.
+    service line;
+
+    | operation | contract  | request | reply | deadline | meaning   |
+    | --------- | --------- | ------- | ----- | -------- | --------- |
+    | write     | Resumable | u8      | u32   | 10 ms    | "Writes." |
+}
+
+fn main() {}

@@ -1,0 +1,112 @@
+//! `health`: how the components are, and what has happened to them.
+//!
+//! The rule: it only shows. The facts are the kernel's, so that they are still there when the restart manager is not.
+
+pub use crate::component::{ComponentId, Incarnation};
+
+use koboshi_interface_kit::interface;
+use postcard::experimental::max_size::MaxSize;
+use postcard_schema::Schema;
+use serde::{Deserialize, Serialize};
+
+interface! {
+    /// How the components are.
+    service health;
+
+    | operation | contract | request     | reply                  | deadline | meaning                                                       |
+    | --------- | -------- | ----------- | ---------------------- | -------- | ------------------------------------------------------------- |
+    | states    | Pure     | ComponentId | Result<Health, NoSuch> | 100 ms   | "How one component is."                                       |
+    | incidents | Pure     | u32         | Option<Incident>       | 100 ms   | "The first incident with this number or a later one, if any." |
+}
+
+/// How one component is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema, MaxSize)]
+pub struct Health {
+    /// Where it is in its life.
+    pub state: State,
+    /// Its current run, or its last one.
+    pub epoch: u32,
+    /// How often it was restarted since the image booted.
+    pub restarts: u32,
+    /// What ended its last run, if that was a fault.
+    pub fault: Option<Fault>,
+}
+
+/// Where a component is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Schema, MaxSize)]
+pub enum State {
+    /// Nothing of it is there yet.
+    Absent,
+    /// Its memory is ready, and it has not come to its first wait.
+    Starting,
+    /// It runs.
+    Running,
+    /// It finishes what it has in hand, and takes nothing new.
+    Quiescing,
+    /// It was stopped, and stays so.
+    Stopped,
+    /// It faulted, and what to do is not decided.
+    Failed,
+    /// It waits for its next start.
+    Backoff,
+    /// It failed too often; the safe action was taken.
+    GivenUp,
+}
+
+/// What ended a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Schema, MaxSize)]
+pub enum Fault {
+    /// It touched memory that is not its own.
+    Access,
+    /// It ran an instruction that does not exist, or that it may not run.
+    IllegalInstruction,
+    /// It panicked.
+    Panic,
+    /// It used up its stack.
+    Stack,
+    /// It did not come back to its wait when called.
+    Stuck,
+    /// It did not stop within its bound.
+    RunAway,
+    /// It sent something that cannot be decoded, or broke a rule of its port.
+    BadMessage,
+    /// It returned, though it should not.
+    Exit,
+    /// Somebody with the right to do so wanted it restarted.
+    Told,
+}
+
+/// One recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema, MaxSize)]
+pub struct Incident {
+    /// Its number: grows by one with each incident, and survives a warm reset.
+    pub sequence: u32,
+    /// The run that ended.
+    pub ended: Incarnation,
+    /// What ended it.
+    pub fault: Fault,
+    /// When that was noticed, in nanoseconds since the platform started.
+    pub noticed_at: u64,
+    /// How it went on.
+    pub outcome: Outcome,
+}
+
+/// How it went on after a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema, MaxSize)]
+pub enum Outcome {
+    /// The next run is not there yet.
+    Open,
+    /// It runs again.
+    Recovered {
+        /// The new run's epoch.
+        epoch: u32,
+        /// From noticing the fault to running again, in nanoseconds.
+        took: u64,
+    },
+    /// It was given up.
+    GivenUp,
+}
+
+/// There is no such component in the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema, MaxSize)]
+pub struct NoSuch;

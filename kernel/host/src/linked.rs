@@ -1,0 +1,112 @@
+//! Components that are linked into this process.
+//!
+//! Job: hold a component's future in a fixed arena, poll it, and forget it. A dead component's future is overwritten and
+//! never dropped: no destructor of it may act after its death.
+#![allow(unsafe_code, reason = "a future of a type that only the component knows lives in memory that is overwritten")]
+
+use std::alloc::Layout;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use koboshi_runtime::life::{Exit, Start};
+use koboshi_runtime::describe::Description;
+
+/// Words of an arena are as aligned as any future of a component needs to be.
+#[repr(align(64))]
+#[derive(Clone, Copy)]
+struct Line([u8; 64]);
+
+/// A component's code: its description, and how its future is made.
+#[derive(Clone)]
+pub struct Linked {
+    description: &'static Description,
+    layout: Layout,
+    make: Arc<dyn Fn(*mut u8) + Send + Sync>,
+    poll: unsafe fn(*mut u8, &mut Context<'_>) -> Poll<Exit>,
+}
+
+impl Linked {
+    /// The component that `start` makes.
+    ///
+    /// # Panics
+    /// If the future wants more than 64-byte alignment: a fault of the component's author.
+    pub fn new<S, F>(description: &'static Description, start: S) -> Self
+    where
+        S: Fn(Start) -> F + Send + Sync + 'static,
+        F: Future<Output = Exit> + 'static,
+    {
+        let layout = Layout::new::<F>();
+        assert!(layout.align() <= align_of::<Line>(), "{}: aligned to more than a cache line", description.name);
+        Linked {
+            description,
+            layout,
+            make: Arc::new(move |arena| {
+                let future = start(Start::now());
+                // SAFETY: the arena was made for this layout, and is aligned for it (checked above).
+                unsafe { arena.cast::<F>().write(future) };
+            }),
+            poll: |arena, context| {
+                // SAFETY: `make` has written an `F` here, which nobody moves before it is overwritten.
+                let future = unsafe { Pin::new_unchecked(&mut *arena.cast::<F>()) };
+                future.poll(context)
+            },
+        }
+    }
+
+    /// What the component says of itself.
+    #[must_use]
+    pub const fn description(&self) -> &'static Description {
+        self.description
+    }
+
+    /// Bytes that the component keeps between two waits.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.layout.size()
+    }
+}
+
+/// The memory of a linked-in component.
+pub(crate) struct Arena {
+    linked: Linked,
+    memory: Box<[MaybeUninit<Line>]>,
+    holds: bool,
+}
+
+impl Arena {
+    pub(crate) fn new(linked: Linked) -> Self {
+        let lines = linked.layout.size().div_ceil(size_of::<Line>()).max(1);
+        Arena { linked, memory: vec![MaybeUninit::new(Line([0; 64])); lines].into_boxed_slice(), holds: false }
+    }
+
+    fn start(&mut self) -> *mut u8 {
+        self.memory.as_mut_ptr().cast()
+    }
+
+    /// Resets the memory and makes the future anew.
+    pub(crate) fn load(&mut self) {
+        self.clear();
+        let make = Arc::clone(&self.linked.make);
+        make(self.start());
+        self.holds = true;
+    }
+
+    /// Overwrites the future, without dropping it.
+    pub(crate) fn clear(&mut self) {
+        self.holds = false;
+        self.memory.fill(MaybeUninit::new(Line([0xDD; 64])));
+    }
+
+    /// Polls the future; `None` if there is none.
+    pub(crate) fn poll(&mut self) -> Option<Poll<Exit>> {
+        if !self.holds {
+            return None;
+        }
+        let poll = self.linked.poll;
+        let mut context = Context::from_waker(Waker::noop());
+        // SAFETY: `holds` says that `load` has written the future that this function polls.
+        Some(unsafe { poll(self.start(), &mut context) })
+    }
+}

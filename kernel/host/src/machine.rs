@@ -1,0 +1,672 @@
+//! The machine: an image, platform time, and the loop that gives components their turns.
+//!
+//! Job: run an image in one process without privileges. With the virtual clock nothing but the image and what is asked
+//! of the machine decides what happens; with the real clock the same events come at their time, and when this process is
+//! held up, platform time (and with it the line) stands still.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use koboshi_core::incident::Incident;
+use koboshi_core::kernel::{Command, Component, Denied, Kernel, Life, Line, Port, Record, Tables};
+use koboshi_core::life::{Begin, Facts, Fault};
+use koboshi_core::record::{Contracts, Half, Sealed, ServiceRecord, StreamRecord};
+use koboshi_core::ring::{Geometry, LINE_WORDS};
+use koboshi_core::sync::{AtomicU32, Ordering};
+use koboshi_core::{ComponentId, LineId, NEVER, PortId};
+use koboshi_interface_kit::{ContractKind, Kind};
+use koboshi_runtime::kept;
+use koboshi_runtime::life::Exit;
+use koboshi_runtime::platform::PortMemory;
+
+use crate::application::Application;
+use crate::image::{Costs, DeviceModelKind, Image};
+use crate::journal::{Depth, Event, Journal};
+use crate::lend::Lent;
+use crate::linked::Arena;
+use crate::platform::within;
+use crate::scif::Scif;
+use crate::strike::{How, Planned, Struck};
+use crate::world::{Fitted, Seat, Unwound, World};
+
+/// Incidents that a machine remembers.
+const INCIDENTS: usize = 65_536;
+
+/// Turns at one moment of platform time after which an image counts as running in circles.
+const TURNS_AT_ONE_MOMENT: u32 = 100_000;
+
+/// With the real clock: how far this process may lag before the lag counts as a stall, and line time stands still.
+const LAG: Duration = Duration::from_millis(20);
+
+/// With the real clock: how far ahead of it the machine may run rather than sleep for less than that.
+const AHEAD: Duration = Duration::from_micros(200);
+
+/// Which clock platform time follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// None: time jumps from event to event.
+    #[default]
+    Virtual,
+    /// The wall's.
+    Real,
+}
+
+/// How a machine is to run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Which clock.
+    pub clock: Clock,
+    /// How much of the event log is kept.
+    pub journal: Depth,
+    /// Strikes, in order.
+    pub plan: Vec<Planned>,
+}
+
+/// Why an image cannot run. Whoever composed it is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// Too many components.
+    #[error("{found} components; an image holds at most {most}", most = koboshi_core::MAX_COMPONENTS)]
+    Components {
+        /// How many there are.
+        found: usize,
+    },
+    /// A connection that names nothing, or has slots that no ring can have.
+    #[error("connection {number} ({path}) cannot be made: {why}")]
+    Connection {
+        /// Its place in the image.
+        number: usize,
+        /// Its interface.
+        path: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// A port that nothing is connected to.
+    #[error("port {port} of {component} is not connected")]
+    Unconnected {
+        /// Whose.
+        component: String,
+        /// Which.
+        port: &'static str,
+    },
+}
+
+/// Why a run came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    /// The time has come.
+    Reached,
+    /// Nothing will ever happen any more unless somebody acts from outside.
+    Idle,
+    /// Components give each other turns without end and without time passing.
+    Circle {
+        /// The one that had its turn last.
+        component: String,
+    },
+}
+
+/// Memory that the kernel and the components borrow.
+struct Loans {
+    _lives: Lent<[Life]>,
+    _sealed: Lent<[Sealed]>,
+    _lines: Lent<[Line]>,
+    _incidents: Lent<[Option<Incident>]>,
+    _components: Lent<[Component<'static>]>,
+    _ports: Lent<[Port<'static>]>,
+    _names: Vec<Lent<str>>,
+    _port_lists: Vec<Lent<[PortId]>>,
+    _line_lists: Vec<Lent<[LineId]>>,
+    _configurations: Vec<Lent<[u8]>>,
+    _memory: Lent<[AtomicU32]>,
+}
+
+/// An image that runs.
+pub struct Machine {
+    // In this order, because it is the order of dropping: who borrows goes before what is lent.
+    arenas: Vec<Arena>,
+    world: Rc<World>,
+    memory: &'static [AtomicU32],
+    names: Vec<String>,
+    device_names: Vec<String>,
+    manager: Option<ComponentId>,
+    costs: Costs,
+    clock: Clock,
+    epoch_of_clock: Option<(Instant, u64)>,
+    stalled: Duration,
+    turns_at: (u64, u32),
+    turns: u64,
+    reboots: u32,
+    panics: Vec<String>,
+    _loans: Loans,
+}
+
+fn geometry(number: usize, connection: &crate::image::Connection) -> Result<Geometry, ImageError> {
+    let error = |why| ImageError::Connection { number, path: connection.interface.path, why };
+    if !connection.slots.is_power_of_two() {
+        return Err(error("the number of slots is not a power of two"));
+    }
+    if connection.interface.kind == Kind::Service && connection.slots > 64 {
+        return Err(error("a service has at most 64 slots"));
+    }
+    Geometry::new(connection.slots, connection.interface.payload)
+        .ok_or_else(|| error("its messages are larger than a slot can be, or it has more than 1,024 slots"))
+}
+
+/// Memory whose first word begins a cache line: the loan, and the part to use.
+#[allow(unsafe_code, reason = "lends memory to a machine's components")]
+fn aligned(words: usize) -> (Lent<[AtomicU32]>, &'static [AtomicU32]) {
+    let lent = Lent::new((0..words + LINE_WORDS).map(|_| AtomicU32::new(0)).collect::<Box<[_]>>());
+    // SAFETY: the machine that this is for drops the loan last, and nobody takes it exclusively.
+    let all = unsafe { lent.shared() };
+    let skip = all.as_ptr().align_offset(64).min(LINE_WORDS);
+    (lent, &all[skip..skip + words])
+}
+
+impl Machine {
+    /// A machine that runs `image` from its beginning.
+    ///
+    /// # Errors
+    /// [`ImageError`], which the composer should have prevented.
+    #[allow(unsafe_code, reason = "lends its tables to the kernel and its memory to the components")]
+    pub fn new(image: &Image, options: Options) -> Result<Self, ImageError> {
+        let count = image.components.len();
+        if count > koboshi_core::MAX_COMPONENTS {
+            return Err(ImageError::Components { found: count });
+        }
+        let mut halves = 0;
+        for (number, connection) in image.connections.iter().enumerate() {
+            let slots = geometry(number, connection)?;
+            let far = (connection.interface.kind == Kind::Service).then_some(slots);
+            halves += Half::words(Some(slots)) + Half::words(far);
+        }
+        let kept_words = kept::WORDS.next_multiple_of(LINE_WORDS);
+        let (memory_loan, memory) = aligned(halves + kept_words * count);
+        let (mut rest, kept_memory) = memory.split_at(halves);
+        let mut cut = |words: usize| {
+            let (head, tail) = rest.split_at(words);
+            rest = tail;
+            head
+        };
+
+        let mut ports = Vec::new();
+        let mut by_component: Vec<Vec<Option<(PortId, PortMemory)>>> =
+            image.components.iter().map(|c| vec![None; c.linked.description().ports.len()]).collect();
+        for (number, connection) in image.connections.iter().enumerate() {
+            let slots = geometry(number, connection)?;
+            let service = connection.interface.kind == Kind::Service;
+            let (near_slots, far_slots) = (Some(slots), service.then_some(slots));
+            let (near, far) = (cut(Half::words(near_slots)), cut(Half::words(far_slots)));
+            let error = |why| ImageError::Connection { number, path: connection.interface.path, why };
+            let half = |words, slots| Half::new(words, slots).ok_or_else(|| error("its memory has the wrong size"));
+            let (near_half, far_half) = (half(near, near_slots)?, half(far, far_slots)?);
+            let record = if service {
+                let contracts = Contracts {
+                    at_most_once: connection.interface.mask(ContractKind::AtMostOnce),
+                    routed: connection.routed,
+                };
+                Record::Service(ServiceRecord { client: near_half, server: far_half }, contracts)
+            } else {
+                Record::Stream(StreamRecord { producer: near_half, consumer: far_half })
+            };
+            let id = PortId(ports.len() as u16);
+            let key = connection.interface.key.0;
+            for (end, memory) in [
+                (connection.near, PortMemory { own: near, peer: far, own_slots: near_slots, peer_slots: far_slots, key }),
+                (connection.far, PortMemory { own: far, peer: near, own_slots: far_slots, peer_slots: near_slots, key }),
+            ] {
+                let place = by_component
+                    .get_mut(end.component.index())
+                    .and_then(|ports| ports.get_mut(usize::from(end.port)))
+                    .ok_or_else(|| error("one of its ends does not exist"))?;
+                if place.replace((id, memory)).is_some() {
+                    return Err(error("one of its ends is connected already"));
+                }
+            }
+            ports.push(Port { near: connection.near.component, far: connection.far.component, record });
+        }
+
+        let (mut names, mut port_lists, mut line_lists, mut configurations) = (vec![], vec![], vec![], vec![]);
+        let (mut components, mut lines, mut seats) = (vec![], vec![], vec![]);
+        for (at, component) in image.components.iter().enumerate() {
+            let id = ComponentId(at as u8);
+            let description = component.linked.description();
+            let mut memories = vec![];
+            let mut list = vec![];
+            for (place, port) in by_component[at].iter().zip(description.ports) {
+                let (port_id, memory) = place.ok_or_else(|| ImageError::Unconnected {
+                    component: component.name.clone(),
+                    port: port.name,
+                })?;
+                list.push(port_id);
+                memories.push(memory);
+            }
+            let first = lines.len();
+            lines.extend(description.interrupts.iter().map(|_| Line::new(id)));
+            names.push(Lent::new(component.name.clone().into_boxed_str()));
+            port_lists.push(Lent::new(list.into_boxed_slice()));
+            line_lists.push(Lent::new((first..lines.len()).map(|line| LineId(line as u8)).collect::<Box<[_]>>()));
+            configurations.push(Lent::new(component.configuration.clone().into_boxed_slice()));
+            // SAFETY: this machine drops these loans last, and nobody takes them exclusively.
+            let (name, ports, lines_of, configuration) = unsafe {
+                (names[at].shared(), port_lists[at].shared(), line_lists[at].shared(), configurations[at].shared())
+            };
+            components.push(Component {
+                name,
+                vcpu: component.vcpu,
+                respond_within: component.respond_within,
+                ports,
+                lines: lines_of,
+                rights: component.rights,
+            });
+            seats.push(Seat {
+                ports: memories,
+                kept: &kept_memory[at * kept_words..][..kept::WORDS],
+                configuration,
+                points: 0.into(),
+                knock: None.into(),
+                hung: false.into(),
+            });
+        }
+
+        let loans = Loans {
+            _lives: Lent::new(vec![Life::default(); count].into_boxed_slice()),
+            _sealed: Lent::new(vec![Sealed::default(); ports.len()].into_boxed_slice()),
+            _lines: Lent::new(lines.into_boxed_slice()),
+            _incidents: Lent::new(vec![None; INCIDENTS].into_boxed_slice()),
+            _components: Lent::new(components.into_boxed_slice()),
+            _ports: Lent::new(ports.into_boxed_slice()),
+            _names: names,
+            _port_lists: port_lists,
+            _line_lists: line_lists,
+            _configurations: configurations,
+            _memory: memory_loan,
+        };
+        // SAFETY: each is taken here once, by the kernel, which this machine drops before the loans.
+        let tables = unsafe {
+            Tables {
+                components: loans._components.shared(),
+                lives: loans._lives.exclusive(),
+                ports: loans._ports.shared(),
+                sealed: loans._sealed.exclusive(),
+                lines: loans._lines.exclusive(),
+                incidents: loans._incidents.exclusive(),
+                manager: image.manager,
+            }
+        };
+        let kernel = Kernel::new(tables).ok_or(ImageError::Components { found: count })?;
+        let all_names: Vec<String> = image.components.iter().map(|component| component.name.clone()).collect();
+        let world = Rc::new(World {
+            kernel: kernel.into(),
+            seats,
+            devices: image
+                .devices
+                .iter()
+                .map(|device| Fitted {
+                    owner: device.owner,
+                    number: device.number,
+                    first_line: device.first_line,
+                    model: device.model.clone(),
+                })
+                .collect::<Vec<_>>()
+                .into(),
+            journal: Journal::new(options.journal, all_names.clone()).into(),
+            plan: options.plan.into(),
+            struck: vec![].into(),
+            time: 0.into(),
+            current: None.into(),
+            wanted_alarm: NEVER.into(),
+            gate_closed: false.into(),
+            in_window: false.into(),
+            stale_accesses: 0.into(),
+            corrupted: 0.into(),
+        });
+        let mut machine = Machine {
+            arenas: image.components.iter().map(|component| Arena::new(component.linked.clone())).collect(),
+            world,
+            memory,
+            names: all_names,
+            device_names: image.devices.iter().map(|device| device.name.clone()).collect(),
+            manager: image.manager,
+            costs: image.costs,
+            clock: options.clock,
+            epoch_of_clock: None,
+            stalled: Duration::ZERO,
+            turns_at: (0, 0),
+            turns: 0,
+            reboots: 0,
+            panics: vec![],
+            _loans: loans,
+        };
+        machine.boot();
+        Ok(machine)
+    }
+
+    /// Starts the restart manager, which starts the others; all of them where there is none.
+    fn boot(&mut self) {
+        let everybody = 0..self.arenas.len() as u8;
+        let first: Vec<u8> = self.manager.map_or_else(|| everybody.collect(), |manager| vec![manager.0]);
+        for id in first {
+            let started = self.world.kernel.borrow_mut().start(ComponentId(id), Begin::Fresh, self.now());
+            debug_assert!(started.is_ok(), "nobody is alive at boot");
+        }
+    }
+
+    /// Platform time in nanoseconds since boot.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.world.now()
+    }
+
+    /// How long this process was held up so far; platform time stood still meanwhile.
+    #[must_use]
+    pub const fn stalled(&self) -> Duration {
+        self.stalled
+    }
+
+    /// Turns that components were given.
+    #[must_use]
+    pub const fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// How often the image began anew.
+    #[must_use]
+    pub const fn reboots(&self) -> u32 {
+        self.reboots
+    }
+
+    /// Accesses to devices by incarnations that no longer own them. It must stay 0.
+    #[must_use]
+    pub fn stale_accesses(&self) -> u64 {
+        self.world.stale_accesses.get()
+    }
+
+    /// Messages of panics that nobody asked for: faults of components.
+    #[must_use]
+    pub fn panics(&self) -> &[String] {
+        &self.panics
+    }
+
+    /// The event log.
+    pub fn journal(&self) -> std::cell::Ref<'_, Journal> {
+        self.world.journal.borrow()
+    }
+
+    /// The points that a component has come to since boot.
+    #[must_use]
+    pub fn points(&self, component: ComponentId) -> u64 {
+        self.world.seats.get(component.index()).map_or(0, |seat| seat.points.get())
+    }
+
+    /// The strikes that were carried out.
+    #[must_use]
+    pub fn struck(&self) -> Vec<Struck> {
+        self.world.struck.borrow().clone()
+    }
+
+    /// Adds a strike behind those that are planned.
+    pub fn plan(&mut self, planned: Planned) {
+        self.world.plan.borrow_mut().push(planned);
+    }
+
+    /// The component with this name.
+    #[must_use]
+    pub fn component_named(&self, name: &str) -> Option<ComponentId> {
+        self.names.iter().position(|found| found == name).map(|at| ComponentId(at as u8))
+    }
+
+    /// A component's name.
+    #[must_use]
+    pub fn name(&self, component: ComponentId) -> &str {
+        self.names.get(component.index()).map_or("?", String::as_str)
+    }
+
+    /// The facts about a component.
+    #[must_use]
+    pub fn facts(&self, component: ComponentId) -> Option<Facts> {
+        self.world.kernel.borrow().facts(component)
+    }
+
+    /// How many incidents there were, and those that are remembered from number `from` on.
+    #[must_use]
+    pub fn incidents(&self, from: u32) -> (u32, Vec<Incident>) {
+        let kernel = self.world.kernel.borrow();
+        let count = kernel.incidents().count();
+        (count, (from..count).filter_map(|number| kernel.incidents().get(number).copied()).collect())
+    }
+
+    fn with_device<T>(&mut self, name: &str, act: impl FnOnce(&mut DeviceModelKind, u64) -> Option<T>) -> Option<T> {
+        let at = self.device_names.iter().position(|found| found == name)?;
+        let now = self.now();
+        let mut devices = self.world.devices.borrow_mut();
+        let fitted = devices.get_mut(at)?;
+        fitted.model().advance(now);
+        act(&mut fitted.model, now)
+    }
+
+    /// Does something with the application's end of a line; `None` if there is none of this name.
+    pub fn application<T>(&mut self, name: &str, act: impl FnOnce(&mut Application) -> T) -> Option<T> {
+        self.with_device(name, |model, _| match model {
+            DeviceModelKind::Application(application) => Some(act(application)),
+            DeviceModelKind::Scif(_) => None,
+        })
+    }
+
+    /// Does something with a serial interface and the outside end of its line; `None` if there is none of this name.
+    pub fn scif<T>(&mut self, name: &str, act: impl FnOnce(&mut Scif) -> T) -> Option<T> {
+        self.with_device(name, |model, _| match model {
+            DeviceModelKind::Scif(scif) => Some(act(scif)),
+            DeviceModelKind::Application(_) => None,
+        })
+    }
+
+    /// Knocks a component over: it falls at its next point.
+    pub fn knock(&mut self, component: ComponentId, how: How) {
+        if let Some(seat) = self.world.seats.get(component.index()) {
+            seat.knock.set(Some(how));
+        }
+    }
+
+    /// Ends a component's incarnation from outside, now.
+    pub fn kill(&mut self, component: ComponentId) {
+        self.world.fault(component, Fault::Told);
+    }
+
+    /// Carries out a command of the person who runs the machine.
+    ///
+    /// # Errors
+    /// [`Denied`], and nothing happened.
+    pub fn command(&mut self, target: ComponentId, command: Command) -> Result<(), Denied> {
+        self.world.noting_ends(|kernel, now| kernel.command(target, command, now))
+    }
+
+    /// Lets platform time pass up to `at`.
+    fn advance(&mut self, at: u64) {
+        if self.clock == Clock::Real {
+            self.pace(at);
+        }
+        self.world.time.set(at.max(self.now()));
+        let now = self.now();
+        for fitted in self.world.devices.borrow_mut().iter_mut() {
+            fitted.model().advance(now);
+        }
+    }
+
+    /// Holds the machine back until the wall's clock has come to `at`, or notes how far that has run ahead.
+    fn pace(&mut self, at: u64) {
+        let wall = Instant::now();
+        let (began, offset) = *self.epoch_of_clock.get_or_insert((wall, self.world.now()));
+        let due = began + Duration::from_nanos(at.saturating_sub(offset)) + self.stalled;
+        if due > wall + AHEAD {
+            std::thread::sleep(due - wall);
+        } else if wall > due + LAG {
+            self.stalled += wall - due;
+        }
+    }
+
+    fn deliver_interrupts(&mut self) {
+        let now = self.now();
+        let mut kernel = self.world.kernel.borrow_mut();
+        for fitted in self.world.devices.borrow_mut().iter_mut() {
+            let asserted = fitted.model().asserted();
+            if asserted == 0 {
+                continue;
+            }
+            let Some(owner) = kernel.component(fitted.owner) else { continue };
+            for (source, line) in owner.lines.iter().skip(usize::from(fitted.first_line)).enumerate() {
+                if asserted & 1 << source != 0 && !kernel.masked(*line) {
+                    kernel.interrupt(*line);
+                    let (component, line) = (fitted.owner, line.0);
+                    self.world.journal.borrow_mut().add(now, || Event::Interrupt { component, line });
+                }
+            }
+        }
+    }
+
+    /// When the next event comes by itself.
+    fn next_event(&self) -> u64 {
+        let devices = self.world.devices.borrow_mut().iter_mut().filter_map(|fitted| fitted.model().next_event()).min();
+        self.world.kernel.borrow().next_deadline().min(devices.unwrap_or(NEVER))
+    }
+
+    fn carry_out_actions(&mut self) {
+        loop {
+            let actions = self.world.kernel.borrow_mut().take_actions();
+            if actions == koboshi_core::kernel::Actions::default() {
+                return;
+            }
+            for at in 0..self.arenas.len() {
+                let bit = 1u64 << at;
+                if actions.halt & bit != 0 {
+                    self.arenas[at].clear();
+                    self.world.seats[at].hung.set(false);
+                }
+            }
+            if actions.reboot {
+                self.reboot();
+                continue;
+            }
+            for at in 0..self.arenas.len() {
+                if actions.load & 1u64 << at != 0 {
+                    self.load(ComponentId(at as u8));
+                }
+            }
+        }
+    }
+
+    fn load(&mut self, id: ComponentId) {
+        let epoch = self.facts(id).map_or(0, |facts| facts.epoch);
+        let now = self.now();
+        self.world.journal.borrow_mut().add(now, || Event::Started { component: id, epoch });
+        self.take_the_processor(id);
+        let world = Rc::clone(&self.world);
+        within(&world, || self.arenas[id.index()].load());
+        self.world.current.set(None);
+        if epoch > 1 {
+            // The first start is part of booting; the others are recoveries, and the line does not wait for them.
+            self.advance(now + self.costs.start);
+        }
+    }
+
+    fn take_the_processor(&self, id: ComponentId) {
+        self.world.current.set(Some(id));
+        self.world.gate_closed.set(false);
+        self.world.in_window.set(false);
+        self.world.wanted_alarm.set(NEVER);
+    }
+
+    fn reboot(&mut self) {
+        self.reboots += 1;
+        self.world.kernel.borrow_mut().reboot();
+        for arena in &mut self.arenas {
+            arena.clear();
+        }
+        for word in self.memory {
+            word.store(0, Ordering::Relaxed);
+        }
+        let now = self.now();
+        self.world.journal.borrow_mut().add(now, || Event::Rebooted);
+        self.boot();
+    }
+
+    fn turn(&mut self, id: ComponentId) {
+        self.turns += 1;
+        self.take_the_processor(id);
+        let world = Rc::clone(&self.world);
+        let arena = &mut self.arenas[id.index()];
+        let turn = within(&world, || catch_unwind(AssertUnwindSafe(|| arena.poll())));
+        // The gate stays closed for whatever an ended incarnation might still do.
+        world.gate_closed.set(true);
+        world.current.set(None);
+        match turn {
+            Ok(Some(Poll::Pending)) => {
+                let alarm = world.wanted_alarm.get();
+                world.kernel.borrow_mut().wait(id, alarm, world.now());
+            }
+            Ok(Some(Poll::Ready(exit))) => {
+                if let Exit::Unfit(why) = exit {
+                    world.journal.borrow_mut().add(world.now(), || Event::Log { component: id, text: why.to_owned() });
+                }
+                world.fault(id, Fault::Exit);
+            }
+            Ok(None) => debug_assert!(false, "only components that hold a future are ready"),
+            Err(payload) => match Unwound::of(&*payload) {
+                Unwound::Fault(fault) => {
+                    if let Some(text) = panic_text(&*payload) {
+                        self.panics.push(format!("{}: {text}", self.names[id.index()]));
+                    }
+                    world.fault(id, fault);
+                }
+                Unwound::Hang => world.seats[id.index()].hung.set(true),
+                Unwound::Dead => {}
+            },
+        }
+    }
+
+    /// Runs the image until platform time `at`.
+    pub fn run_until(&mut self, at: u64) -> RunEnd {
+        loop {
+            self.carry_out_actions();
+            self.deliver_interrupts();
+            let now = self.now();
+            while self.world.noting_ends(|kernel, now| kernel.expire(now)) {}
+            self.carry_out_actions();
+            if now >= at {
+                return RunEnd::Reached;
+            }
+            let turn = self.world.kernel.borrow_mut().dispatch(self.now());
+            match turn {
+                Some(id) if self.world.seats[id.index()].hung.get() => {
+                    let next = self.next_event().max(now + 1);
+                    self.advance(next.min(now + self.costs.quantum).min(at));
+                }
+                Some(id) => {
+                    self.turn(id);
+                    self.carry_out_actions();
+                    if self.costs.turn > 0 {
+                        let now = self.now();
+                        self.advance(now + self.costs.turn);
+                    } else if self.goes_in_circles() {
+                        return RunEnd::Circle { component: self.name(id).to_owned() };
+                    }
+                }
+                None => match self.next_event() {
+                    NEVER if at == NEVER => return RunEnd::Idle,
+                    next => self.advance(next.max(now).min(at)),
+                },
+            }
+        }
+    }
+
+    fn goes_in_circles(&mut self) -> bool {
+        let now = self.now();
+        self.turns_at = if self.turns_at.0 == now { (now, self.turns_at.1 + 1) } else { (now, 0) };
+        self.turns_at.1 > TURNS_AT_ONE_MOMENT
+    }
+}
+
+fn panic_text(payload: &(dyn std::any::Any + Send)) -> Option<String> {
+    payload.downcast_ref::<String>().cloned().or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+}

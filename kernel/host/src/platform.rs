@@ -1,0 +1,126 @@
+//! The functions of `koboshi_runtime::platform`, for components that are linked into this process.
+//!
+//! Each acts for the component whose turn it is, in the machine whose turn it is on this thread. Outside a turn there is
+//! nobody to act for: that is a fault of whoever called.
+#![allow(unsafe_code, reason = "symbols that the runtime resolves at link time are exported unmangled")]
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use koboshi_core::ComponentId;
+use koboshi_core::incident::Incident;
+use koboshi_core::kernel::{Command, Denied, Peer};
+use koboshi_core::life::{Begin, Facts};
+use koboshi_core::sync::AtomicU32;
+use koboshi_runtime::platform::{Point, PortMemory, Width};
+
+use crate::world::World;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
+}
+
+/// Lets the components that are polled inside `act` act in this world.
+pub(crate) fn within<T>(world: &Rc<World>, act: impl FnOnce() -> T) -> T {
+    let before = CURRENT.replace(Some(Rc::clone(world)));
+    let done = act();
+    CURRENT.replace(before);
+    done
+}
+
+fn with<T>(act: impl FnOnce(&World) -> T) -> T {
+    CURRENT.with_borrow(|world| match world {
+        Some(world) => act(world),
+        None => panic!("a component function was called while no component has its turn on this thread"),
+    })
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_now() -> u64 {
+    with(World::now)
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_alarm(at: u64) {
+    with(|world| world.alarm(at));
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_ring(port: u8) {
+    with(|world| world.ring(port));
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_port(port: u8) -> Option<PortMemory> {
+    with(|world| world.port(port))
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_peer(port: u8) -> Option<Peer> {
+    with(|world| world.peer(port))
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_kept() -> &'static [AtomicU32] {
+    with(World::kept)
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_configuration() -> &'static [u8] {
+    with(World::configuration)
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_begin() -> (u32, Begin) {
+    with(World::begin)
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_read(device: u8, offset: u32, width: Width) -> u32 {
+    with(|world| world.device_read(device, offset, width))
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_write(device: u8, offset: u32, width: Width, value: u32) {
+    with(|world| world.device_write(device, offset, width, value));
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_interrupt(line: u8, acknowledge: bool) -> bool {
+    with(|world| world.interrupt(line, acknowledge))
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_window(open: bool) {
+    with(|world| world.window(open));
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_blame(port: u8, position: u32) -> bool {
+    with(|world| world.blame(port, position))
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_facts(of: ComponentId) -> Result<Facts, Denied> {
+    with(|world| world.facts(of))
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_command(target: ComponentId, command: Command) -> Result<(), Denied> {
+    with(|world| world.command(target, command))
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_incident(number: u32) -> Option<Incident> {
+    with(|world| world.incident(number))
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_log(text: &str) {
+    with(|world| world.log(text));
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_point(point: Point, after: bool) -> bool {
+    with(|world| world.point(point, after))
+}

@@ -1,0 +1,354 @@
+//! What components see of the machine, and what is done for them while they have their turn.
+//!
+//! Job: the body of the platform's functions. It counts points, strikes at them, and closes the gate of an incarnation
+//! before it unwinds: from then on nothing that its destructors do reaches anything.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::resume_unwind;
+
+use koboshi_core::ComponentId;
+use koboshi_core::incident::Incident;
+use koboshi_core::kernel::{Command, Denied, Kernel, Peer};
+use koboshi_core::life::{Begin, Facts, Fault};
+use koboshi_core::record::{Half, Position};
+use koboshi_core::ring::Header;
+use koboshi_core::sync::{AtomicU32, Ordering};
+use koboshi_runtime::platform::{Point, PortMemory, Width};
+
+use crate::device::DeviceModel;
+use crate::image::DeviceModelKind;
+use crate::journal::{Event, Journal};
+use crate::strike::{How, Planned, Strike, Struck};
+
+/// Why a component's turn ended other than by coming to its wait: what its unwinding carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unwound {
+    /// It is to fault like this.
+    Fault(Fault),
+    /// It is to be away for ever.
+    Hang,
+    /// It was ended while it had its turn; the kernel knows.
+    Dead,
+}
+
+impl Unwound {
+    /// What a caught unwinding carried; a payload of anybody else is a panic of the component's own.
+    pub(crate) fn of(payload: &(dyn Any + Send)) -> Self {
+        payload.downcast_ref().copied().unwrap_or(Unwound::Fault(Fault::Panic))
+    }
+}
+
+/// What the machine keeps of a component beside the kernel.
+pub(crate) struct Seat {
+    pub(crate) ports: Vec<PortMemory>,
+    pub(crate) kept: &'static [AtomicU32],
+    pub(crate) configuration: &'static [u8],
+    pub(crate) points: Cell<u64>,
+    pub(crate) knock: Cell<Option<How>>,
+    pub(crate) hung: Cell<bool>,
+}
+
+/// A device, and to whom it belongs.
+pub(crate) struct Fitted {
+    pub(crate) owner: ComponentId,
+    pub(crate) number: u8,
+    pub(crate) first_line: u8,
+    pub(crate) model: DeviceModelKind,
+}
+
+impl Fitted {
+    pub(crate) fn model(&mut self) -> &mut dyn DeviceModel {
+        match &mut self.model {
+            DeviceModelKind::Scif(scif) => &mut **scif,
+            DeviceModelKind::Application(application) => &mut **application,
+        }
+    }
+}
+
+/// All of a machine that components can reach.
+pub(crate) struct World {
+    pub(crate) kernel: RefCell<Kernel<'static>>,
+    pub(crate) seats: Vec<Seat>,
+    pub(crate) devices: RefCell<Vec<Fitted>>,
+    pub(crate) journal: RefCell<Journal>,
+    pub(crate) plan: RefCell<Vec<Planned>>,
+    pub(crate) struck: RefCell<Vec<Struck>>,
+    pub(crate) time: Cell<u64>,
+    pub(crate) current: Cell<Option<ComponentId>>,
+    pub(crate) wanted_alarm: Cell<u64>,
+    /// The incarnation that has its turn has ended: nothing of it may reach anything.
+    pub(crate) gate_closed: Cell<bool>,
+    pub(crate) in_window: Cell<bool>,
+    pub(crate) stale_accesses: Cell<u64>,
+    pub(crate) corrupted: Cell<u64>,
+}
+
+impl World {
+    fn current(&self) -> ComponentId {
+        self.current.get().expect("components act only while they have their turn")
+    }
+
+    fn seat(&self) -> &Seat {
+        &self.seats[self.current().index()]
+    }
+
+    /// Ends the turn. The gate closes first, so no destructor that unwinding runs acts after this.
+    fn end_turn(&self, why: Unwound) -> ! {
+        self.gate_closed.set(true);
+        self.in_window.set(false);
+        resume_unwind(Box::new(why))
+    }
+
+    /// Ends the turn if the component was ended by what it just did.
+    fn end_turn_if_dead(&self) {
+        if !self.gate_closed.get() && !self.alive(self.current()) {
+            self.end_turn(Unwound::Dead);
+        }
+    }
+
+    fn alive(&self, id: ComponentId) -> bool {
+        self.kernel.borrow().facts(id).is_some_and(|facts| facts.state.alive())
+    }
+
+    /// Ends a component's incarnation, with its line in the journal.
+    pub(crate) fn fault(&self, id: ComponentId, fault: Fault) {
+        if self.alive(id) {
+            self.noting_ends(|kernel, now| kernel.fault(id, fault, now));
+        }
+    }
+
+    /// Does something that may end incarnations, and notes those that it ended.
+    pub(crate) fn noting_ends<T>(&self, act: impl FnOnce(&mut Kernel<'static>, u64) -> T) -> T {
+        let now = self.time.get();
+        let mut kernel = self.kernel.borrow_mut();
+        let before = kernel.incidents().count();
+        let done = act(&mut kernel, now);
+        for number in before..kernel.incidents().count() {
+            if let Some(incident) = kernel.incidents().get(number) {
+                self.journal.borrow_mut().add(now, || Event::Ended {
+                    component: incident.component,
+                    epoch: incident.epoch,
+                    fault: incident.fault,
+                    seal: incident.seal,
+                });
+            }
+        }
+        done
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.time.get()
+    }
+
+    pub(crate) fn alarm(&self, at: u64) {
+        self.wanted_alarm.set(self.wanted_alarm.get().min(at));
+    }
+
+    pub(crate) fn port(&self, port: u8) -> Option<PortMemory> {
+        self.seat().ports.get(usize::from(port)).copied()
+    }
+
+    pub(crate) fn peer(&self, port: u8) -> Option<Peer> {
+        self.kernel.borrow().peer(self.current(), port)
+    }
+
+    pub(crate) fn kept(&self) -> &'static [AtomicU32] {
+        self.seat().kept
+    }
+
+    pub(crate) fn configuration(&self) -> &'static [u8] {
+        self.seat().configuration
+    }
+
+    pub(crate) fn begin(&self) -> (u32, Begin) {
+        let kernel = self.kernel.borrow();
+        let epoch = kernel.facts(self.current()).map_or(0, |facts| facts.epoch);
+        (epoch, kernel.begin(self.current()).unwrap_or(Begin::Fresh))
+    }
+
+    pub(crate) fn ring(&self, port: u8) {
+        if self.gate_closed.get() {
+            return;
+        }
+        let id = self.current();
+        if let Some(how @ (How::BadMessage | How::DropReply)) = self.seat().knock.get()
+            && self.spoil_reply(port, how)
+        {
+            self.seat().knock.set(None);
+            self.journal.borrow_mut().add(self.now(), || Event::Knocked { component: id, how });
+            if how == How::DropReply {
+                return;
+            }
+        }
+        self.journal.borrow_mut().add(self.now(), || Event::Rang { component: id, port });
+        self.kernel.borrow_mut().ring(id, port, self.now());
+        self.end_turn_if_dead();
+    }
+
+    /// Spoils the reply that the component has just written: true if this port has one.
+    fn spoil_reply(&self, port: u8, how: How) -> bool {
+        let Some(memory) = self.port(port) else { return false };
+        let Some(own) = Half::new(memory.own, memory.own_slots) else { return false };
+        let answered = own.get(Position::Answered);
+        let (Some(replies), Some(last)) = (own.slots(), answered.checked_sub(1)) else { return false };
+        match how {
+            How::DropReply => {
+                replies.clear(last);
+                own.set(Position::Answered, last);
+            }
+            _ => {
+                let (_, epoch) = (0, self.begin().0);
+                // As long as a slot can be: whatever was to be said, there are bytes left over.
+                for at in 0..replies.geometry().payload() {
+                    replies.set_payload_byte(last, at, 0xFF);
+                }
+                replies.finish(last, Header { epoch, tag: 0, origin: 0 }, replies.geometry().payload());
+            }
+        }
+        true
+    }
+
+    fn corrupt_kept(&self) {
+        let kept = self.seat().kept;
+        let half = kept.len() / 2;
+        let sequence = |at: usize| kept.get(at).map_or(0, |word| word.load(Ordering::Relaxed));
+        let newest = if sequence(0) > sequence(half) { 0 } else { half };
+        // Any payload bit will do; which one changes from knock to knock.
+        let turn = self.corrupted.get();
+        self.corrupted.set(turn + 1);
+        if let Some(word) = kept.get(newest + 3 + turn as usize % 3) {
+            word.fetch_xor(1 << (turn % 32), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn interrupt(&self, line: u8, acknowledge: bool) -> bool {
+        let mut kernel = self.kernel.borrow_mut();
+        if acknowledge && !self.gate_closed.get() {
+            kernel.acknowledge(self.current(), line);
+        }
+        kernel.delivered(self.current(), line)
+    }
+
+    pub(crate) fn window(&self, open: bool) {
+        self.in_window.set(open);
+    }
+
+    pub(crate) fn blame(&self, port: u8, position: u32) -> bool {
+        if self.gate_closed.get() {
+            return false;
+        }
+        let from = self.current();
+        self.noting_ends(|kernel, now| kernel.blame(from, port, position, now))
+    }
+
+    pub(crate) fn facts(&self, of: ComponentId) -> Result<Facts, Denied> {
+        self.kernel.borrow().facts_for(self.current(), of)
+    }
+
+    pub(crate) fn incident(&self, number: u32) -> Option<Incident> {
+        let kernel = self.kernel.borrow();
+        let may = kernel.component(self.current()).is_some_and(|component| component.rights.facts);
+        kernel.incidents().get(number).filter(|_| may).copied()
+    }
+
+    pub(crate) fn command(&self, target: ComponentId, command: Command) -> Result<(), Denied> {
+        if self.gate_closed.get() {
+            return Err(Denied::Right);
+        }
+        let from = self.current();
+        let done = self.noting_ends(|kernel, now| kernel.command_for(from, target, command, now));
+        self.end_turn_if_dead();
+        done
+    }
+
+    pub(crate) fn log(&self, text: &str) {
+        let component = self.current();
+        self.journal.borrow_mut().add(self.now(), || Event::Log { component, text: text.to_owned() });
+    }
+
+    /// The device of the component that has its turn, if its incarnation still owns it.
+    fn device<T>(&self, device: u8, act: impl FnOnce(&mut dyn DeviceModel, u64) -> Option<T>, offset: u32) -> Option<T> {
+        if self.gate_closed.get() {
+            self.stale_accesses.set(self.stale_accesses.get() + 1);
+            return None;
+        }
+        let id = self.current();
+        let found = {
+            let mut devices = self.devices.borrow_mut();
+            let fitted = devices.iter_mut().find(|fitted| fitted.owner == id && fitted.number == device);
+            fitted.and_then(|fitted| act(fitted.model(), self.now()))
+        };
+        if found.is_none() {
+            self.end_turn(Unwound::Fault(Fault::Access { address: offset }));
+        }
+        found
+    }
+
+    pub(crate) fn device_read(&self, device: u8, offset: u32, width: Width) -> u32 {
+        self.device(device, |model, now| model.read(offset, width, now).ok(), offset).unwrap_or(0)
+    }
+
+    pub(crate) fn device_write(&self, device: u8, offset: u32, width: Width, value: u32) {
+        self.device(device, |model, now| model.write(offset, width, value, now).ok(), offset);
+    }
+
+    pub(crate) fn point(&self, kind: Point, after: bool) -> bool {
+        if self.gate_closed.get() {
+            return false;
+        }
+        if self.in_window.get() {
+            return true;
+        }
+        let id = self.current();
+        let seat = self.seat();
+        let point = seat.points.get() + 1;
+        seat.points.set(point);
+        if let Some(strike) = self.due(id) {
+            let struck = Struck { component: id, point, kind, after, strike };
+            self.struck.borrow_mut().push(struck);
+            self.journal.borrow_mut().add(self.now(), || Event::Struck { component: id, point, strike });
+            match strike {
+                Strike::Crash => self.end_turn(Unwound::Fault(Fault::Panic)),
+                Strike::Hang => self.end_turn(Unwound::Hang),
+                Strike::Kill(other) => {
+                    self.fault(other, Fault::Told);
+                    self.end_turn_if_dead();
+                }
+            }
+        }
+        if let Some(how) = seat.knock.get() {
+            self.fall(how);
+        }
+        true
+    }
+
+    /// Whether the next strike of the plan is due at this point of this component.
+    fn due(&self, id: ComponentId) -> Option<Strike> {
+        let mut plan = self.plan.borrow_mut();
+        let next = plan.first_mut().filter(|next| next.component == id)?;
+        next.after_points = next.after_points.saturating_sub(1);
+        if next.after_points > 0 {
+            return None;
+        }
+        Some(plan.remove(0).strike)
+    }
+
+    /// Carries out a knock, unless it waits for a reply to spoil.
+    fn fall(&self, how: How) {
+        let why = match how {
+            How::Panic => Unwound::Fault(Fault::Panic),
+            How::Hang => Unwound::Hang,
+            How::Exit => Unwound::Fault(Fault::Exit),
+            How::CorruptState => {
+                self.corrupt_kept();
+                Unwound::Fault(Fault::Panic)
+            }
+            How::BadMessage | How::DropReply => return,
+        };
+        let component = self.current();
+        self.seat().knock.set(None);
+        self.journal.borrow_mut().add(self.now(), || Event::Knocked { component, how });
+        self.end_turn(why);
+    }
+}
