@@ -74,6 +74,8 @@ pub enum Fault {
     Exit,
     /// Somebody with the right to do so wanted it restarted.
     Told,
+    /// A client reported that it is late.
+    Late,
 }
 
 /// One recovery.

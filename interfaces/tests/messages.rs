@@ -79,6 +79,7 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         Fault::BadMessage,
         Fault::Exit,
         Fault::Told,
+        Fault::Late,
     ])
 }
 

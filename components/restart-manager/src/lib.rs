@@ -1,2 +1,271 @@
-//! The restart-manager component
+//! The restart manager: policy over the kernel's facts.
+//!
+//! Job: start what is to run, decide what follows a death ([`policy`]), and serve `control` and `health`.
+//!
+//! Rules: every decision is made from the facts alone, so that its own death, at any point, loses nothing: its next
+//! incarnation goes on where it was. Requests come before its own decisions, so that a reboot that was cut short is taken
+//! up again before its members are looked at one by one.
+//!
+//! It must never: keep state that matters, or act on a run that has ended.
 #![no_std]
+
+use core::convert::Infallible;
+use core::future::pending;
+
+use koboshi_interfaces::health::{self, Health, NoSuch, Outcome};
+use koboshi_interfaces::{ComponentId, Incarnation, control};
+use koboshi_runtime::authority::{self, Command};
+use koboshi_runtime::platform::koboshi_port;
+use koboshi_runtime::time::{until, wake_at};
+use koboshi_runtime::{
+    Description, Exit, Facts, Fault, Instant, PortDescription, ServicePort, Side, Start, State, configuration, join4,
+    kit, log, now,
+};
+
+use crate::policy::{Next, Policy};
+
+pub mod policy;
+
+/// What the restart manager says of itself. All its ports are optional: it restarts others with nobody to talk to.
+pub const DESCRIPTION: Description = Description {
+    name: "restart-manager",
+    ports: &[
+        PortDescription { name: "control", side: Side::Offers, interface: &control::INTERFACE },
+        PortDescription { name: "control-sos", side: Side::Offers, interface: &control::INTERFACE },
+        PortDescription { name: "health", side: Side::Offers, interface: &health::INTERFACE },
+    ],
+    devices: &[],
+    interrupts: &[],
+    kept: None,
+};
+
+/// The restart manager's ports.
+pub struct Io {
+    /// For whoever watches over the whole: the Monitor.
+    pub control: Option<ServicePort>,
+    /// For whoever watches over drivers: SOS.
+    pub control_sos: Option<ServicePort>,
+    /// For whoever shows how the components are.
+    pub health: Option<ServicePort>,
+}
+
+impl Io {
+    /// Opens the ports that the image joins.
+    ///
+    /// # Errors
+    /// [`Exit::Unfit`] if one is joined to another interface.
+    pub fn open() -> Result<Self, Exit> {
+        Ok(Io {
+            control: joined::<control::Port>(0)?,
+            control_sos: joined::<control::Port>(1)?,
+            health: joined::<health::Port>(2)?,
+        })
+    }
+}
+
+fn joined<S: kit::Service>(port: u8) -> Result<Option<ServicePort>, Exit> {
+    koboshi_port(port).map(|_| ServicePort::open::<S>(port)).transpose()
+}
+
+/// Opens what the image gives, and runs.
+pub async fn start(start: Start) -> Exit {
+    let Some(policy) = configuration::<Policy>() else {
+        return Exit::Unfit("the image gives the restart manager no policy");
+    };
+    match Io::open() {
+        Ok(io) if policy.check().is_ok() => run(start, io, &policy).await,
+        Ok(_) => Exit::Unfit("the restart manager's policy cannot be followed"),
+        Err(unfit) => unfit,
+    }
+}
+
+/// Looks after everybody in the policy, and serves the ports. A first life and a later one are the same to it.
+pub async fn run(_: Start, io: Io, policy: &Policy) -> Exit {
+    let never = join4(
+        serve_control(policy, io.control),
+        serve_control(policy, io.control_sos),
+        serve_health(io.health),
+        until(|| watch(policy)),
+    );
+    match never.await.0 {}
+}
+
+async fn serve_control(policy: &Policy, port: Option<ServicePort>) -> Infallible {
+    match port {
+        Some(port) => control::serve(Control { policy }, port).await,
+        None => pending().await,
+    }
+}
+
+async fn serve_health(port: Option<ServicePort>) -> Infallible {
+    match port {
+        Some(port) => health::serve(Nurse, port).await,
+        None => pending().await,
+    }
+}
+
+fn facts(of: ComponentId) -> Option<Facts> {
+    authority::facts(authority::ComponentId(of.0)).ok()
+}
+
+fn order(target: ComponentId, command: Command) -> Result<(), control::Denied> {
+    match authority::command(authority::ComponentId(target.0), command) {
+        // It came to another state by itself meanwhile, which is no fault of the asker.
+        Ok(()) | Err(authority::Denied::State(_)) => Ok(()),
+        Err(authority::Denied::Unknown) => Err(control::Denied::NoSuch),
+        Err(authority::Denied::Right) => Err(control::Denied::NotAllowed),
+    }
+}
+
+/// Does everything that is due now, and sets the alarm for what is due later. Whoever dies or starts rings.
+fn watch(policy: &Policy) -> Option<Infallible> {
+    // Those about whom a command was refused: left alone until the next look, so that this ends.
+    let mut refused = 0;
+    loop {
+        let known = |id: u8| {
+            let id = ComponentId(id);
+            facts(id).filter(|_| refused & authority::ComponentId(id.0).bit() == 0)
+        };
+        match policy.next(known, now().as_ticks()) {
+            Next::Wait(at) => {
+                wake_at(Instant::from_ticks(at));
+                return None;
+            }
+            Next::Act(target, command) => {
+                let done = authority::command(target, command);
+                if done.is_ok() && command == Command::Reboot {
+                    return None;
+                }
+                if done.is_err() {
+                    log("the kernel refused a command of the restart manager");
+                    refused |= target.bit();
+                }
+            }
+        }
+    }
+}
+
+/// What `control` does. What a death leads to is left to [`watch`].
+struct Control<'p> {
+    policy: &'p Policy,
+}
+
+impl Control<'_> {
+    /// Ends this run, if it still runs.
+    fn end(run: Incarnation, fault: Fault) -> Result<(), control::Denied> {
+        let found = facts(run.component).ok_or(control::Denied::NoSuch)?;
+        if found.state.alive() && found.epoch == run.epoch {
+            return order(run.component, Command::End(fault));
+        }
+        Ok(())
+    }
+}
+
+impl control::Server for Control<'_> {
+    async fn report(&mut self, report: control::Report) -> Result<(), control::Denied> {
+        let fault = match report.why {
+            control::Complaint::Late => Fault::Late,
+            control::Complaint::BadMessage | control::Complaint::RuleBroken => Fault::BadMessage,
+        };
+        Control::end(Incarnation { component: report.component, epoch: report.epoch }, fault)
+    }
+
+    async fn stop(&mut self, component: ComponentId) -> Result<(), control::Denied> {
+        match facts(component).ok_or(control::Denied::NoSuch)?.state {
+            State::Stopped => Ok(()),
+            State::GivenUp => Err(control::Denied::GivenUp),
+            _ => order(component, Command::Stop),
+        }
+    }
+
+    async fn start(&mut self, component: ComponentId) -> Result<(), control::Denied> {
+        match facts(component).ok_or(control::Denied::NoSuch)?.state {
+            State::Stopped | State::GivenUp => order(component, Command::Start),
+            _ => Ok(()),
+        }
+    }
+
+    async fn restart(&mut self, run: Incarnation) -> Result<(), control::Denied> {
+        match facts(run.component).ok_or(control::Denied::NoSuch)?.state {
+            State::GivenUp => Err(control::Denied::GivenUp),
+            _ => Control::end(run, Fault::Told),
+        }
+    }
+
+    async fn reboot(&mut self, reboot: control::Reboot) -> Result<(), control::Denied> {
+        let known = |id| facts(ComponentId(id));
+        let generation = self.policy.generation(reboot.group, known).ok_or(control::Denied::NoSuch)?;
+        if generation > reboot.at_or_before {
+            return Ok(());
+        }
+        for id in self.policy.backwards(reboot.group).into_iter().map(ComponentId) {
+            if facts(id).is_some_and(|found| found.state.alive()) {
+                order(id, Command::End(Fault::Told))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What `health` shows: the facts, in the interface's words.
+struct Nurse;
+
+impl health::Server for Nurse {
+    async fn states(&mut self, component: ComponentId) -> Result<Health, NoSuch> {
+        let found = facts(component).ok_or(NoSuch)?;
+        Ok(Health {
+            state: state_in_words(found.state),
+            epoch: found.epoch,
+            restarts: found.starts.count().saturating_sub(1),
+            fault: found.fault.map(fault_in_words),
+        })
+    }
+
+    async fn incidents(&mut self, number: u32) -> Option<health::Incident> {
+        let found = authority::incident(number)?;
+        let component = ComponentId(found.component.0);
+        let given_up = facts(component).is_some_and(|now| now.state == State::GivenUp && now.epoch == found.epoch);
+        Some(health::Incident {
+            sequence: found.number,
+            ended: Incarnation { component, epoch: found.epoch },
+            fault: fault_in_words(found.fault),
+            noticed_at: found.failed_at,
+            outcome: match found.up_at {
+                Some(up_at) => Outcome::Recovered {
+                    epoch: found.epoch.saturating_add(1),
+                    took: up_at.saturating_sub(found.failed_at),
+                },
+                None if given_up => Outcome::GivenUp,
+                None => Outcome::Open,
+            },
+        })
+    }
+}
+
+const fn state_in_words(state: State) -> health::State {
+    match state {
+        State::Absent => health::State::Absent,
+        State::Starting => health::State::Starting,
+        State::Running => health::State::Running,
+        State::Quiescing => health::State::Quiescing,
+        State::Stopped => health::State::Stopped,
+        State::Failed => health::State::Failed,
+        State::Backoff => health::State::Backoff,
+        State::GivenUp => health::State::GivenUp,
+    }
+}
+
+const fn fault_in_words(fault: Fault) -> health::Fault {
+    match fault {
+        Fault::Access { .. } => health::Fault::Access,
+        Fault::IllegalInstruction => health::Fault::IllegalInstruction,
+        Fault::Panic => health::Fault::Panic,
+        Fault::Stack => health::Fault::Stack,
+        Fault::Stuck => health::Fault::Stuck,
+        Fault::RunAway => health::Fault::RunAway,
+        Fault::BadMessage => health::Fault::BadMessage,
+        Fault::Exit => health::Fault::Exit,
+        Fault::Told => health::Fault::Told,
+        Fault::Late => health::Fault::Late,
+    }
+}

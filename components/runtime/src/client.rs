@@ -5,16 +5,17 @@
 
 use core::task::Poll;
 
+use embassy_futures::select::{Either, select};
 use koboshi_core::record::{Outcome, Position};
-use koboshi_core::ring::{Header, Message as Slot};
+use koboshi_core::ring::{Header, Message as Slot, Ready};
 use koboshi_interface_kit::{
     ClientEnd, Contract, Duration, Failure, Fill, Instant, MAX_MESSAGE, Operation, Service, Ticket, decode, encode,
 };
 
 use crate::end::End;
 use crate::life::Exit;
-use crate::platform::{Point, koboshi_alarm, koboshi_begin, koboshi_blame, koboshi_now, step};
-use crate::time::until;
+use crate::platform::{Point, koboshi_begin, koboshi_blame, koboshi_now, step};
+use crate::time::{sleep_until, until, wake_at};
 
 /// A reply in the client's own memory.
 pub struct Reply {
@@ -93,6 +94,17 @@ impl RequestPort {
         })
     }
 
+    /// Where the request with this origin lies in the ring, if its reply can still be read: it is outstanding, or was
+    /// settled and its slot has not been used again.
+    #[must_use]
+    pub fn find(&self, origin: u32) -> Option<u32> {
+        let requests = self.end.own_slots()?;
+        let first = self.consumed.wrapping_sub(self.slots());
+        (0..self.sent.wrapping_sub(first))
+            .map(|ahead| first.wrapping_add(ahead))
+            .find(|at| requests.ready(*at) == Ready::Yes && requests.tag_and_origin(*at).1 == origin)
+    }
+
     /// Sends a request that has room, and gives its position.
     pub fn send(&mut self, operation: u8, origin: u32, deadline: u64, payload: &[u8]) -> Option<u32> {
         let requests = self.end.own_slots().filter(|_| self.has_room())?;
@@ -104,6 +116,12 @@ impl RequestPort {
             requests.write_deadline(position, deadline);
         });
         fits.then(|| self.commit(position))
+    }
+
+    /// The same for a typed request.
+    pub fn send_message<O: Operation>(&mut self, request: &O::Request, origin: u32, deadline: Instant) -> Option<u32> {
+        let mut room = [0; MAX_MESSAGE];
+        self.send(O::INDEX, origin, deadline.as_ticks(), encode(request, &mut room)?)
     }
 
     fn commit(&mut self, position: u32) -> u32 {
@@ -126,17 +144,17 @@ impl RequestPort {
             Ok(false) => None,
             Ok(true) => match Outcome::from_tag(message.header.tag) {
                 Some(outcome) => Some(Reply { outcome, progress: message.progress(), message }),
-                None => self.blame(position),
+                None => self.blame(position, message.header.epoch),
             },
-            Err(_) => self.blame(position),
+            Err(_) => self.blame(position, replies.epoch(position)),
         }
     }
 
-    /// The reply at this position is malformed.
+    /// The reply at this position, written in this epoch, is malformed.
     ///
     /// Without the right to say so, the request counts as poisoned: nobody will answer it again.
-    pub fn blame(&mut self, position: u32) -> Option<Reply> {
-        if koboshi_blame(self.end.port, position) {
+    pub fn blame(&mut self, position: u32, epoch: u32) -> Option<Reply> {
+        if koboshi_blame(self.end.port, position, epoch) {
             return None;
         }
         Some(Reply { outcome: Outcome::Poisoned, progress: 0, message: Slot::new() })
@@ -173,6 +191,38 @@ impl RequestPort {
         self.settle(position);
     }
 
+    /// Gives up all that is outstanding, for an incarnation that has no use for what the one before asked.
+    pub fn cancel_all(&mut self) {
+        for request in self.outstanding() {
+            self.cancel(request.position);
+        }
+    }
+
+    /// When the request at this position was to be answered; the beginning of time for one that was cancelled.
+    #[must_use]
+    pub fn deadline(&self, position: u32) -> Instant {
+        Instant::from_ticks(self.end.own_slots().map_or(0, |requests| requests.deadline(position)))
+    }
+
+    /// The operation of the request at this position.
+    #[must_use]
+    pub fn operation(&self, position: u32) -> u8 {
+        self.end.own_slots().map_or(u8::MAX, |requests| requests.tag_and_origin(position).0)
+    }
+
+    /// The server's present epoch.
+    #[must_use]
+    pub fn server_epoch(&self) -> u32 {
+        self.end.peer_epoch()
+    }
+
+    /// What the request at this position says.
+    #[must_use]
+    pub fn request(&self, position: u32) -> Option<Slot> {
+        let mut message = Slot::new();
+        matches!(self.end.own_slots()?.read(position, self.epoch, &mut message), Ok(true)).then_some(message)
+    }
+
     /// Waits until a further request has room.
     pub async fn room(&mut self) {
         until(|| {
@@ -192,7 +242,7 @@ impl RequestPort {
             if koboshi_now() >= deadline.as_ticks() {
                 return Poll::Ready(None);
             }
-            step(Point::Timer, || koboshi_alarm(deadline.as_ticks()));
+            wake_at(deadline);
             Poll::Pending
         })
         .await
@@ -221,7 +271,7 @@ impl RequestPort {
             let result = match reply.outcome {
                 Outcome::Answer => match decode(reply.message.bytes()) {
                     Some(decoded) => Ok(decoded),
-                    None if self.blame(position).is_none() => continue,
+                    None if self.blame(position, reply.message.header.epoch).is_none() => continue,
                     None => Err(Failure::Poisoned { progress }),
                 },
                 Outcome::Interrupted => Err(match <O::Contract as Contract>::interrupted() {
@@ -242,15 +292,13 @@ impl RequestPort {
 impl ClientEnd for RequestPort {
     async fn call<O: Operation>(&mut self, request: &O::Request, deadline: Duration) -> Result<O::Reply, Failure<O>> {
         let deadline = Instant::from_ticks(koboshi_now()) + deadline;
-        let mut room = [0; MAX_MESSAGE];
-        let Some(payload) = encode(request, &mut room) else {
-            return Err(Failure::Refused);
-        };
-        self.room().await;
         if self.server_gone() {
             return Err(Failure::Gone { progress: 0 });
         }
-        match self.send(O::INDEX, 0, deadline.as_ticks(), payload) {
+        if let Either::Second(()) = select(self.room(), sleep_until(deadline)).await {
+            return Err(Failure::NotSent);
+        }
+        match self.send_message::<O>(request, 0, deadline) {
             Some(position) => self.conclude(position, deadline).await,
             None => Err(Failure::Refused),
         }

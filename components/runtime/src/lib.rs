@@ -8,6 +8,7 @@
 //! It must never: hold state in a `static`, know a platform, or keep a position anywhere but in the component's own half.
 #![no_std]
 
+pub mod authority;
 pub mod client;
 pub mod describe;
 pub mod device;

@@ -5,8 +5,8 @@
 #![allow(unsafe_code, reason = "functions resolved at link time are declared in an `unsafe extern` block")]
 
 use koboshi_core::ComponentId;
-use koboshi_core::kernel::{Command, Denied, Peer};
 use koboshi_core::incident::Incident;
+use koboshi_core::kernel::{Command, Denied, Peer};
 use koboshi_core::life::{Begin, Facts};
 use koboshi_core::ring::Geometry;
 use koboshi_core::sync::AtomicU32;
@@ -22,6 +22,8 @@ pub enum Point {
     Device,
     /// The clock, or an alarm.
     Timer,
+    /// A command about another component.
+    Command,
     /// A wait.
     Await,
 }
@@ -77,13 +79,13 @@ unsafe extern "Rust" {
     pub safe fn koboshi_interrupt(line: u8, acknowledge: bool) -> bool;
     /// Opens or closes a window: a kill from outside waits until it is closed.
     pub safe fn koboshi_window(open: bool);
-    /// The message of a peer at this position is malformed. True if the component has the right to say so.
-    pub safe fn koboshi_blame(port: u8, position: u32) -> bool;
+    /// The message of a peer at this position, written in this epoch, is malformed. True if the component has the right to say so.
+    pub safe fn koboshi_blame(port: u8, position: u32, epoch: u32) -> bool;
     /// The facts about a component.
     pub safe fn koboshi_facts(of: ComponentId) -> Result<Facts, Denied>;
     /// A command about a component.
     pub safe fn koboshi_command(target: ComponentId, command: Command) -> Result<(), Denied>;
-    /// The incident with this number, if it is remembered and the component may read facts.
+    /// The first incident with this number or a later one that is remembered, if the component may read facts.
     pub safe fn koboshi_incident(number: u32) -> Option<Incident>;
     /// Writes a line to the log.
     pub safe fn koboshi_log(text: &str);

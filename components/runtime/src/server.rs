@@ -32,6 +32,10 @@ pub struct ServicePort {
     epoch: u32,
     taken: u32,
     answered: u32,
+    /// Requests ahead of `taken` that were in hand at a death.
+    replays: u32,
+    /// It only forwards: whether a request has expired is judged where it is carried out.
+    routed: bool,
 }
 
 impl ServicePort {
@@ -40,17 +44,25 @@ impl ServicePort {
     /// # Errors
     /// [`Exit::Unfit`] if the image has no such port, or joins it to another interface.
     pub fn open<S: Service>(port: u8) -> Result<Self, Exit> {
-        Self::open_keyed(port, S::KEY.0)
+        Self::open_as(port, S::KEY.0, false)
     }
 
-    /// The same for a component that serves any interface, such as one that only forwards.
+    /// The same for a component that only forwards what it is asked.
     ///
     /// # Errors
     /// [`Exit::Unfit`] if the image has no such port, or joins it to another interface.
-    pub fn open_keyed(port: u8, key: u64) -> Result<Self, Exit> {
+    pub fn open_routed<S: Service>(port: u8) -> Result<Self, Exit> {
+        Self::open_as(port, S::KEY.0, true)
+    }
+
+    fn open_as(port: u8, key: u64, routed: bool) -> Result<Self, Exit> {
         let end = End::open(port, key).ok_or(Exit::Unfit("a port is not joined to the interface that it serves"))?;
         let (taken, answered) = (end.own.get(Position::Taken), end.own.get(Position::Answered));
-        Ok(ServicePort { end, epoch: koboshi_begin().0, taken, answered })
+        let slots = end.own_slots().map_or(0, |slots| slots.geometry().slots());
+        // After a long life without a death this word is old: what lies further ahead than the ring is long says nothing.
+        let replays = end.own.get(Position::Replayed).wrapping_sub(taken);
+        let replays = if replays <= slots { replays } else { 0 };
+        Ok(ServicePort { end, epoch: koboshi_begin().0, taken, answered, replays, routed })
     }
 
     /// Which incarnation answers.
@@ -76,11 +88,8 @@ impl ServicePort {
         let Some(replies) = self.end.own_slots() else {
             return;
         };
-        let replayed = self.end.own.get(Position::Replayed);
-        while self.taken == self.answered
-            && replayed.wrapping_sub(self.taken).wrapping_sub(1) < u32::MAX / 2
-            && replies.committed(self.taken, self.epoch)
-        {
+        while self.taken == self.answered && self.replays > 0 && replies.committed(self.taken, self.epoch) {
+            self.replays -= 1;
             self.taken = self.taken.wrapping_add(1);
             step(Point::Port, || self.end.own.set(Position::Taken, self.taken));
             self.answered = self.taken;
@@ -100,12 +109,13 @@ impl ServicePort {
                 Ok(false) => return None,
                 Err(Malformed::Sequence) => {
                     // Nothing that can be answered: its writer has to begin anew.
-                    koboshi_blame(self.end.port, position);
+                    koboshi_blame(self.end.port, position, requests.epoch(position));
                     return None;
                 }
                 Ok(true) | Err(_) => {}
             }
-            let replay = self.end.own.get(Position::Replayed).wrapping_sub(position).wrapping_sub(1) < u32::MAX / 2;
+            let replay = self.replays > 0;
+            self.replays = self.replays.saturating_sub(1);
             if !replay {
                 let words = [replies.progress(position), replies.mark(position)];
                 step(Point::Port, || words.into_iter().flatten().for_each(|word| word.store(0, Ordering::Relaxed)));
@@ -114,7 +124,7 @@ impl ServicePort {
             step(Point::Port, || self.end.own.set(Position::Taken, self.taken));
             if read.is_err() {
                 self.finish(position, Outcome::Refused, &[]);
-            } else if replay && message.deadline() <= koboshi_now() {
+            } else if replay && !self.routed && message.deadline() <= koboshi_now() {
                 self.finish(position, Outcome::Expired, &[]);
             } else {
                 return Some(Taken { position, replay, message });

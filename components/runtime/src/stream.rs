@@ -226,7 +226,8 @@ impl<S: Stream> Subscriber<S> {
     }
 
     fn undecodable(&self) -> Option<Result<S::Item, Undecodable>> {
-        koboshi_blame(self.end.port, self.consumed);
+        let epoch = self.end.peer_slots().map_or(0, |slots| slots.epoch(self.consumed));
+        koboshi_blame(self.end.port, self.consumed, epoch);
         Some(Err(Undecodable))
     }
 
@@ -252,6 +253,8 @@ impl<S: Stream> Subscriber<S> {
 
     /// Done with the item at hand: its producer gets its slot back.
     pub fn release(&mut self) {
+        // Else the word would, 65,536 items later, seem to speak of an item that it never saw.
+        step(Point::Port, || self.set_moved(self.moved()));
         self.consumed = self.consumed.wrapping_add(1);
         step(Point::Port, || self.end.own.set(Position::Consumed, self.consumed));
         self.end.ring();

@@ -13,13 +13,18 @@ pub fn now() -> Instant {
     Instant::from_ticks(koboshi_now())
 }
 
+/// Asks to be woken at `at` at the latest. It holds until the component next comes to its wait.
+pub fn wake_at(at: Instant) {
+    step(Point::Timer, || koboshi_alarm(at.as_ticks()));
+}
+
 /// Waits until `at`.
 pub async fn sleep_until(at: Instant) {
     poll_fn(|_| {
         if now() >= at {
             return Poll::Ready(());
         }
-        step(Point::Timer, || koboshi_alarm(at.as_ticks()));
+        wake_at(at);
         Poll::Pending
     })
     .await;

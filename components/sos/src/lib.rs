@@ -1,2 +1,172 @@
-//! The sos component
+//! Routes requests to the driver that it hosts, and notices a driver that is late.
+//!
+//! Rules kept here: it keeps nothing of its own. A request stays in its client's ring until it is answered; what was
+//! forwarded says so in its own slot (`origin`). So an incarnation that begins anew sees from the rings alone what to wait
+//! for, what to forward, and which replies nobody needs any more.
+//!
+//! It must never: answer for a driver, pass on a reply that cannot be read (the client would blame SOS for it), or consume a driver's reply before it has passed it on (a
+//! death in between would lose it).
 #![no_std]
+
+use core::cell::Cell;
+use core::convert::Infallible;
+use core::sync::atomic::Ordering;
+
+use koboshi_interfaces::control::{self, Complaint, ComponentId, Report};
+use koboshi_interfaces::serial;
+use koboshi_runtime::client::Outstanding;
+use koboshi_runtime::server::Taken;
+use koboshi_runtime::time::{until, wake_at};
+use koboshi_runtime::{
+    Description, Exit, Instant, Outcome, PortDescription, RequestPort, ServicePort, Side, Start, configuration, join,
+    now,
+};
+use serde::{Deserialize, Serialize};
+
+/// SOS, for the composer.
+pub const DESCRIPTION: Description = Description {
+    name: "sos",
+    ports: &[
+        PortDescription { name: "serial", side: Side::Offers, interface: &serial::INTERFACE },
+        PortDescription { name: "driver", side: Side::Uses, interface: &serial::INTERFACE },
+        PortDescription { name: "control", side: Side::Uses, interface: &control::INTERFACE },
+    ],
+    devices: &[],
+    interrupts: &[],
+    kept: None,
+};
+
+/// What the image tells SOS.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Hosts {
+    /// The driver's place in the image.
+    pub driver: ComponentId,
+}
+
+/// What the image gives SOS.
+pub struct Io {
+    serial: ServicePort,
+    driver: RequestPort,
+    control: control::Client<RequestPort>,
+    hosts: Hosts,
+}
+
+impl Io {
+    /// Opens SOS's ports.
+    ///
+    /// # Errors
+    /// [`Exit::Unfit`] if the image does not give what SOS needs.
+    pub fn open() -> Result<Self, Exit> {
+        Ok(Io {
+            serial: ServicePort::open_routed::<serial::Port>(0)?,
+            driver: RequestPort::open::<serial::Port>(1)?,
+            control: control::Client::new(RequestPort::open::<control::Port>(2)?),
+            hosts: configuration().ok_or(Exit::Unfit("the driver that is hosted is not named"))?,
+        })
+    }
+}
+
+/// One incarnation, from what the image gives it.
+pub async fn start(start: Start) -> Exit {
+    match Io::open() {
+        Ok(io) => run(start, io).await,
+        Err(unfit) => unfit,
+    }
+}
+
+/// One incarnation. How it begins does not matter: all that counts is in the rings.
+pub async fn run(_: Start, mut io: Io) -> Exit {
+    io.control.end().cancel_all();
+    let late = Cell::new(None);
+    let route = Route { client: io.serial, driver: io.driver, held: None };
+    join(route.forward(&late), complain(io.control, io.hosts.driver, &late)).await;
+    Exit::Done
+}
+
+/// The way from a client to a driver.
+struct Route {
+    client: ServicePort,
+    driver: RequestPort,
+    /// Taken, and not yet forwarded for want of room.
+    held: Option<Taken>,
+}
+
+impl Route {
+    async fn forward(mut self, late: &Cell<Option<u32>>) -> Infallible {
+        until(|| {
+            while self.relay() || self.pass_on() {}
+            self.watch(late);
+            None
+        })
+        .await
+    }
+
+    /// Answers the oldest request in hand, if the driver has; then lets go of replies that nobody waits for any more.
+    fn relay(&mut self) -> bool {
+        let asked = self.client.answered();
+        if asked != self.client.taken()
+            && let Some(position) = self.driver.find(asked.wrapping_add(1))
+            && let Some(reply) = self.driver.reply(position)
+        {
+            let readable = serial::readable(self.driver.operation(position), reply.message.bytes());
+            if reply.outcome == Outcome::Answer && !readable {
+                self.driver.blame(position, reply.message.header.epoch);
+                return false;
+            }
+            self.client.progress_word(asked).store(reply.progress, Ordering::Relaxed);
+            self.client.finish(asked, reply.outcome, reply.message.bytes());
+            return true;
+        }
+        let Some(Outstanding { position, origin, .. }) = self.driver.outstanding().next() else { return false };
+        // The reply is consumed only now: had SOS died before the client was answered, it would still be there.
+        let answered = self.client.answered().wrapping_sub(origin) < u32::MAX / 2;
+        if answered && self.driver.reply(position).is_some() {
+            self.driver.settle(position);
+            return true;
+        }
+        false
+    }
+
+    /// Forwards the next request, unless an incarnation before this one has done so.
+    fn pass_on(&mut self) -> bool {
+        let Some(taken) = self.held.take().or_else(|| self.client.take()) else { return false };
+        let origin = taken.position.wrapping_add(1);
+        if taken.replay && self.driver.find(origin).is_some() {
+            return true;
+        }
+        let message = &taken.message;
+        let sent = self.driver.send(message.header.tag, origin, message.deadline(), message.bytes());
+        if sent.is_none() {
+            self.held = Some(taken);
+        }
+        sent.is_some()
+    }
+
+    /// Notes the driver's epoch when the oldest request has outlived its deadline.
+    fn watch(&self, late: &Cell<Option<u32>>) {
+        let deadline = self.driver.outstanding().next().map(|oldest| self.driver.deadline(oldest.position));
+        match deadline {
+            Some(deadline) if deadline > now() => wake_at(deadline),
+            Some(deadline) if deadline > Instant::from_ticks(0) => late.set(Some(self.driver.server_epoch())),
+            _ => {}
+        }
+    }
+}
+
+/// Tells the restart manager of a driver that is late, once an epoch.
+async fn complain(
+    mut control: control::Client<RequestPort>,
+    driver: ComponentId,
+    late: &Cell<Option<u32>>,
+) -> Infallible {
+    let mut told = None;
+    loop {
+        let epoch = until(|| late.take().filter(|epoch| told != Some(*epoch))).await;
+        // An answer, a refusal or none: the manager knows best, and this epoch is not reported again.
+        let report = Report { component: driver, epoch, why: Complaint::Late };
+        if let Err(koboshi_runtime::kit::Failure::Late { ticket, .. }) = control.report(report).await {
+            control.end().cancel(ticket.position);
+        }
+        told = Some(epoch);
+    }
+}

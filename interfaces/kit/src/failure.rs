@@ -48,6 +48,9 @@ pub enum Failure<O: Operation> {
         means: <O::Contract as Contract>::AfterDeadline,
     },
 
+    /// The ring stayed full until the deadline. Nothing was sent.
+    NotSent,
+
     /// Its deadline had passed when its server died, so it was not tried again.
     Expired {
         /// How far it came.
@@ -84,6 +87,7 @@ impl<O: Operation> fmt::Debug for Failure<O> {
             Self::Poisoned { progress } => out.debug_struct("Poisoned").field("progress", progress).finish(),
             Self::Interrupted(means) => out.debug_tuple("Interrupted").field(means).finish(),
             Self::Gone { progress } => out.debug_struct("Gone").field("progress", progress).finish(),
+            Self::NotSent => out.write_str("NotSent"),
             Self::Refused => out.write_str("Refused"),
         }
     }
@@ -99,7 +103,7 @@ impl<O: Operation> PartialEq for Failure<O> {
             | (Self::Poisoned { progress }, Self::Poisoned { progress: other })
             | (Self::Gone { progress }, Self::Gone { progress: other }) => progress == other,
             (Self::Interrupted(means), Self::Interrupted(other)) => means == other,
-            (Self::Refused, Self::Refused) => true,
+            (Self::Refused, Self::Refused) | (Self::NotSent, Self::NotSent) => true,
             _ => false,
         }
     }
@@ -118,6 +122,7 @@ impl<O: Operation> fmt::Display for Failure<O> {
             Self::Poisoned { progress } => write!(out, "it was in hand at two deaths in a row (progress {progress})"),
             Self::Interrupted(means) => write!(out, "the server died with it in hand; {means}"),
             Self::Gone { progress } => write!(out, "the server was stopped or given up (progress {progress})"),
+            Self::NotSent => out.write_str("no room before the deadline; nothing was sent"),
             Self::Refused => out.write_str("refused: the server does not know such a request; nothing was done"),
         }
     }

@@ -98,6 +98,11 @@ impl Ingredients {
 }
 
 impl Key {
+    /// The key of kept state of this type.
+    pub const fn of_state<T: Schema>() -> Self {
+        Self(Hash::new().named(T::SCHEMA).0)
+    }
+
     /// The key of a whole service: its path, and the keys of its operations in order.
     pub const fn of_service(path: &str, operations: &[Row]) -> Self {
         let mut hash = Hash::new().text(path).number(operations.len());

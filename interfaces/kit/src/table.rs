@@ -189,6 +189,19 @@ macro_rules! interface {
             }
         }
 
+        #[doc = concat!("Whether these bytes are a reply to this operation of `", stringify!($service), "`.")]
+        #[must_use]
+        pub fn readable(operation: u8, reply: &[u8]) -> bool {
+            match operation {
+                $(
+                    index if index == <operation::$operation as $crate::Operation>::INDEX => {
+                        $crate::decode::<$reply>(reply).is_some()
+                    }
+                )+
+                _ => false,
+            }
+        }
+
         #[doc = concat!("Asks a server of `", stringify!($service), "`.")]
         #[derive(Debug)]
         pub struct Client<E> {
@@ -200,6 +213,11 @@ macro_rules! interface {
             /// Asks through `end`.
             pub const fn new(end: E) -> Self {
                 Self { end }
+            }
+
+            /// The end that this asks through, for what is not a call.
+            pub fn end(&mut self) -> &mut E {
+                &mut self.end
             }
 
             /// The same, with `deadline` instead of the table's.

@@ -69,6 +69,13 @@ impl<'a> Incidents<'a> {
         self.log.get(at)?.as_ref().filter(|incident| incident.number == number)
     }
 
+    /// The first incident with this number or a later one, of those that were not overwritten.
+    #[must_use]
+    pub fn first_from(&self, number: u32) -> Option<&Incident> {
+        let oldest = self.count.saturating_sub(self.log.len() as u32);
+        self.get(number.max(oldest))
+    }
+
     pub(crate) fn change(&mut self, number: u32, change: impl FnOnce(&mut Incident)) {
         if let Some(Some(incident)) = self.slot(number)
             && incident.number == number

@@ -259,6 +259,10 @@ impl<'a> Kernel<'a> {
         if rights.facts || from == of { self.facts(of).ok_or(Denied::Unknown) } else { Err(Denied::Right) }
     }
 
+    fn alive(&self, id: ComponentId) -> bool {
+        self.lives.get(id.index()).is_some_and(|life| life.state.alive())
+    }
+
     /// The other end of a component's port, and the port.
     fn across(&self, id: ComponentId, port: u8) -> Option<(ComponentId, PortId)> {
         let port_id = *self.component(id)?.ports.get(usize::from(port))?;
@@ -288,6 +292,11 @@ impl<'a> Kernel<'a> {
         life.epoch = life.epoch.checked_add(1).ok_or(Denied::State(life.state))?;
         life.state = State::Starting;
         life.begin = Some(begin);
+        if begin == Begin::Fresh {
+            // A new life: earlier deaths are not held against it.
+            life.fruitless = History::EMPTY;
+            life.fruitless_in_a_row = 0;
+        }
         life.signalled = true;
         life.away = false;
         life.commanded = false;
@@ -311,7 +320,9 @@ impl<'a> Kernel<'a> {
 
     /// Peers learn of a new epoch, or of a death, as they learn of anything: they are rung.
     fn ring_peers(&mut self, id: ComponentId) {
-        let Some(component) = self.components.get(id.index()) else { return };
+        let Some(component) = self.components.get(id.index()) else {
+            return;
+        };
         for port in 0..component.ports.len() as u8 {
             if let Some((peer, _)) = self.across(id, port) {
                 self.signal(peer);
@@ -334,7 +345,9 @@ impl<'a> Kernel<'a> {
 
     /// A component rings the peer behind its port.
     pub fn ring(&mut self, from: ComponentId, port: u8, now: Nanoseconds) {
-        let Some((peer, port)) = self.across(from, port) else { return };
+        let Some((peer, port)) = self.across(from, port).filter(|_| self.alive(from)) else {
+            return;
+        };
         if let Some(number) = self.lives.get_mut(from.index()).and_then(|life| life.incident.take()) {
             self.incidents.change(number, |incident| incident.answered_at = Some(now));
         }
@@ -348,7 +361,9 @@ impl<'a> Kernel<'a> {
 
     /// An interrupt was raised on a line. It is masked until its owner acknowledges it.
     pub fn interrupt(&mut self, line: LineId) {
-        let Some(entry) = self.lines.get_mut(usize::from(line.0)) else { return };
+        let Some(entry) = self.lines.get_mut(usize::from(line.0)) else {
+            return;
+        };
         if !entry.masked {
             entry.masked = true;
             entry.delivered = true;
@@ -372,7 +387,8 @@ impl<'a> Kernel<'a> {
 
     /// The owner of a line acknowledges: the line is unmasked.
     pub fn acknowledge(&mut self, id: ComponentId, line: u8) {
-        let Some(line) = self.component(id).and_then(|component| component.lines.get(usize::from(line))) else {
+        let owner = self.component(id).filter(|_| self.alive(id));
+        let Some(line) = owner.and_then(|component| component.lines.get(usize::from(line))) else {
             return;
         };
         if let Some(line) = self.lines.get_mut(usize::from(line.0)) {
@@ -433,7 +449,9 @@ impl<'a> Kernel<'a> {
 
     /// Handles one deadline that has passed: an alarm, or a component that is stuck. True if there was one.
     pub fn expire(&mut self, now: Nanoseconds) -> bool {
-        let Some(id) = self.timers.due(now) else { return false };
+        let Some(id) = self.timers.due(now) else {
+            return false;
+        };
         self.timers.set(id, NEVER);
         if self.lives.get(id.index()).is_some_and(|life| life.away) {
             self.fault(id, Fault::Stuck, now);
@@ -446,8 +464,12 @@ impl<'a> Kernel<'a> {
     /// Takes a component from the processor and seals its halves. Its interrupts are masked.
     fn halt(&mut self, id: ComponentId) -> Seal {
         let mut seal = Seal::default();
-        let Some(component) = self.components.get(id.index()) else { return seal };
-        let Some(life) = self.lives.get_mut(id.index()) else { return seal };
+        let Some(component) = self.components.get(id.index()) else {
+            return seal;
+        };
+        let Some(life) = self.lives.get_mut(id.index()) else {
+            return seal;
+        };
         let epoch = life.epoch;
         life.away = false;
         life.signalled = false;
@@ -477,17 +499,20 @@ impl<'a> Kernel<'a> {
 
     /// An incarnation ends with a fault.
     pub fn fault(&mut self, id: ComponentId, fault: Fault, now: Nanoseconds) {
-        if !self.lives.get(id.index()).is_some_and(|life| life.state.alive()) {
+        if !self.alive(id) {
             return;
         }
         let seal = self.halt(id);
-        let Some(life) = self.lives.get_mut(id.index()) else { return };
+        let Some(life) = self.lives.get_mut(id.index()) else {
+            return;
+        };
         life.state = State::Failed;
         life.fault = Some(fault);
         life.failed_at = now;
         if seal.progressed || life.commanded {
             life.fruitless_in_a_row = 0;
-        } else {
+        } else if fault != Fault::Told {
+            // An end on purpose says nothing about the one who was ended.
             life.fruitless.add(now);
             life.fruitless_in_a_row = life.fruitless_in_a_row.saturating_add(1);
         }
@@ -516,24 +541,30 @@ impl<'a> Kernel<'a> {
         }
     }
 
-    /// A client found the reply at `position` malformed, or a reader the item: the producer's fault.
+    /// A client found the reply at `position`, written in `epoch`, malformed, or a reader the item: the producer's fault.
     ///
     /// True if the caller has the right to say so; then the peer's incarnation is over.
-    pub fn blame(&mut self, from: ComponentId, port: u8, position: u32, now: Nanoseconds) -> bool {
-        let Some((peer, port)) = self.across(from, port) else { return false };
+    pub fn blame(&mut self, from: ComponentId, port: u8, position: u32, epoch: u32, now: Nanoseconds) -> bool {
+        let Some((peer, port)) = self.across(from, port) else {
+            return false;
+        };
         if !self.component(from).is_some_and(|component| component.rights.blame) {
             return false;
         }
         if let Some(Port { near, record: Record::Service(record, _), .. }) = self.ports.get(usize::from(port.0))
             && *near == from
         {
-            record.take_back(position);
+            record.take_back(position, epoch);
         }
-        if self.lives.get(peer.index()).is_some_and(|life| life.state.alive()) {
+        if self.alive(peer) {
             self.fault(peer, Fault::BadMessage, now);
         } else {
             // The one who wrote it has been sealed already; sealing once more opens the request again.
             self.halt(peer);
+            if self.lives.get(peer.index()).is_some_and(|life| life.state.gone()) {
+                self.answer_gone(peer, port);
+            }
+            self.ring_peers(peer);
         }
         true
     }
@@ -550,12 +581,18 @@ impl<'a> Kernel<'a> {
     }
 
     fn stop(&mut self, id: ComponentId, state: State) {
-        if self.lives.get(id.index()).is_some_and(|life| life.state.alive()) {
+        if self.alive(id) {
             self.halt(id);
         }
-        let Some(life) = self.lives.get_mut(id.index()) else { return };
+        let Some(life) = self.lives.get_mut(id.index()) else {
+            return;
+        };
         life.state = state;
-        let Some(component) = self.components.get(id.index()) else { return };
+        // Answers carry the epoch of an incarnation; the one that never was counts as the first.
+        life.epoch = life.epoch.max(1);
+        let Some(component) = self.components.get(id.index()) else {
+            return;
+        };
         for port in component.ports {
             self.answer_gone(id, *port);
         }
@@ -563,6 +600,21 @@ impl<'a> Kernel<'a> {
             self.actions.safe |= id.bit();
         }
         self.ring_peers(id);
+    }
+
+    /// Ends all components, forgets what their halves said, and leaves them absent: the image begins anew.
+    ///
+    /// Epochs go on, and incidents stay. The platform clears the memory of ports and of kept state.
+    pub fn reboot(&mut self) {
+        for at in 0..self.components.len() as u8 {
+            let id = ComponentId(at);
+            self.halt(id);
+            if let Some(life) = self.lives.get_mut(id.index()) {
+                *life = Life { epoch: life.epoch, ..Life::default() };
+            }
+        }
+        self.sealed.fill(Sealed::default());
+        self.actions = Actions { halt: u64::MAX, ..Actions::default() };
     }
 
     /// Carries out a command of the platform itself, which needs no right.

@@ -177,7 +177,7 @@ pub struct Facts {
     pub failed_at: Nanoseconds,
     /// Times of its starts.
     pub starts: History,
-    /// Times of deaths of incarnations that had neither answered nor published anything.
+    /// Times of deaths, but those on purpose, of incarnations that had neither answered nor published anything.
     pub fruitless: History,
     /// Fruitless deaths since the last incarnation that made progress.
     pub fruitless_in_a_row: u32,

@@ -13,7 +13,7 @@
 //!
 //! It must never: let one word have two living writers, or let a peer's word lead outside the ring.
 
-use crate::ring::{Geometry, Header, LINE_WORDS, Ready, Slots};
+use crate::ring::{Geometry, Header, KERNEL_EPOCH, LINE_WORDS, Ready, Slots};
 use crate::sync::{AtomicU32, Ordering};
 
 /// The words at the head of a half. Each half uses those of its role.
@@ -171,15 +171,31 @@ impl Seal {
 pub struct Contracts {
     /// Operations that must never be repeated.
     pub at_most_once: u32,
+    /// Operations that may be repeated, but not behind a later one.
+    pub idempotent: u32,
     /// The server only forwards: whether a request is poisoned is judged where it is carried out.
     pub routed: bool,
 }
 
-/// The words of a half as they held at its owner's last death (or at boot): no later incarnation may go below them.
+/// What the kernel itself remembers of a port from one seal to the next, where no component can reach it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sealed {
+    /// The client's or producer's `sent`, and the client's `consumed`.
     near: [u32; 2],
+    /// The server's `answered` and `replayed`, or the consumer's `consumed`.
     far: [u32; 2],
+    /// The server's epoch that was sealed last.
+    epoch: u32,
+}
+
+/// Whether `at` is `from` or lies ahead of it.
+const fn reaches(at: u32, from: u32) -> bool {
+    at.wrapping_sub(from) <= u32::MAX / 2
+}
+
+/// The oldest position that a ring of `slots` slots can still hold when `sent` were sent, and not before `floor`.
+const fn oldest(sent: u32, slots: u32, floor: u32) -> u32 {
+    if sent.wrapping_sub(floor) <= slots { floor } else { sent.wrapping_sub(slots) }
 }
 
 /// A service port as the kernel sees it: both halves.
@@ -193,68 +209,127 @@ pub struct ServiceRecord<'a> {
 
 impl ServiceRecord<'_> {
     /// Seals the client's half. Its unanswered requests stay, for its next incarnation to claim.
+    ///
+    /// If its own slots contradict its words, they are laid out anew where the server stands.
     pub fn seal_client(&self, sealed: &mut Sealed) -> Seal {
-        let Some(requests) = self.client.slots() else { return Seal::default() };
+        let Some(requests) = self.client.slots() else {
+            return Seal::default();
+        };
         let slots = requests.geometry().slots();
-        let floor = sealed.near[1];
-        let reach = self.client.get(Position::Sent).wrapping_sub(floor);
-        let (consumed, low) = clamp(self.client.get(Position::Consumed), floor, reach);
-        // At most one message lies between its slot word and `sent`; a client that lied is held to what its slots show.
-        let sent = consumed.wrapping_add(run_of_ready(requests, consumed));
-        let before = self.client.get(Position::Sent);
-        let wild = sent.wrapping_sub(before) > 1 || before.wrapping_sub(consumed) > slots;
-        let progressed = consumed != floor || sent != sealed.near[0];
+        let [last_sent, floor] = sealed.near;
+        let (found, before) = (self.client.get(Position::Consumed), self.client.get(Position::Sent));
+        let (consumed, sent, wild) = match (requests.waiting(found), requests.waiting(before)) {
+            (Some(waiting), _) if reaches(found, floor) => {
+                let sent = found.wrapping_add(waiting);
+                // At most one message lies between its slot word and `sent`.
+                (found, sent, sent.wrapping_sub(before) > 1)
+            }
+            (_, Some(late @ 0..=1)) if reaches(before, floor) => {
+                let sent = before.wrapping_add(late);
+                (oldest(sent, slots, floor), sent, true)
+            }
+            _ => {
+                let taken = self.server.get(Position::Taken);
+                let ready = run_of_ready(requests, found);
+                let kept = reaches(found, floor) && taken.wrapping_sub(found) <= ready;
+                let (consumed, ready) = if kept { (found, ready) } else { (taken, 0) };
+                for offset in ready..slots {
+                    requests.clear(consumed.wrapping_add(offset));
+                }
+                (consumed, consumed.wrapping_add(ready), true)
+            }
+        };
         self.client.set(Position::Consumed, consumed);
         self.client.set(Position::Sent, sent);
         sealed.near = [sent, consumed];
-        Seal { blamed: low || wild, progressed, ..Seal::default() }
+        Seal { blamed: wild, progressed: !wild && (consumed != floor || sent != last_sent), ..Seal::default() }
+    }
+
+    /// Where the client stands, how many of its requests wait there, and whether its slots agree with its word.
+    ///
+    /// The client lives on, so its `consumed` is an allegation. If its slots contradict it, `own` (where the server says
+    /// that it stands) is taken instead: a false word harms its author's requests only.
+    fn client_stands(&self, requests: Slots<'_>, own: u32) -> (u32, u32, bool) {
+        let mut consumed = self.client.get(Position::Consumed);
+        // While we look it may consume what was answered, and use those slots again: once around at most.
+        for _ in 0..=requests.geometry().slots() {
+            if let Some(waiting) = requests.waiting(consumed) {
+                return (consumed, waiting, true);
+            }
+            let again = self.client.get(Position::Consumed);
+            if again == consumed {
+                break;
+            }
+            consumed = again;
+        }
+        (own, run_of_ready(requests, own), false)
     }
 
     /// Seals the server's half; `epoch` is the dead one's.
     ///
     /// After it `taken` equals `answered`, and what was in hand is either ended or offered again.
     pub fn seal_server(&self, sealed: &mut Sealed, contracts: Contracts, epoch: u32) -> Seal {
-        let (Some(requests), Some(replies)) = (self.client.slots(), self.server.slots()) else { return Seal::default() };
+        let (Some(requests), Some(replies)) = (self.client.slots(), self.server.slots()) else {
+            return Seal::default();
+        };
         let slots = replies.geometry().slots();
-        let mut seal = Seal::default();
-        // The client lives on, so its `consumed` is an allegation: a false one harms its own requests only.
-        let consumed = self.client.get(Position::Consumed);
-        let waiting = run_of_ready(requests, consumed);
-        let (taken, wild) = clamp(self.server.get(Position::Taken), consumed, waiting);
+        let [floor, replayed] = sealed.far;
+        let words = [Position::Taken, Position::Answered, Position::Replayed].map(|word| self.server.get(word));
+        let [taken_word, answered_word, replayed_word] = words;
+        let own = if reaches(answered_word, floor) { answered_word } else { floor };
+        let (consumed, waiting, agreed) = self.client_stands(requests, own);
+
+        // What was sealed once as answered cannot be untaken.
+        let sealed_before = floor.wrapping_sub(consumed);
+        let least_taken = if sealed_before <= waiting { sealed_before } else { 0 };
+        let low = consumed.wrapping_add(least_taken);
+        let (mut taken, wild) = clamp(taken_word, low, waiting.saturating_sub(least_taken));
         // The client may have consumed the last reply before its writer stored `answered`.
         let least = consumed.wrapping_sub(1);
-        let (_, wild_answered) = clamp(self.server.get(Position::Answered), least, taken.wrapping_sub(least));
-        seal.blamed = wild || wild_answered;
+        let (_, wild_answered) = clamp(answered_word, least, taken.wrapping_sub(least));
+        // A client may also say that it consumed what was never answered.
+        let turn_before = least.wrapping_add(slots);
+        let fair =
+            consumed == sealed.near[1] || [least, turn_before].into_iter().any(|at| replies.committed(at, epoch));
+        let blamed = agreed && fair && (wild || wild_answered) || replayed_word != replayed;
+        let progressed = consumed != floor && reaches(consumed, floor);
+        let mut seal = Seal { blamed, progressed, ..Seal::default() };
 
+        for offset in taken.wrapping_sub(consumed)..waiting {
+            let at = consumed.wrapping_add(offset);
+            if replies.committed(at, epoch) {
+                // A reply to a request that was never taken; but the client may have seen it.
+                taken = at.wrapping_add(1);
+                seal.blamed = true;
+            }
+        }
         let mut first_open = None;
-        let mut offset = 0;
-        while offset < slots {
+        for offset in 0..slots {
             let at = consumed.wrapping_add(offset);
             let answered = replies.committed(at, epoch);
             if offset >= taken.wrapping_sub(consumed) {
-                if answered {
-                    // A reply to a request that was never taken.
-                    replies.clear(at);
-                    seal.blamed = true;
-                }
-                if let Some(mark) = replies.mark(at) {
+                // A reply to a request that was never sent answers nothing.
+                seal.blamed |= answered;
+                replies.clear(at);
+                if let Some(mark) = replies.mark(at).filter(|_| sealed.epoch != epoch) {
                     // Not in hand at this death, so the deaths of this request are not in a row.
                     mark.store(0, Ordering::Relaxed);
                 }
-            } else if !answered && !self.end_in_hand(requests, replies, at, contracts, epoch, &mut seal) {
-                seal.offered_again += 1;
+            } else if answered {
+                seal.progressed |= replies.epoch(at) == epoch;
+            } else if !self.end_in_hand(requests, replies, at, at.wrapping_add(1) != taken, contracts, &mut seal) {
+                seal.offered_again = seal.offered_again.saturating_add(1);
                 first_open = first_open.or(Some(at));
             }
-            offset += 1;
         }
         let answered = first_open.unwrap_or(taken);
-        let progressed = answered != sealed.far[1] || seal.progressed;
-        let (replayed, _) = clamp(taken, self.server.get(Position::Replayed), u32::MAX / 2);
+        // An incarnation may die before it has taken again all that it was offered.
+        let replayed = if replayed.wrapping_sub(taken) <= slots { replayed } else { taken };
         self.server.set(Position::Replayed, replayed);
         self.server.set(Position::Answered, answered);
         self.server.set(Position::Taken, answered);
-        sealed.far = [answered, answered];
-        Seal { progressed, ..seal }
+        *sealed = Sealed { near: sealed.near, far: [answered, replayed], epoch };
+        seal
     }
 
     /// Ends a request that was in hand, as its contract says; false: it is to be offered again.
@@ -263,28 +338,33 @@ impl ServiceRecord<'_> {
         requests: Slots<'_>,
         replies: Slots<'_>,
         at: u32,
+        overtaken: bool,
         contracts: Contracts,
-        epoch: u32,
         seal: &mut Seal,
     ) -> bool {
         replies.clear(at);
         let (operation, _) = requests.tag_and_origin(at);
-        if contracts.at_most_once & 1u32.wrapping_shl(u32::from(operation)) != 0 {
-            self.fill(replies, at, Outcome::Interrupted, epoch);
-            seal.interrupted += 1;
+        let operation = 1u32.wrapping_shl(u32::from(operation));
+        if contracts.at_most_once & operation != 0 {
+            self.fill(replies, at, Outcome::Interrupted);
+            seal.interrupted = seal.interrupted.saturating_add(1);
             return true;
         }
         if contracts.routed {
             return false;
         }
-        let (Some(progress), Some(mark)) = (replies.progress(at), replies.mark(at)) else { return false };
+        let (Some(progress), Some(mark)) = (replies.progress(at), replies.mark(at)) else {
+            return false;
+        };
         let progress = progress.load(Ordering::Relaxed);
-        // Tagged with the position, so that an earlier request's mark in this slot says nothing of this one.
-        let now = (at.wrapping_add(1) & 0xFFFF) << 16 | progress & 0xFFFF;
+        // Tagged with the position, so that an earlier request's mark in this slot says nothing of this one; never 0, which
+        // is no mark; and of both halves of the progress, so that a step of 64 KiB is one.
+        let now = (at | 0x8000) << 16 | (progress ^ progress >> 16) & 0xFFFF;
         let last = mark.load(Ordering::Relaxed);
-        if last == now {
-            self.fill(replies, at, Outcome::Poisoned, epoch);
-            seal.poisoned += 1;
+        // Run again behind a later one, it could undo what that one did.
+        if last == now || overtaken && contracts.idempotent & operation != 0 {
+            self.fill(replies, at, Outcome::Poisoned);
+            seal.poisoned = seal.poisoned.saturating_add(1);
             return true;
         }
         seal.progressed |= progress != 0;
@@ -292,15 +372,19 @@ impl ServiceRecord<'_> {
         false
     }
 
-    fn fill(&self, replies: Slots<'_>, at: u32, outcome: Outcome, epoch: u32) {
-        replies.write(at, Header { epoch, tag: outcome as u8, origin: 0 }, &[]);
+    fn fill(&self, replies: Slots<'_>, at: u32, outcome: Outcome) {
+        replies.write(at, Header { epoch: KERNEL_EPOCH, tag: outcome as u8, origin: 0 }, &[]);
         replies.commit(at);
     }
 
-    /// The client found the reply at `position` undecodable: it is no answer. Only while the server is dead, before sealing.
-    pub fn take_back(&self, position: u32) {
+    /// The client found the reply at `position`, written in `epoch`, undecodable: it is no answer. Only while the server
+    /// is stopped, before sealing. Nothing happens if there is no such reply any more: then the complaint is stale.
+    pub fn take_back(&self, position: u32, epoch: u32) {
         if let Some(replies) = self.server.slots()
-            && self.client.get(Position::Consumed) == position
+            && position.wrapping_sub(self.client.get(Position::Consumed)) < replies.geometry().slots()
+            && replies.ready(position) == Ready::Yes
+            && replies.epoch(position) == epoch
+            && epoch != KERNEL_EPOCH
         {
             replies.clear(position);
         }
@@ -308,20 +392,19 @@ impl ServiceRecord<'_> {
 
     /// Answers everything outstanding with [`Outcome::Gone`]. Only while the server is dead and sealed.
     pub fn answer_gone(&self, sealed: &mut Sealed, epoch: u32) {
-        let (Some(requests), Some(replies)) = (self.client.slots(), self.server.slots()) else { return };
-        let consumed = self.client.get(Position::Consumed);
-        let waiting = run_of_ready(requests, consumed);
-        let mut offset = 0;
-        while offset < waiting {
+        let (Some(requests), Some(replies)) = (self.client.slots(), self.server.slots()) else {
+            return;
+        };
+        let (consumed, waiting, _) = self.client_stands(requests, self.server.get(Position::Answered));
+        for offset in 0..waiting {
             let at = consumed.wrapping_add(offset);
             if !replies.committed(at, epoch) {
-                let never_taken = at.wrapping_sub(self.server.get(Position::Replayed)) < u32::MAX / 2;
+                let never_taken = self.server.get(Position::Replayed).wrapping_sub(at).wrapping_sub(1) >= waiting;
                 if let Some(progress) = replies.progress(at).filter(|_| never_taken) {
                     progress.store(0, Ordering::Relaxed);
                 }
-                self.fill(replies, at, Outcome::Gone, epoch.max(1));
+                self.fill(replies, at, Outcome::Gone);
             }
-            offset += 1;
         }
         let end = consumed.wrapping_add(waiting);
         self.server.set(Position::Replayed, end);
@@ -342,34 +425,49 @@ pub struct StreamRecord<'a> {
 
 impl StreamRecord<'_> {
     /// Seals the producer's half. A slot that was being filled stays, for the next incarnation to go on with.
+    ///
+    /// If its own slots contradict its word, they are laid out anew where the consumer stands.
     pub fn seal_producer(&self, sealed: &mut Sealed) -> Seal {
-        let Some(items) = self.producer.slots() else { return Seal::default() };
-        let consumed = self.consumer.get(Position::Consumed);
-        let sent = consumed.wrapping_add(run_of_ready(items, consumed));
+        let Some(items) = self.producer.slots() else {
+            return Seal::default();
+        };
         let before = self.producer.get(Position::Sent);
-        let wild = sent.wrapping_sub(before) > 1;
+        let floor = sealed.near[0];
+        let (sent, wild) = match items.waiting(before) {
+            // At most one item lies between its slot word and `sent`.
+            Some(late @ 0..=1) if reaches(before, floor) => (before.wrapping_add(late), false),
+            _ => {
+                let consumed = self.consumer.get(Position::Consumed);
+                let ready = run_of_ready(items, consumed);
+                for offset in ready..items.geometry().slots() {
+                    items.clear(consumed.wrapping_add(offset));
+                }
+                (consumed.wrapping_add(ready), true)
+            }
+        };
         self.producer.set(Position::Sent, sent);
-        let progressed = sent != sealed.near[0];
         sealed.near[0] = sent;
-        Seal { blamed: wild, progressed, ..Seal::default() }
+        Seal { blamed: wild, progressed: !wild && sent != floor, ..Seal::default() }
     }
 
-    /// Seals the consumer's half.
+    /// Seals the consumer's half. One that was wild is offered again all that the ring still holds.
     pub fn seal_consumer(&self, sealed: &mut Sealed) -> Seal {
-        let Some(items) = self.producer.slots() else { return Seal::default() };
+        let Some(items) = self.producer.slots() else {
+            return Seal::default();
+        };
         let floor = sealed.far[0];
         let found = self.consumer.get(Position::Consumed);
         let sent = self.producer.get(Position::Sent);
-        let slots = items.geometry().slots();
-        // `sent` may lag one behind what the consumer has rightly seen.
-        let (consumed, wild) = if sent.wrapping_add(1).wrapping_sub(found) <= slots.wrapping_add(1) {
-            (found, false)
-        } else {
-            clamp(found, floor, 0)
+        let consumed = match (items.waiting(found), items.waiting(sent)) {
+            (Some(_), _) if reaches(found, floor) => found,
+            (_, Some(late @ 0..=1)) => oldest(sent.wrapping_add(late), items.geometry().slots(), floor),
+            // The producer's slots contradict its own word: nothing to judge its consumer by.
+            _ if reaches(found, floor) => found,
+            _ => floor,
         };
         self.consumer.set(Position::Consumed, consumed);
-        let progressed = consumed != floor;
         sealed.far[0] = consumed;
-        Seal { blamed: wild, progressed, ..Seal::default() }
+        let wild = consumed != found;
+        Seal { blamed: wild, progressed: !wild && consumed != floor, ..Seal::default() }
     }
 }

@@ -36,6 +36,13 @@ enum Word {
     Second = 5,
 }
 
+/// The epoch under which the kernel itself writes a reply, for a server that is dead. No incarnation has it.
+pub const KERNEL_EPOCH: u32 = u32::MAX;
+
+const fn may_have_written(found: u32, present: u32) -> bool {
+    found == KERNEL_EPOCH || found != 0 && found <= present
+}
+
 /// What travels with a payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
@@ -206,7 +213,9 @@ impl<'a> Slots<'a> {
             return false;
         }
         let slot = self.slot(position);
-        let (Some(epoch), Some(shape), Some(origin)) = (slot.get(1), slot.get(2), slot.get(3)) else { return false };
+        let (Some(epoch), Some(shape), Some(origin)) = (slot.get(1), slot.get(2), slot.get(3)) else {
+            return false;
+        };
         epoch.store(header.epoch, Ordering::Relaxed);
         shape.store(payload.len() as u32 | u32::from(header.tag) << 16, Ordering::Relaxed);
         origin.store(header.origin, Ordering::Relaxed);
@@ -235,6 +244,13 @@ impl<'a> Slots<'a> {
         }
     }
 
+    /// The deadline of the request at `position`, for its producer.
+    #[must_use]
+    pub fn deadline(&self, position: u32) -> u64 {
+        let half = |word| self.word(position, word).map_or(0, |word| word.load(Ordering::Relaxed));
+        u64::from(half(Word::First)) | u64::from(half(Word::Second)) << 32
+    }
+
     /// Producer, second step: the reader may see the message from here on.
     #[inline]
     pub fn commit(&self, position: u32) {
@@ -243,39 +259,59 @@ impl<'a> Slots<'a> {
         }
     }
 
-    /// Takes a commit back. Only the kernel does this, and only while the producer is dead.
+    /// Makes sure that nothing is ready at `position`. Only the kernel does this, and only while the producer is dead.
     pub fn clear(&self, position: u32) {
         if let Some(sequence) = self.word(position, Word::Sequence) {
-            sequence.store(0, Ordering::Release);
+            // The sequence of one turn before. Not 0: that is the commit of the last position before the numbers wrap.
+            sequence.store(position.wrapping_add(1).wrapping_sub(self.geometry.slots), Ordering::Release);
         }
     }
 
     /// Whether a message is ready at `position`.
     ///
-    /// Between two messages a slot holds the sequence of one turn before, or 0 (never used, or cleared).
+    /// Between two messages a slot holds the sequence of one turn before; in the first turn, 0 (never used).
     #[inline]
     #[must_use]
     pub fn ready(&self, position: u32) -> Ready {
-        let Some(word) = self.word(position, Word::Sequence) else { return Ready::Malformed };
+        let Some(word) = self.word(position, Word::Sequence) else {
+            return Ready::Malformed;
+        };
         let sequence = word.load(Ordering::Acquire);
         let due = position.wrapping_add(1);
         if sequence == due {
             Ready::Yes
-        } else if sequence == 0 || sequence == due.wrapping_sub(self.geometry.slots) {
+        } else if sequence == due.wrapping_sub(self.geometry.slots) || sequence == 0 && position < self.geometry.slots {
             Ready::NotYet
         } else {
             Ready::Malformed
         }
     }
 
+    /// How many messages wait from `from` on, if all slots agree that the ring's reader may stand there.
+    ///
+    /// It looks from the back: a producer that lives commits in order, so that what it adds meanwhile is no gap.
+    pub(crate) fn waiting(&self, from: u32) -> Option<u32> {
+        let mut waiting = 0;
+        for offset in (0..self.geometry.slots).rev() {
+            match self.ready(from.wrapping_add(offset)) {
+                Ready::Yes if waiting == 0 => waiting = offset.wrapping_add(1),
+                Ready::Yes => {}
+                Ready::NotYet if waiting == 0 => {}
+                Ready::NotYet | Ready::Malformed => return None,
+            }
+        }
+        Some(waiting)
+    }
+
     /// Whether the slot at `position` is committed by some incarnation up to `epoch`: the kernel's question when it seals.
     #[must_use]
     pub fn committed(&self, position: u32, epoch: u32) -> bool {
-        self.ready(position) == Ready::Yes
-            && self.word(position, Word::Epoch).is_some_and(|word| {
-                let found = word.load(Ordering::Relaxed);
-                found != 0 && found <= epoch
-            })
+        self.ready(position) == Ready::Yes && may_have_written(self.epoch(position), epoch)
+    }
+
+    /// The epoch at `position`, unjudged.
+    pub fn epoch(&self, position: u32) -> u32 {
+        self.word(position, Word::Epoch).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
     /// The tag, and the origin, of the message at `position`, unjudged.
@@ -303,7 +339,7 @@ impl<'a> Slots<'a> {
         let word = |at: usize| slot.get(at).map_or(0, |word| word.load(Ordering::Relaxed));
         let found = word(Word::Epoch as usize);
         let shape = word(Word::Shape as usize);
-        if found == 0 || found > epoch {
+        if !may_have_written(found, epoch) {
             return Err(Malformed::Epoch);
         }
         let length = (shape & 0xFFFF) as usize;

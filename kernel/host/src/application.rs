@@ -12,8 +12,14 @@
 //! | 0x08   | ROOM     | bytes that the program's end still takes      | -                                       |
 //! | 0x0C   | PUSH     | -                                             | gives the program one byte              |
 //! | 0x10   | ANNOUNCE | -                                             | tells the program an [`Announcement`]   |
-//! | 0x14   | ENABLE   | the enabled sources                           | bit 0: bytes wait; bit 1: there is room |
+//! | 0x14   | ENABLE   | the enabled sources                           | bit 0: work waits; bit 1: there is room |
 //! | 0x18   | STATE    | 1: open, 2: it has been told of a failure     | 1: open, 2: tell it of a failure        |
+//! | 0x1C   | WANTED   | how often the program has set the line        | -                                       |
+//! | 0x20   | APPLIED  | the last of them that was carried out         | that one                                |
+//! | 0x24   | BAUD     | the bit rate that the program wants           | -                                       |
+//! | 0x28   | FRAMING  | data, parity, stop bits, flow: [`framing`]    | -                                       |
+//! | 0x2C   | BREAK    | how long a break the program wants, in ms     | -                                       |
+//! | 0x30   | BEGUN    | whether it was begun                          | 1: it is begun; 0: it is over           |
 
 use std::collections::VecDeque;
 
@@ -35,6 +41,32 @@ pub mod register {
     pub const ENABLE: u32 = 0x14;
     /// Open, or told of a failure.
     pub const STATE: u32 = 0x18;
+    /// How often the program has set the line.
+    pub const WANTED: u32 = 0x1C;
+    /// The last of them that was carried out.
+    pub const APPLIED: u32 = 0x20;
+    /// The bit rate that the program wants.
+    pub const BAUD: u32 = 0x24;
+    /// The framing and the flow control that it wants.
+    pub const FRAMING: u32 = 0x28;
+    /// The wish for a break.
+    pub const BREAK: u32 = 0x2C;
+    /// Whether it was begun.
+    pub const BREAK_BEGUN: u32 = 0x30;
+}
+
+/// The bits of FRAMING; none of them: 8 data bits, no parity, 1 stop bit, no flow control.
+pub mod framing {
+    /// Seven data bits.
+    pub const SEVEN: u32 = 1 << 0;
+    /// Even parity.
+    pub const EVEN: u32 = 1 << 1;
+    /// Odd parity.
+    pub const ODD: u32 = 1 << 2;
+    /// Two stop bits.
+    pub const TWO_STOP: u32 = 1 << 3;
+    /// RTS/CTS flow control.
+    pub const RTS_CTS: u32 = 1 << 4;
 }
 
 /// What the program is told between two bytes.
@@ -74,6 +106,12 @@ pub struct Application {
     announced: Vec<(u64, Announcement)>,
     enabled: u32,
     failed: bool,
+    wanted: u32,
+    applied: u32,
+    baud: u32,
+    framing: u32,
+    break_ms: u32,
+    break_begun: bool,
     popped: u64,
     pushed: u64,
     popped_empty: u64,
@@ -96,6 +134,12 @@ impl Application {
             announced: Vec::new(),
             enabled: 0,
             failed: false,
+            wanted: 0,
+            applied: 0,
+            baud: 0,
+            framing: 0,
+            break_ms: 0,
+            break_begun: false,
             popped: 0,
             pushed: 0,
             popped_empty: 0,
@@ -114,6 +158,23 @@ impl Application {
         let room = self.capacity.saturating_sub(self.to_line.len()).min(bytes.len());
         self.to_line.extend(&bytes[..room]);
         Ok(room)
+    }
+
+    /// The program sets the line: bit rate, and the bits of [`framing`].
+    pub fn set_line(&mut self, baud: u32, framing: u32) {
+        (self.baud, self.framing) = (baud, framing);
+        self.wanted = self.wanted.wrapping_add(1);
+    }
+
+    /// Whether the line is set as the program last wanted.
+    #[must_use]
+    pub const fn line_is_set(&self) -> bool {
+        self.wanted == self.applied
+    }
+
+    /// The program sends a break, in milliseconds.
+    pub fn send_break(&mut self, milliseconds: u32) {
+        self.break_ms = milliseconds;
     }
 
     /// The program receives all that is there.
@@ -178,6 +239,12 @@ impl DeviceModel for Application {
             register::ROOM => (self.capacity - self.from_line.len()) as u32,
             register::ENABLE => self.enabled,
             register::STATE => 1 + u32::from(self.failed),
+            register::WANTED => self.wanted,
+            register::APPLIED => self.applied,
+            register::BAUD => self.baud,
+            register::FRAMING => self.framing,
+            register::BREAK => self.break_ms,
+            register::BREAK_BEGUN => self.break_begun.into(),
             _ => return Err(BadAccess::NoRegister { offset }),
         })
     }
@@ -199,6 +266,13 @@ impl DeviceModel for Application {
             }
             register::ENABLE => self.enabled = value & 3,
             register::STATE => self.failed = value == 2,
+            register::APPLIED => self.applied = value,
+            register::BREAK_BEGUN => {
+                self.break_begun = value != 0;
+                if !self.break_begun {
+                    self.break_ms = 0;
+                }
+            }
             _ => return Err(BadAccess::NoRegister { offset }),
         }
         Ok(())
@@ -211,7 +285,8 @@ impl DeviceModel for Application {
     }
 
     fn asserted(&self) -> u32 {
-        let data = !self.to_line.is_empty() && self.enabled & 1 != 0;
+        let asks = !self.to_line.is_empty() || self.wanted != self.applied || self.break_ms != 0;
+        let data = asks && self.enabled & 1 != 0;
         let room = self.from_line.len() < self.capacity && self.enabled & 2 != 0;
         u32::from(data || room)
     }

@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use koboshi_runtime::life::{Exit, Start};
 use koboshi_runtime::describe::Description;
+use koboshi_runtime::life::{Exit, Start};
 
 /// Words of an arena are as aligned as any future of a component needs to be.
 #[repr(align(64))]

@@ -31,8 +31,8 @@ use crate::scif::Scif;
 use crate::strike::{How, Planned, Struck};
 use crate::world::{Fitted, Seat, Unwound, World};
 
-/// Incidents that a machine remembers.
-const INCIDENTS: usize = 65_536;
+/// Incidents that a machine remembers if it is not told otherwise.
+const INCIDENTS: usize = 256;
 
 /// Turns at one moment of platform time after which an image counts as running in circles.
 const TURNS_AT_ONE_MOMENT: u32 = 100_000;
@@ -54,7 +54,7 @@ pub enum Clock {
 }
 
 /// How a machine is to run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Which clock.
     pub clock: Clock,
@@ -62,6 +62,14 @@ pub struct Options {
     pub journal: Depth,
     /// Strikes, in order.
     pub plan: Vec<Planned>,
+    /// How many incidents are remembered.
+    pub incidents: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { clock: Clock::default(), journal: Depth::default(), plan: Vec::new(), incidents: INCIDENTS }
+    }
 }
 
 /// Why an image cannot run. Whoever composed it is at fault.
@@ -204,6 +212,7 @@ impl Machine {
             let record = if service {
                 let contracts = Contracts {
                     at_most_once: connection.interface.mask(ContractKind::AtMostOnce),
+                    idempotent: connection.interface.mask(ContractKind::Idempotent),
                     routed: connection.routed,
                 };
                 Record::Service(ServiceRecord { client: near_half, server: far_half }, contracts)
@@ -213,8 +222,14 @@ impl Machine {
             let id = PortId(ports.len() as u16);
             let key = connection.interface.key.0;
             for (end, memory) in [
-                (connection.near, PortMemory { own: near, peer: far, own_slots: near_slots, peer_slots: far_slots, key }),
-                (connection.far, PortMemory { own: far, peer: near, own_slots: far_slots, peer_slots: near_slots, key }),
+                (
+                    connection.near,
+                    PortMemory { own: near, peer: far, own_slots: near_slots, peer_slots: far_slots, key },
+                ),
+                (
+                    connection.far,
+                    PortMemory { own: far, peer: near, own_slots: far_slots, peer_slots: near_slots, key },
+                ),
             ] {
                 let place = by_component
                     .get_mut(end.component.index())
@@ -235,10 +250,8 @@ impl Machine {
             let mut memories = vec![];
             let mut list = vec![];
             for (place, port) in by_component[at].iter().zip(description.ports) {
-                let (port_id, memory) = place.ok_or_else(|| ImageError::Unconnected {
-                    component: component.name.clone(),
-                    port: port.name,
-                })?;
+                let (port_id, memory) = place
+                    .ok_or_else(|| ImageError::Unconnected { component: component.name.clone(), port: port.name })?;
                 list.push(port_id);
                 memories.push(memory);
             }
@@ -274,7 +287,7 @@ impl Machine {
             _lives: Lent::new(vec![Life::default(); count].into_boxed_slice()),
             _sealed: Lent::new(vec![Sealed::default(); ports.len()].into_boxed_slice()),
             _lines: Lent::new(lines.into_boxed_slice()),
-            _incidents: Lent::new(vec![None; INCIDENTS].into_boxed_slice()),
+            _incidents: Lent::new(vec![None; options.incidents.max(1)].into_boxed_slice()),
             _components: Lent::new(components.into_boxed_slice()),
             _ports: Lent::new(ports.into_boxed_slice()),
             _names: names,

@@ -96,8 +96,8 @@ fn koboshi_window(open: bool) {
 }
 
 #[unsafe(no_mangle)]
-fn koboshi_blame(port: u8, position: u32) -> bool {
-    with(|world| world.blame(port, position))
+fn koboshi_blame(port: u8, position: u32, epoch: u32) -> bool {
+    with(|world| world.blame(port, position, epoch))
 }
 
 #[unsafe(no_mangle)]

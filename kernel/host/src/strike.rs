@@ -59,6 +59,5 @@ pub enum How {
 
 impl How {
     /// All ways.
-    pub const ALL: [How; 6] =
-        [How::Panic, How::Hang, How::Exit, How::BadMessage, How::DropReply, How::CorruptState];
+    pub const ALL: [How; 6] = [How::Panic, How::Hang, How::Exit, How::BadMessage, How::DropReply, How::CorruptState];
 }

@@ -234,12 +234,12 @@ impl World {
         self.in_window.set(open);
     }
 
-    pub(crate) fn blame(&self, port: u8, position: u32) -> bool {
+    pub(crate) fn blame(&self, port: u8, position: u32, epoch: u32) -> bool {
         if self.gate_closed.get() {
             return false;
         }
         let from = self.current();
-        self.noting_ends(|kernel, now| kernel.blame(from, port, position, now))
+        self.noting_ends(|kernel, now| kernel.blame(from, port, position, epoch, now))
     }
 
     pub(crate) fn facts(&self, of: ComponentId) -> Result<Facts, Denied> {
@@ -249,7 +249,7 @@ impl World {
     pub(crate) fn incident(&self, number: u32) -> Option<Incident> {
         let kernel = self.kernel.borrow();
         let may = kernel.component(self.current()).is_some_and(|component| component.rights.facts);
-        kernel.incidents().get(number).filter(|_| may).copied()
+        kernel.incidents().first_from(number).filter(|_| may).copied()
     }
 
     pub(crate) fn command(&self, target: ComponentId, command: Command) -> Result<(), Denied> {
@@ -268,7 +268,12 @@ impl World {
     }
 
     /// The device of the component that has its turn, if its incarnation still owns it.
-    fn device<T>(&self, device: u8, act: impl FnOnce(&mut dyn DeviceModel, u64) -> Option<T>, offset: u32) -> Option<T> {
+    fn device<T>(
+        &self,
+        device: u8,
+        act: impl FnOnce(&mut dyn DeviceModel, u64) -> Option<T>,
+        offset: u32,
+    ) -> Option<T> {
         if self.gate_closed.get() {
             self.stale_accesses.set(self.stale_accesses.get() + 1);
             return None;

@@ -1,0 +1,36 @@
+//! What a component with rights over others may ask and tell the kernel: facts, incidents and commands.
+//!
+//! The kernel refuses those who have no such right; an incarnation that has ended commands nothing.
+
+pub use koboshi_core::incident::Incident;
+pub use koboshi_core::kernel::{Command, Denied};
+pub use koboshi_core::life::{HISTORY, History};
+pub use koboshi_core::{ComponentId, MAX_COMPONENTS};
+
+use koboshi_core::life::Facts;
+
+use crate::platform::{Point, koboshi_command, koboshi_facts, koboshi_incident, step};
+
+/// The facts about a component.
+///
+/// # Errors
+/// [`Denied`] without the right, or for no such component.
+pub fn facts(of: ComponentId) -> Result<Facts, Denied> {
+    koboshi_facts(of)
+}
+
+/// The first incident with this number or a later one that is remembered.
+#[must_use]
+pub fn incident(number: u32) -> Option<Incident> {
+    koboshi_incident(number)
+}
+
+/// Gives a command about a component.
+///
+/// # Errors
+/// [`Denied`], and nothing happened.
+pub fn command(target: ComponentId, command: Command) -> Result<(), Denied> {
+    let mut done = Err(Denied::Right);
+    step(Point::Command, || done = koboshi_command(target, command));
+    done
+}

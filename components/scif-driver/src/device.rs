@@ -1,0 +1,335 @@
+//! The registers of a SCIF, and what one access to them does. Behaviour is in `lib.rs`.
+//!
+//! Sources: SH7751R and SH7780 hardware manuals, chapter SCIF. Flags in SCFSR are cleared by reading them as 1 and then
+//! writing 0; a 1 that is written leaves a flag as it is.
+
+use koboshi_interfaces::serial::{DataBits, Flow, Line, Parity, StopBits};
+use koboshi_runtime::{Device, Duration};
+use postcard_schema::Schema;
+use serde::{Deserialize, Serialize};
+
+const SMR: u32 = 0x00;
+const BRR: u32 = 0x04;
+const SCR: u32 = 0x08;
+const FTDR: u32 = 0x0C;
+const FSR: u32 = 0x10;
+const FRDR: u32 = 0x14;
+const FCR: u32 = 0x18;
+
+const SMR_SEVEN: u16 = 1 << 6;
+const SMR_PARITY: u16 = 1 << 5;
+const SMR_ODD: u16 = 1 << 4;
+const SMR_TWO_STOP: u16 = 1 << 3;
+
+const SCR_TIE: u16 = 1 << 7;
+const SCR_RIE: u16 = 1 << 6;
+const SCR_TE: u16 = 1 << 5;
+const SCR_RE: u16 = 1 << 4;
+const SCR_REIE: u16 = 1 << 3;
+
+const FSR_ER: u16 = 1 << 7;
+const FSR_TEND: u16 = 1 << 6;
+const FSR_TDFE: u16 = 1 << 5;
+const FSR_BRK: u16 = 1 << 4;
+const FSR_FER: u16 = 1 << 3;
+const FSR_PER: u16 = 1 << 2;
+const FSR_RDF: u16 = 1 << 1;
+const FSR_DR: u16 = 1 << 0;
+
+const FCR_MCE: u16 = 1 << 3;
+const FCR_RESET: u16 = 1 << 2 | 1 << 1;
+/// Receive trigger: the second of four (4 of 16, 16 of 64). The rest of the FIFO is the margin for a recovery.
+const FCR_RECEIVE_TRIGGER: u16 = 1 << 6;
+
+const SPTR_RTS_OUT: u16 = 1 << 7;
+const SPTR_RTS_HIGH: u16 = 1 << 6;
+const SPTR_CTS_HIGH: u16 = 1 << 4;
+const SPTR_BREAK_OUT: u16 = 1 << 1;
+const SPTR_BREAK_HIGH: u16 = 1 << 0;
+
+const LSR_ORER: u16 = 1 << 0;
+
+/// Peripheral clocks in one bit at CKS = 0 and BRR = 0; CKS counts it four times a step (SH7781 manual, 21.3.8).
+const CLOCKS_PER_BIT: u32 = 32;
+
+/// The largest error of the bit rate that a receiver surely bears, in thousandths: half a bit in ten, shared by both ends.
+const RATE_TOLERANCE: u32 = 25;
+
+/// Which chip's register layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub enum Chip {
+    /// SH7751R: one count register.
+    Sh7751r,
+    /// SH7780: a count register for each direction.
+    Sh7780,
+}
+
+/// What differs between boards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct Board {
+    /// The register layout.
+    pub chip: Chip,
+    /// Stages of each FIFO.
+    pub fifo: u8,
+    /// The peripheral clock in Hz.
+    pub clock_hz: u32,
+    /// How the line is set at first.
+    pub line: Line,
+}
+
+/// What the register says that it is set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    mode: u16,
+    divisor: u8,
+    flow: u16,
+}
+
+/// What the byte that is read next was received with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextByte {
+    /// There is none.
+    None,
+    /// No error.
+    Good,
+    /// A framing error.
+    Framing,
+    /// A parity error.
+    Parity,
+}
+
+/// The SCIF.
+#[derive(Debug)]
+pub struct Scif {
+    device: Device,
+    board: Board,
+}
+
+impl Scif {
+    /// The SCIF of this board.
+    #[must_use]
+    pub const fn new(device: Device, board: Board) -> Self {
+        Scif { device, board }
+    }
+
+    /// Stages of each FIFO.
+    #[must_use]
+    pub fn fifo(&self) -> usize {
+        self.board.fifo.into()
+    }
+
+    /// What the registers must say for this line.
+    ///
+    /// # Errors
+    /// The nearest bit rate, if the clock cannot make the one that is asked for.
+    pub fn setting(&self, line: &Line) -> Result<Setting, u32> {
+        let mut mode = 0;
+        if line.data == DataBits::Seven {
+            mode |= SMR_SEVEN;
+        }
+        match line.parity {
+            Parity::None => {}
+            Parity::Even => mode |= SMR_PARITY,
+            Parity::Odd => mode |= SMR_PARITY | SMR_ODD,
+        }
+        if line.stop == StopBits::Two {
+            mode |= SMR_TWO_STOP;
+        }
+        let baud = line.baud.max(1);
+        let mut nearest = 0;
+        for select in 0u16..4 {
+            let clocks = CLOCKS_PER_BIT << (2 * select);
+            let divisor = (self.board.clock_hz / clocks + baud / 2).checked_div(baud).unwrap_or(0).clamp(1, 256);
+            let made = self.board.clock_hz / clocks / divisor;
+            if made.abs_diff(baud) < baud.abs_diff(nearest) {
+                nearest = made;
+            }
+            if u64::from(made.abs_diff(baud)) * 1000 <= u64::from(baud) * u64::from(RATE_TOLERANCE) {
+                let flow = if line.flow == Flow::RtsCts { FCR_MCE } else { 0 };
+                return Ok(Setting { mode: mode | select, divisor: (divisor - 1) as u8, flow });
+            }
+        }
+        Err(nearest)
+    }
+
+    /// What the registers say, if both directions are enabled and no break is held.
+    #[must_use]
+    pub fn present_setting(&self) -> Option<Setting> {
+        let enabled = self.device.read16(SCR) & (SCR_TE | SCR_RE) == SCR_TE | SCR_RE;
+        let held = self.device.read16(self.sptr()) & SPTR_BREAK_OUT != 0;
+        (enabled && !held).then(|| Setting {
+            mode: self.device.read16(SMR),
+            divisor: self.device.read8(BRR),
+            flow: self.device.read16(FCR) & FCR_MCE,
+        })
+    }
+
+    /// First half of programming: both directions stop; with `reset`, both FIFOs are emptied.
+    ///
+    /// Wait for one bit before [`Scif::enable`].
+    pub fn program(&self, setting: Setting, reset: bool) {
+        self.device.write16(SCR, 0);
+        if reset {
+            self.device.write16(FCR, FCR_RESET);
+            self.clear(FSR_ER | FSR_TEND | FSR_TDFE | FSR_BRK | FSR_RDF | FSR_DR);
+            self.clear_overrun();
+        }
+        self.device.write16(SMR, setting.mode);
+        self.device.write8(BRR, setting.divisor);
+        self.device.write16(self.sptr(), 0);
+        self.device.write16(FCR, FCR_RECEIVE_TRIGGER | setting.flow);
+    }
+
+    /// Second half of programming: both directions go, and the receiver interrupts.
+    pub fn enable(&self) {
+        self.device.write16(SCR, SCR_TE | SCR_RE | SCR_RIE | SCR_REIE);
+    }
+
+    /// Switches the transmitter's interrupt.
+    pub fn interrupt_on_room(&self, on: bool) {
+        self.switch(SCR_TIE, on);
+    }
+
+    /// Switches the receiver's interrupts.
+    pub fn interrupt_on_arrival(&self, on: bool) {
+        self.switch(SCR_RIE | SCR_REIE, on);
+    }
+
+    fn switch(&self, bits: u16, on: bool) {
+        let before = self.device.read16(SCR);
+        let after = if on { before | bits } else { before & !bits };
+        if before != after {
+            self.device.write16(SCR, after);
+        }
+    }
+
+    fn sptr(&self) -> u32 {
+        match self.board.chip {
+            Chip::Sh7751r => 0x20,
+            Chip::Sh7780 => 0x24,
+        }
+    }
+
+    fn lsr(&self) -> u32 {
+        self.sptr() + 4
+    }
+
+    /// Bytes that wait to be sent.
+    #[must_use]
+    pub fn transmit_count(&self) -> usize {
+        let count = self.device.read16(0x1C);
+        usize::from(match self.board.chip {
+            Chip::Sh7751r => count >> 8 & 0x1F,
+            Chip::Sh7780 => count & 0x7F,
+        })
+    }
+
+    /// Bytes that wait to be read.
+    #[must_use]
+    pub fn receive_count(&self) -> usize {
+        usize::from(match self.board.chip {
+            Chip::Sh7751r => self.device.read16(0x1C) & 0x1F,
+            Chip::Sh7780 => self.device.read16(0x20) & 0x7F,
+        })
+    }
+
+    /// Gives the transmitter a byte that it has room for. It is gone then: call it inside a window.
+    pub fn push(&self, byte: u8) {
+        self.device.write8(FTDR, byte);
+    }
+
+    /// Takes the next received byte. It is gone from the device then: call it inside a window.
+    #[must_use]
+    pub fn pop(&self) -> u8 {
+        self.device.read8(FRDR)
+    }
+
+    /// What is read next.
+    #[must_use]
+    pub fn next_byte(&self) -> NextByte {
+        if self.receive_count() == 0 {
+            return NextByte::None;
+        }
+        let status = self.device.read16(FSR);
+        if status & FSR_FER != 0 {
+            NextByte::Framing
+        } else if status & FSR_PER != 0 {
+            NextByte::Parity
+        } else {
+            NextByte::Good
+        }
+    }
+
+    fn clear(&self, flags: u16) {
+        let _read_as_one = self.device.read16(FSR);
+        self.device.write16(FSR, !flags);
+    }
+
+    /// Clears what made the transmitter's interrupt; it comes again while there is room.
+    pub fn clear_room(&self) {
+        self.clear(FSR_TDFE);
+    }
+
+    /// Clears what made the receiver's interrupts, but for break and overrun; it comes again while bytes wait.
+    pub fn clear_arrival(&self) {
+        self.clear(FSR_ER | FSR_RDF | FSR_DR);
+    }
+
+    /// Whether a break was received.
+    #[must_use]
+    pub fn broken(&self) -> bool {
+        self.device.read16(FSR) & FSR_BRK != 0
+    }
+
+    /// Clears it: call it inside a window.
+    pub fn clear_break(&self) {
+        self.clear(FSR_BRK);
+    }
+
+    /// Whether the receiver was full and lost bytes.
+    #[must_use]
+    pub fn overrun(&self) -> bool {
+        self.device.read16(self.lsr()) & LSR_ORER != 0
+    }
+
+    /// Clears it, so that the receiver goes on: call it inside a window.
+    pub fn clear_overrun(&self) {
+        let _read_as_one = self.device.read16(self.lsr());
+        self.device.write16(self.lsr(), 0);
+    }
+
+    /// Whether the last bit of all that was pushed has left. TEND is latched, so it is cleared and looked at again.
+    #[must_use]
+    pub fn silent(&self) -> bool {
+        self.clear(FSR_TEND);
+        self.transmit_count() == 0 && self.device.read16(FSR) & FSR_TEND != 0
+    }
+
+    /// Holds the line low, or lets it go.
+    pub fn hold_low(&self, hold: bool) {
+        self.switch(SCR_TE, !hold);
+        self.device.write16(self.sptr(), if hold { SPTR_BREAK_OUT } else { SPTR_BREAK_HIGH });
+        if !hold {
+            self.device.write16(self.sptr(), 0);
+        }
+    }
+
+    /// Clear to send, and request to send, as the pins stand: low is "may send".
+    #[must_use]
+    pub fn modem_lines(&self) -> (bool, bool) {
+        let pins = self.device.read16(self.sptr());
+        (pins & SPTR_CTS_HIGH == 0, pins & SPTR_RTS_HIGH == 0)
+    }
+
+    /// Sets the request to send.
+    pub fn set_rts(&self, may_send: bool) {
+        self.device.write16(self.sptr(), SPTR_RTS_OUT | if may_send { 0 } else { SPTR_RTS_HIGH });
+    }
+
+    /// How long one bit of this setting takes, rounded up.
+    #[must_use]
+    pub fn bit_time(&self, setting: Setting) -> Duration {
+        let clocks = u64::from(CLOCKS_PER_BIT << (2 * (setting.mode & 3))) * (u64::from(setting.divisor) + 1);
+        Duration::from_ticks((clocks * 1_000_000_000).div_ceil(u64::from(self.board.clock_hz.max(1))))
+    }
+}

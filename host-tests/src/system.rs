@@ -1,0 +1,202 @@
+//! The system that the suites run: Monitor, SOS, SCIF driver and restart manager over one serial line.
+
+use koboshi_core::ComponentId;
+use koboshi_core::kernel::Rights;
+use koboshi_host::application::{Application, framing};
+use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageComponent, ImageDevice, PortEnd};
+use koboshi_host::linked::Linked;
+use koboshi_host::scif::{FifoDepth, Layout, Scif};
+use koboshi_host::wire::{LineSettings, Wire};
+use koboshi_interface_kit::Interface;
+use koboshi_interfaces::serial::{Flow, Line};
+use koboshi_interfaces::{control, health, received, serial};
+use koboshi_restart_manager::policy::{Escalation, Group, Policy, Strategy};
+use koboshi_scif_driver::device::{Board, Chip};
+
+/// The restart manager.
+pub const MANAGER: ComponentId = ComponentId(0);
+/// SOS.
+pub const SOS: ComponentId = ComponentId(1);
+/// The SCIF driver.
+pub const DRIVER: ComponentId = ComponentId(2);
+/// The Monitor.
+pub const MONITOR: ComponentId = ComponentId(3);
+
+/// All components.
+pub const EVERYBODY: [ComponentId; 4] = [MANAGER, SOS, DRIVER, MONITOR];
+
+/// The peers of a component: who shares a port with it.
+#[must_use]
+pub fn peers(of: ComponentId) -> &'static [ComponentId] {
+    match of {
+        MANAGER => &[MONITOR, SOS],
+        SOS => &[MONITOR, DRIVER, MANAGER],
+        DRIVER => &[SOS, MONITOR],
+        _ => &[SOS, DRIVER, MANAGER],
+    }
+}
+
+/// What a scenario may set.
+#[derive(Clone)]
+pub struct Setup {
+    /// Bit rate of both ends.
+    pub baud: u32,
+    /// RTS/CTS at both ends.
+    pub flow: bool,
+    /// Stages of the device's FIFOs.
+    pub fifo: FifoDepth,
+    /// Which chip.
+    pub chip: Chip,
+    /// Whether the death of SOS reboots its drivers too.
+    pub sos_reboots_drivers: bool,
+    /// What things cost in platform time.
+    pub costs: Costs,
+    /// The driver's code, if it is not the real one.
+    pub driver: Option<Linked>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup {
+            baud: 115_200,
+            flow: false,
+            fifo: FifoDepth::Sixteen,
+            chip: Chip::Sh7751r,
+            sos_reboots_drivers: false,
+            costs: Costs::default(),
+            driver: None,
+        }
+    }
+}
+
+impl Setup {
+    /// The line as the driver is to set it.
+    #[must_use]
+    pub fn line(&self) -> Line {
+        Line { baud: self.baud, flow: if self.flow { Flow::RtsCts } else { Flow::None }, ..Line::default() }
+    }
+
+    /// The line as the outside end sets it.
+    #[must_use]
+    pub fn outside(&self) -> LineSettings {
+        LineSettings::at(self.baud).with_flow_control(self.flow)
+    }
+
+    /// The bits of the application's end that mean this line's framing.
+    #[must_use]
+    pub fn framing(&self) -> u32 {
+        if self.flow { framing::RTS_CTS } else { 0 }
+    }
+}
+
+/// The name of the application's end of the line.
+pub const APPLICATION: &str = "serial0";
+/// The name of the serial interface.
+pub const SCIF: &str = "scif0";
+
+/// Bytes that the application's end holds each way.
+pub const APPLICATION_BYTES: usize = 4096;
+
+fn encoded<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).unwrap_or_default()
+}
+
+fn group(members: &[u8], strategy: Strategy, escalate: Escalation) -> Group {
+    Group {
+        members: heapless::Vec::from_slice(members).unwrap_or_default(),
+        strategy,
+        intensity: 5,
+        period_ms: 1_000,
+        backoff_first_ms: 1,
+        backoff_most_ms: 100,
+        rate_per_second: 200,
+        escalate,
+    }
+}
+
+/// The restart policy: the driver alone, then SOS with it, then the image.
+#[must_use]
+pub fn policy(setup: &Setup) -> Policy {
+    let with_drivers = if setup.sos_reboots_drivers { Strategy::OneForAll } else { Strategy::OneForOne };
+    let groups = [
+        group(&[DRIVER.0], Strategy::OneForOne, Escalation::Group(1)),
+        group(&[SOS.0, DRIVER.0], with_drivers, Escalation::Image),
+        group(&[MONITOR.0], Strategy::OneForOne, Escalation::Image),
+    ];
+    Policy { groups: heapless::Vec::from_slice(&groups).unwrap_or_default() }
+}
+
+/// The image.
+#[must_use]
+pub fn image(setup: &Setup) -> Image {
+    let us = 1_000;
+    let component = |name: &str, linked, vcpu, respond_within, configuration, rights| ImageComponent {
+        name: name.to_owned(),
+        linked,
+        vcpu,
+        respond_within,
+        configuration,
+        rights,
+    };
+    let all = EVERYBODY.iter().fold(0, |set, id| set | id.bit());
+    let blames = Rights { blame: true, ..Rights::default() };
+    let (fifo, layout, clock_hz) = match setup.chip {
+        Chip::Sh7751r => (setup.fifo, Layout::SH7751R, 60_000_000),
+        Chip::Sh7780 => (setup.fifo, Layout::SH7780, 33_333_333),
+    };
+    let board = Board { chip: setup.chip, fifo: fifo.bytes() as u8, clock_hz, line: setup.line() };
+    let driver = setup
+        .driver
+        .clone()
+        .unwrap_or_else(|| Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start));
+    let hosts = koboshi_sos::Hosts { driver: control::ComponentId(DRIVER.0) };
+    let watches = koboshi_monitor::Watches { sos: control::ComponentId(SOS.0), line: setup.line() };
+    let components = vec![
+        component(
+            "restart-manager",
+            Linked::new(&koboshi_restart_manager::DESCRIPTION, koboshi_restart_manager::start),
+            0,
+            200 * us,
+            encoded(&policy(setup)),
+            Rights { control: all & !MANAGER.bit(), facts: true, blame: true, reboot: true },
+        ),
+        component("sos", Linked::new(&koboshi_sos::DESCRIPTION, koboshi_sos::start), 1, 200 * us, encoded(&hosts), blames),
+        component("scif-driver", driver, 1, 200 * us, encoded(&board), blames),
+        component(
+            "monitor",
+            Linked::new(&koboshi_monitor::DESCRIPTION, koboshi_monitor::start),
+            2,
+            200 * us,
+            encoded(&watches),
+            blames,
+        ),
+    ];
+    let end = |component, port| PortEnd { component, port };
+    let connect = |interface: &'static Interface, near, far, slots, routed| Connection { interface, near, far, slots, routed };
+    let connections = vec![
+        connect(&serial::INTERFACE, end(MONITOR, 0), end(SOS, 0), 8, true),
+        connect(&serial::INTERFACE, end(SOS, 1), end(DRIVER, 0), 8, false),
+        connect(&received::INTERFACE, end(DRIVER, 1), end(MONITOR, 1), 16, false),
+        connect(&control::INTERFACE, end(MONITOR, 2), end(MANAGER, 0), 4, false),
+        connect(&control::INTERFACE, end(SOS, 2), end(MANAGER, 1), 4, false),
+        connect(&health::INTERFACE, end(MONITOR, 3), end(MANAGER, 2), 4, false),
+    ];
+    let scif = Scif::new(layout.with_fifo(fifo), clock_hz, Wire::new(setup.outside()));
+    let devices = vec![
+        ImageDevice {
+            name: SCIF.to_owned(),
+            owner: DRIVER,
+            number: 0,
+            first_line: 0,
+            model: DeviceModelKind::Scif(Box::new(scif)),
+        },
+        ImageDevice {
+            name: APPLICATION.to_owned(),
+            owner: MONITOR,
+            number: 0,
+            first_line: 0,
+            model: DeviceModelKind::Application(Box::new(Application::new(APPLICATION_BYTES))),
+        },
+    ];
+    Image { components, connections, devices, manager: Some(MANAGER), costs: setup.costs }
+}

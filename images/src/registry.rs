@@ -1,0 +1,153 @@
+//! The packages that are linked into this command: one line each in [`packages`].
+//!
+//! And what each of them reads as its configuration: what it is joined to and given, which the composer knows and the
+//! component does not.
+
+use koboshi_host::image::{Connection, ImageDevice};
+use koboshi_host::linked::Linked;
+use koboshi_interface_kit::Kind;
+use koboshi_interfaces::ComponentId;
+use koboshi_interfaces::serial::{Flow, Line};
+use koboshi_scif_driver::device::{Board, Chip};
+use serde::Serialize;
+
+use crate::manifest::{DeviceSettings, ImageManifest, Layout};
+use crate::policy;
+
+/// What makes a component's configuration, as `postcard` bytes.
+///
+/// Its error says what is missing.
+pub type Configure = fn(&Wiring<'_>) -> Result<Vec<u8>, String>;
+
+/// A package.
+#[derive(Clone, Copy)]
+pub struct Package {
+    /// Its name in the manifests.
+    pub name: &'static str,
+    /// Where its manifest lies.
+    pub manifest_path: &'static str,
+    /// Its manifest.
+    pub manifest: &'static str,
+    /// Its code.
+    pub linked: fn() -> Linked,
+    /// What it reads.
+    pub configure: Configure,
+}
+
+/// Koboshi's own packages: name, code, and what makes its configuration.
+#[must_use]
+pub fn packages() -> Vec<Package> {
+    macro_rules! package {
+        ($name:literal, $package:ident, $configure:expr) => {
+            Package {
+                name: $name,
+                manifest_path: concat!("components/", $name, "/component.toml"),
+                manifest: include_str!(concat!("../../components/", $name, "/component.toml")),
+                linked: || Linked::new(&$package::DESCRIPTION, $package::start),
+                configure: $configure,
+            }
+        };
+    }
+    vec![
+        package!("restart-manager", koboshi_restart_manager, groups),
+        package!("sos", koboshi_sos, hosts),
+        package!("scif-driver", koboshi_scif_driver, board),
+        package!("monitor", koboshi_monitor, watches),
+    ]
+}
+
+/// What an image gives to one of its components.
+pub struct Wiring<'a> {
+    pub(crate) image: &'a ImageManifest,
+    pub(crate) connections: &'a [Connection],
+    pub(crate) devices: &'a [ImageDevice],
+    pub(crate) groups: &'a [policy::Found],
+    pub(crate) component: usize,
+}
+
+impl Wiring<'_> {
+    /// The component that serves this port of `component`.
+    fn server(&self, component: usize, port: u8) -> Option<&Connection> {
+        self.connections.iter().find(|connection| {
+            let near = connection.near;
+            near.component.index() == component && near.port == port && connection.interface.kind == Kind::Service
+        })
+    }
+
+    /// The serial interface of a component, with its settings.
+    fn scif(&self, component: usize) -> Option<&DeviceSettings> {
+        let device = self.devices.iter().find(|device| device.owner.index() == component)?;
+        let settings = self.image.devices.iter().find(|found| found.name.value == device.name)?;
+        matches!(settings.settings, DeviceSettings::Scif { .. }).then_some(&settings.settings)
+    }
+
+    /// The serial interface at the end of a way that begins at this port, through those who only forward.
+    fn line(&self, component: usize, port: u8) -> Option<Line> {
+        let mut connection = self.server(component, port)?;
+        for _ in self.connections {
+            let server = connection.far.component.index();
+            if let Some(settings) = self.scif(server) {
+                return line(settings);
+            }
+            let key = connection.interface.key;
+            connection = self.connections.iter().find(|next| {
+                next.near.component.index() == server
+                    && next.interface.key == key
+                    && next.interface.kind == Kind::Service
+            })?;
+        }
+        None
+    }
+}
+
+/// A serial interface's line, as both its ends are set.
+fn line(settings: &DeviceSettings) -> Option<Line> {
+    let DeviceSettings::Scif { baud, flow, .. } = settings else { return None };
+    let flow = if *flow { Flow::RtsCts } else { Flow::None };
+    Some(Line { baud: u32::try_from(baud.value).ok()?, flow, ..Line::default() })
+}
+
+fn bytes(value: &impl Serialize) -> Result<Vec<u8>, String> {
+    postcard::to_allocvec(value).map_err(|error| error.to_string())
+}
+
+/// No configuration.
+///
+/// # Errors
+/// None.
+pub fn nothing(_: &Wiring<'_>) -> Result<Vec<u8>, String> {
+    Ok(Vec::new())
+}
+
+fn groups(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
+    bytes(&policy::policy(wiring.groups, &wiring.image.groups)?)
+}
+
+fn board(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
+    let Some(settings @ DeviceSettings::Scif { layout, fifo, clock, .. }) = wiring.scif(wiring.component) else {
+        return Err("it is given no serial interface".to_owned());
+    };
+    let line = line(settings).ok_or("its line is too fast")?;
+    let chip = match layout {
+        Layout::Sh7780 => Chip::Sh7780,
+        Layout::Sh7751r => Chip::Sh7751r,
+    };
+    bytes(&Board { chip, fifo: fifo.value as u8, clock_hz: clock.value as u32, line })
+}
+
+/// SOS's port to its driver.
+const DRIVER: u8 = 1;
+
+fn hosts(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
+    let driver = wiring.server(wiring.component, DRIVER).ok_or("its port `driver` leads nowhere")?;
+    bytes(&koboshi_sos::Hosts { driver: ComponentId(driver.far.component.0) })
+}
+
+/// The Monitor's port to SOS.
+const SERIAL: u8 = 0;
+
+fn watches(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
+    let sos = wiring.server(wiring.component, SERIAL).ok_or("its port `serial` leads nowhere")?;
+    let line = wiring.line(wiring.component, SERIAL).ok_or("its port `serial` leads to no serial interface")?;
+    bytes(&koboshi_monitor::Watches { sos: ComponentId(sos.far.component.0), line })
+}
