@@ -690,3 +690,9 @@ fn the_same_image_gives_the_same_run() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn what_the_manager_keeps_between_two_waits_fits_into_what_its_manifest_says() {
+    let linked = Linked::new(&koboshi_restart_manager::DESCRIPTION, koboshi_restart_manager::start);
+    assert!(linked.size() <= 8 * 1_024, "{} bytes", linked.size());
+}

@@ -7,7 +7,8 @@ use koboshi_host_tests::system::{APPLICATION, SCIF, Setup, image};
 #[test]
 fn bytes_go_both_ways() {
     let setup = Setup::default();
-    let mut machine = Machine::new(&image(&setup), Options { journal: Depth::Last(400), ..Options::default() }).unwrap();
+    let mut machine =
+        Machine::new(&image(&setup), Options { journal: Depth::Last(400), ..Options::default() }).unwrap();
     let out: Vec<u8> = (0..=255).collect();
     let back: Vec<u8> = (0..=255).rev().collect();
     machine.run_until(5_000_000);

@@ -5,6 +5,7 @@
 //!
 //! It must never: hold policy or mechanism of its own. What an image does is up to its components.
 
+pub mod command;
 mod compose;
 pub mod manifest;
 mod policy;

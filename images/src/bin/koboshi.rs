@@ -1,3 +1,8 @@
 //! The `koboshi` command.
 
-fn main() {}
+use clap::Parser;
+use koboshi_composer::command::{Arguments, run};
+
+fn main() {
+    std::process::exit(run(&Arguments::parse()));
+}

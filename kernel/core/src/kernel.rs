@@ -10,6 +10,7 @@
 use crate::incident::{Incident, Incidents};
 use crate::life::{Begin, Facts, Fault, History, State};
 use crate::record::{Contracts, Seal, Sealed, ServiceRecord, StreamRecord};
+use crate::ring::KERNEL_EPOCH;
 use crate::schedule::Schedule;
 use crate::timer::Timers;
 use crate::{ComponentId, LineId, NEVER, Nanoseconds, PortId};
@@ -289,7 +290,8 @@ impl<'a> Kernel<'a> {
             return Err(Denied::State(life.state));
         }
         // An epoch is never used twice: at the end of the numbers the component stays as it is.
-        life.epoch = life.epoch.checked_add(1).ok_or(Denied::State(life.state))?;
+        let next = life.epoch.checked_add(1).filter(|next| *next != KERNEL_EPOCH);
+        life.epoch = next.ok_or(Denied::State(life.state))?;
         life.state = State::Starting;
         life.begin = Some(begin);
         if begin == Begin::Fresh {
@@ -588,8 +590,6 @@ impl<'a> Kernel<'a> {
             return;
         };
         life.state = state;
-        // Answers carry the epoch of an incarnation; the one that never was counts as the first.
-        life.epoch = life.epoch.max(1);
         let Some(component) = self.components.get(id.index()) else {
             return;
         };

@@ -218,18 +218,19 @@ impl ServiceRecord<'_> {
         let slots = requests.geometry().slots();
         let [last_sent, floor] = sealed.near;
         let (found, before) = (self.client.get(Position::Consumed), self.client.get(Position::Sent));
+        let taken = self.server.get(Position::Taken);
         let (consumed, sent, wild) = match (requests.waiting(found), requests.waiting(before)) {
-            (Some(waiting), _) if reaches(found, floor) => {
+            // Words and slots that tell of no message at all tell of nothing, once the server has taken some.
+            (Some(waiting), _) if reaches(found, floor) && (found.wrapping_add(waiting) != 0 || taken == 0) => {
                 let sent = found.wrapping_add(waiting);
                 // At most one message lies between its slot word and `sent`.
                 (found, sent, sent.wrapping_sub(before) > 1)
             }
-            (_, Some(late @ 0..=1)) if reaches(before, floor) => {
+            (_, Some(late @ 0..=1)) if reaches(before, floor) && (before.wrapping_add(late) != 0 || taken == 0) => {
                 let sent = before.wrapping_add(late);
                 (oldest(sent, slots, floor), sent, true)
             }
             _ => {
-                let taken = self.server.get(Position::Taken);
                 let ready = run_of_ready(requests, found);
                 let kept = reaches(found, floor) && taken.wrapping_sub(found) <= ready;
                 let (consumed, ready) = if kept { (found, ready) } else { (taken, 0) };
@@ -295,9 +296,11 @@ impl ServiceRecord<'_> {
         let progressed = consumed != floor && reaches(consumed, floor);
         let mut seal = Seal { blamed, progressed, ..Seal::default() };
 
+        // Behind a request that was opened again, replies of earlier incarnations may stand: they are sealed already.
+        let sealed_ahead = |at: u32| replayed.wrapping_sub(at).wrapping_sub(1) < slots;
         for offset in taken.wrapping_sub(consumed)..waiting {
             let at = consumed.wrapping_add(offset);
-            if replies.committed(at, epoch) {
+            if !sealed_ahead(at) && replies.committed(at, epoch) {
                 // A reply to a request that was never taken; but the client may have seen it.
                 taken = at.wrapping_add(1);
                 seal.blamed = true;
@@ -307,7 +310,7 @@ impl ServiceRecord<'_> {
         for offset in 0..slots {
             let at = consumed.wrapping_add(offset);
             let answered = replies.committed(at, epoch);
-            if offset >= taken.wrapping_sub(consumed) {
+            if offset >= taken.wrapping_sub(consumed) && !(answered && offset < waiting && sealed_ahead(at)) {
                 // A reply to a request that was never sent answers nothing.
                 seal.blamed |= answered;
                 replies.clear(at);
@@ -377,6 +380,13 @@ impl ServiceRecord<'_> {
         replies.commit(at);
     }
 
+    /// Whether the reply at `position` looks as the kernel's own do: a server may use the kernel's epoch, but not gain by it.
+    fn filled(replies: Slots<'_>, position: u32) -> bool {
+        let (tag, length) = replies.tag_and_length(position);
+        let outcome = Outcome::from_tag(tag);
+        length == 0 && matches!(outcome, Some(Outcome::Interrupted | Outcome::Poisoned | Outcome::Gone))
+    }
+
     /// The client found the reply at `position`, written in `epoch`, undecodable: it is no answer. Only while the server
     /// is stopped, before sealing. Nothing happens if there is no such reply any more: then the complaint is stale.
     pub fn take_back(&self, position: u32, epoch: u32) {
@@ -384,7 +394,7 @@ impl ServiceRecord<'_> {
             && position.wrapping_sub(self.client.get(Position::Consumed)) < replies.geometry().slots()
             && replies.ready(position) == Ready::Yes
             && replies.epoch(position) == epoch
-            && epoch != KERNEL_EPOCH
+            && !(epoch == KERNEL_EPOCH && Self::filled(replies, position))
         {
             replies.clear(position);
         }
@@ -432,12 +442,15 @@ impl StreamRecord<'_> {
             return Seal::default();
         };
         let before = self.producer.get(Position::Sent);
+        let consumed = self.consumer.get(Position::Consumed);
         let floor = sealed.near[0];
         let (sent, wild) = match items.waiting(before) {
-            // At most one item lies between its slot word and `sent`.
-            Some(late @ 0..=1) if reaches(before, floor) => (before.wrapping_add(late), false),
+            // At most one item lies between its slot word and `sent`. Words and slots that tell of no item at all tell of
+            // nothing, once the consumer has had some.
+            Some(late @ 0..=1) if reaches(before, floor) && (before.wrapping_add(late) != 0 || consumed == 0) => {
+                (before.wrapping_add(late), false)
+            }
             _ => {
-                let consumed = self.consumer.get(Position::Consumed);
                 let ready = run_of_ready(items, consumed);
                 for offset in ready..items.geometry().slots() {
                     items.clear(consumed.wrapping_add(offset));

@@ -314,6 +314,12 @@ impl<'a> Slots<'a> {
         self.word(position, Word::Epoch).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
+    /// The tag, and the length, of the message at `position`, unjudged.
+    pub(crate) fn tag_and_length(&self, position: u32) -> (u8, usize) {
+        let shape = self.word(position, Word::Shape).map_or(0, |word| word.load(Ordering::Relaxed));
+        ((shape >> 16) as u8, (shape & 0xFFFF) as usize)
+    }
+
     /// The tag, and the origin, of the message at `position`, unjudged.
     #[must_use]
     pub fn tag_and_origin(&self, position: u32) -> (u8, u32) {

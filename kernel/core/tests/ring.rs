@@ -5,7 +5,9 @@
 mod common;
 
 use common::{cases, snapshot, turn_to, zeroed};
-use koboshi_core::ring::{Geometry, HEADER_WORDS, Header, LINE_WORDS, MAX_PAYLOAD, Malformed, Message, Ready, Slots};
+use koboshi_core::ring::{
+    Geometry, HEADER_WORDS, Header, KERNEL_EPOCH, LINE_WORDS, MAX_PAYLOAD, Malformed, Message, Ready, Slots,
+};
 use koboshi_core::sync::Ordering;
 use proptest::prelude::*;
 
@@ -137,7 +139,7 @@ fn a_sequence_that_the_ring_s_history_does_not_allow_is_refused() {
 fn an_epoch_of_nobody_or_of_the_future_is_refused() {
     let (words, geometry) = ring(4, 40);
     let slots = Slots::new(&words, geometry).unwrap();
-    for (epoch, good) in [(0, false), (1, true), (3, true), (4, false), (u32::MAX, false)] {
+    for (epoch, good) in [(0, false), (1, true), (3, true), (4, false), (u32::MAX - 1, false), (KERNEL_EPOCH, true)] {
         assert!(slots.write(0, Header { epoch, ..HEADER }, b"x"));
         slots.commit(0);
         assert_eq!(get(slots, 0).err(), (!good).then_some(Malformed::Epoch), "{epoch}");
@@ -246,7 +248,7 @@ proptest! {
         prop_assert!(message.bytes().len() <= geometry.payload());
         if read == Ok(true) {
             prop_assert!(committed || slots.ready(position) == Ready::Yes);
-            prop_assert!(message.header.epoch != 0 && message.header.epoch <= epoch);
+            prop_assert!((1..=epoch).contains(&message.header.epoch) || message.header.epoch == KERNEL_EPOCH);
         }
         prop_assert_eq!(snapshot(&words), before, "a reader writes nothing");
     }
@@ -257,7 +259,7 @@ proptest! {
         position: u32,
         tag: u8,
         origin: u32,
-        epoch in 1u32..,
+        epoch in 1..KERNEL_EPOCH,
     ) {
         let (words, geometry) = ring(4, MAX_PAYLOAD);
         let slots = Slots::new(&words, geometry).unwrap();

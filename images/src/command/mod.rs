@@ -1,0 +1,189 @@
+//! The `koboshi` command: its arguments, and what all its parts have in common.
+//!
+//! The rule: a person is told what to do, not only what went wrong; colours and moving bars only on a terminal; the exit
+//! code says how it went.
+
+pub mod bench;
+pub mod check;
+pub mod demo;
+mod exact;
+pub mod test;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Parser, Subcommand};
+
+use crate::compose::{Change, Composed, compose_changed};
+use crate::problem::{Problems, Rule};
+use crate::registry::packages;
+
+/// Everything is as it should be.
+pub const FINE: i32 = 0;
+
+/// Something is not as it should be: a test failed, a byte was lost, an image is wrong.
+pub const WRONG: i32 = 1;
+
+/// The command was not used as it can be.
+pub const MISUSED: i32 = 2;
+
+/// It was stopped by Ctrl-C, as shells count it.
+pub const STOPPED: i32 = 130;
+
+const EXIT_CODES: &str = "Exit codes:
+  0    everything is as it should be
+  1    something is not: a byte is missing, a test failed, an image is wrong
+  2    the command was not used as it can be
+  130  stopped by Ctrl-C";
+
+/// Koboshi: drivers that stand up again.
+#[derive(Debug, Parser)]
+#[command(name = "koboshi", version, about, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send a file both ways over a serial line while its driver is knocked over again and again
+    #[command(after_help = demo::AFTER_HELP)]
+    Demo(demo::Arguments),
+    /// Run the test suites
+    #[command(after_help = EXIT_CODES)]
+    Test(test::Arguments),
+    /// Measure what recovery and messages cost
+    #[command(after_help = EXIT_CODES)]
+    Bench(bench::Arguments),
+    /// Compose an image without running it, and say what it is or all that is wrong with it
+    #[command(after_help = EXIT_CODES)]
+    Check(check::Arguments),
+}
+
+/// Runs the command, and gives its exit code.
+#[must_use]
+pub fn run(arguments: &Arguments) -> i32 {
+    match &arguments.command {
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Test(arguments) => test::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments.json),
+        Command::Check(arguments) => check::run(arguments),
+    }
+}
+
+/// Whether Ctrl-C was pressed.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// From now on Ctrl-C asks to stop, and a second one stops at once.
+fn listen_for_stop() {
+    // Without a handler Ctrl-C ends the process as ever: nothing is lost but the table.
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(STOPPED);
+        }
+    });
+}
+
+fn stop_wanted() -> bool {
+    STOP.load(Ordering::Relaxed)
+}
+
+/// Whether this stream is a terminal whose user wants colours.
+fn colours(stream: &impl IsTerminal) -> bool {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    stream.is_terminal() && !plain && !dumb
+}
+
+/// Text in colour, or not.
+#[derive(Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn stdout() -> Self {
+        Paint(colours(&std::io::stdout()))
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    fn strong(self, text: &str) -> String {
+        self.with("1", text)
+    }
+}
+
+/// Says what is wrong, and what to do about it.
+fn complain(what: &str, remedy: &str) {
+    let paint = Paint(colours(&std::io::stderr()));
+    eprintln!("{} {what}\n  {remedy}", paint.bad("error:"));
+}
+
+/// Composes the image in a file, or the embedded one; on failure everything was said, and there is an exit code.
+fn composed(path: Option<&PathBuf>, change: Change<'_>) -> Result<Composed, i32> {
+    let (name, text) = match path {
+        None => (crate::HOST_IMAGE.0.to_owned(), crate::HOST_IMAGE.1.to_owned()),
+        Some(path) => match std::fs::read_to_string(path) {
+            Ok(text) => (path.display().to_string(), text),
+            Err(error) => {
+                let remedy = "name a file such as images/host.toml.";
+                complain(&format!("the image {} cannot be read: {error}", path.display()), remedy);
+                return Err(MISUSED);
+            }
+        },
+    };
+    compose_changed(&name, &text, &packages(), change).map_err(|problems| {
+        show_problems(&problems);
+        WRONG
+    })
+}
+
+fn show_problems(problems: &Problems) {
+    let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(100);
+    eprint!("{}", problems.render(colours(&std::io::stderr()), width));
+    let count = problems.0.len();
+    eprintln!("{count} problem{}", if count == 1 { "" } else { "s" });
+    if problems.0.iter().any(|problem| problem.rule == Rule::Description) {
+        eprintln!("A component's manifest is compared with the code that is linked into this command: rebuild after a change.");
+    }
+}
+
+/// A table with aligned columns; the first column to the left, the others to the right.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::from(" ");
+        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let pad = " ".repeat(width - cell.chars().count());
+            line.push_str(&if at == 0 { format!(" {cell}{pad}") } else { format!("  {pad}{cell}") });
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A number with its thousands apart.
+fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
