@@ -1,3 +1,5 @@
+//! Scratch.
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     if let Some(case) = args.get(2) {

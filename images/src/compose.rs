@@ -113,6 +113,8 @@ impl<'a> Composer<'a> {
         let image = self.image;
         self.names_are_used_once("component", &image.components.iter().map(|part| &part.name).collect::<Vec<_>>());
         self.names_are_used_once("group", &image.groups.iter().map(|group| &group.name).collect::<Vec<_>>());
+        // Where a name may mean two, what belongs to it cannot be said to be missing.
+        let read_whole = read_whole && self.reader.problems.is_empty();
         if let Some(one_too_many) = image.components.get(koboshi_core::MAX_COMPONENTS) {
             self.reader.problem(
                 Rule::TooMany,
@@ -782,13 +784,14 @@ fn speed(clock: u64, baud: u64) -> Result<(), u64> {
     let mut nearest = 0;
     for select in 0..4 {
         let bit = clock / (CLOCKS_PER_BIT << (2 * select));
-        let divisor = ((bit + baud / 2) / baud.max(1)).clamp(1, 256);
-        let made = bit / divisor;
-        if made.abs_diff(baud) * 1_000 <= baud * RATE_TOLERANCE {
-            return Ok(());
-        }
-        if made.abs_diff(baud) < baud.abs_diff(nearest) {
-            nearest = made;
+        for divisor in [bit / baud.max(1), bit / baud.max(1) + 1] {
+            let made = bit / divisor.clamp(1, 256);
+            if made.abs_diff(baud) * 1_000 <= baud * RATE_TOLERANCE {
+                return Ok(());
+            }
+            if made.abs_diff(baud) < baud.abs_diff(nearest) {
+                nearest = made;
+            }
         }
     }
     Err(nearest)

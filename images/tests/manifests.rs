@@ -222,7 +222,8 @@ fn the_host_image_is_composed_of_koboshis_own_packages() {
 fn groups_are_put_in_the_order_that_the_restart_manager_wants() {
     let (name, text) = HOST_IMAGE;
     let turned = |image: &mut koboshi_composer::manifest::ImageManifest| image.groups.reverse();
-    let composed = compose_changed(name, text, &own_packages(), &turned).unwrap_or_else(|problems| panic!("{problems}"));
+    let composed =
+        compose_changed(name, text, &own_packages(), &turned).unwrap_or_else(|problems| panic!("{problems}"));
     let policy: koboshi_restart_manager::policy::Policy =
         postcard::from_bytes(&composed.image.components[0].configuration).expect("a policy");
     assert_eq!(policy.check(), Ok(()));
@@ -304,18 +305,6 @@ koboshi::choice: image.toml:61: `strategy` of a group cannot be \"one-for-al\"
 koboshi::name-twice: image.toml:26: two components are called `panel`
   fault: the image
   right: give one of them another name.
-koboshi::port-unconnected: image.toml:26: port `panel.serial` is not connected
-  fault: the image
-  right: add `[[connect]]` with from = \"panel.serial\", to = \"modem.serial\" and slots = 8.
-koboshi::port-unconnected: image.toml:26: port `panel.received` is not connected
-  fault: the image
-  right: add `[[connect]]` with from = \"modem.received\", to = \"panel.received\" and slots = 8.
-koboshi::port-unconnected: image.toml:26: port `panel.control` is not connected
-  fault: the image
-  right: add `[[connect]]` with from = \"panel.control\", to = \"keeper.control\" and slots = 8.
-koboshi::device: image.toml:26: `panel` is not given its device `line`
-  fault: the image
-  right: add `[[device]]` with kind = \"application\" and owner = \"panel.line\".
 ";
 
     an_unknown_package_is_refused_and_the_nearest_name_offered: "package = \"modem\"" => "package = \"moden\"", "
@@ -423,7 +412,7 @@ koboshi::rights: image.toml:55: restart manager `keeper` may not restart `modem`
     a_speed_that_the_clock_cannot_make_is_refused: "1040 kbaud" => "700 kbaud", "
 koboshi::line-speed: image.toml:47: a clock of 33.333 MHz cannot make 700 kbaud
   fault: the image
-  right: the nearest speed that it can make is `baud = \"1041656 baud\"`.
+  right: the nearest speed that it can make is `baud = \"520828 baud\"`.
 ";
 
     a_component_in_two_groups_is_refused: "[[group]]\n" => "[[group]]\nname = \"first\"\nmembers = [\"modem\"]\nstrategy = \"one-for-one\"\nintensity = 5\nperiod = \"10 s\"\nbackoff = { first = \"1 ms\", most = \"1 s\" }\nescalate = \"give-up\"\n\n[[group]]\n", "
@@ -451,7 +440,13 @@ fn with_manifest(name: &str, manifest: &'static str) -> String {
 #[test]
 fn a_manifest_that_disagrees_with_the_code_is_the_components_fault() {
     let manifest = "package = \"keeper\"\nkeeps-state = true\n\n[[port]]\nuses = \"control\"\ninterface = \"koboshi-interfaces/control\"\n";
-    assert_eq!(with_manifest("keeper", manifest), "");
+    let expected = "koboshi::description: keeper/component.toml:2: `keeps-state` is true here, and false in the code
+  fault: package keeper
+  right: write `keeps-state = false`.
+koboshi::description: keeper/component.toml:5: port 0 is uses = \"control\", interface = \"koboshi-interfaces/control\" here, and offers = \"control\", interface = \"koboshi-interfaces/control\" in the code
+  fault: package keeper
+  right: write offers = \"control\", interface = \"koboshi-interfaces/control\".";
+    assert_eq!(with_manifest("keeper", manifest), expected);
 }
 
 #[test]

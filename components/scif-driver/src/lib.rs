@@ -122,6 +122,9 @@ impl Driver {
             received.publish_filled();
             received.publish(&Received::Gap).await;
         }
+        // Whatever the one before was waiting for.
+        self.scif.interrupt_on_room(false);
+        self.scif.interrupt_on_arrival(true);
         Ok(())
     }
 
@@ -148,12 +151,13 @@ impl Driver {
     /// Publishes what arrives. With no room to publish into, bytes stay in the device, and flow control holds the sender.
     async fn fill(&self, mut received: Publisher<received::Port>) -> Infallible {
         loop {
-            until(|| (self.scif.receive_count() > 0 || self.scif.broken() || self.scif.overrun()).then_some(())).await;
+            // First, for an incarnation before this one may have left anything: bytes not published, flags not cleared.
             if !self.take_what_is_there(&mut received) {
                 self.scif.interrupt_on_arrival(false);
                 received.room().await;
                 self.scif.interrupt_on_arrival(true);
             }
+            until(|| (self.scif.receive_count() > 0 || self.scif.broken() || self.scif.overrun()).then_some(())).await;
         }
     }
 

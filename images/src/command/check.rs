@@ -18,7 +18,8 @@ pub struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> i32 {
     match composed(arguments.image.as_ref(), &|_| {}) {
         Ok(image) => {
-            let name = arguments.image.as_ref().map_or(crate::HOST_IMAGE.0.to_owned(), |path| path.display().to_string());
+            let name =
+                arguments.image.as_ref().map_or(crate::HOST_IMAGE.0.to_owned(), |path| path.display().to_string());
             println!("{}", summary(&name, &image, Paint::stdout()));
             FINE
         }
@@ -95,7 +96,10 @@ fn summary(name: &str, composed: &Composed, paint: Paint) -> String {
         match &settings.settings {
             DeviceSettings::Application { room } => {
                 let room = Quantity::Memory.write(*room);
-                text.push_str(&format!("  {}: a program's end of a line, {room} each way, owned by {owner}\n", device.name));
+                text.push_str(&format!(
+                    "  {}: a program's end of a line, {room} each way, owned by {owner}\n",
+                    device.name
+                ));
             }
             DeviceSettings::Scif { fifo, clock, baud, flow, .. } => {
                 let clock = Quantity::Frequency.write(clock.value);
@@ -111,7 +115,9 @@ fn summary(name: &str, composed: &Composed, paint: Paint) -> String {
         }
     }
 
-    text.push_str("\nNot enforced on this platform: components share one process. Only a fault that Rust catches is contained.");
+    text.push_str(
+        "\nNot enforced on this platform: components share one process. Only a fault that Rust catches is contained.",
+    );
     text
 }
 
@@ -127,6 +133,8 @@ fn margin(fifo: u64, baud: u64, flow: bool, recovery: u64, paint: Paint) -> Stri
         format!("no flow control: room for {have}; noticing a hang and recovering takes {need}. Nothing is lost.")
     } else {
         let warning = paint.bad("loss is possible");
-        format!("no flow control: room for {have}; noticing a hang and recovering takes {need}: {warning}, and announced.")
+        format!(
+            "no flow control: room for {have}; noticing a hang and recovering takes {need}: {warning}, and announced."
+        )
     }
 }

@@ -63,11 +63,12 @@ impl Exact {
         self.lost += total.saturating_sub(self.at);
     }
 
+    /// Whether what is pending agrees with this place: for as long as counts, or up to the very end.
     fn agree(&self, at: u64, skip: usize, total: u64) -> bool {
         let rest = self.pending.get(skip..).unwrap_or(&[]);
         let enough = rest.len().min(AGREE);
-        enough > 0
-            && at + enough as u64 <= total
+        let end = at + enough as u64;
+        (enough == AGREE && end <= total || enough > 0 && end == total)
             && (at..).zip(rest).take(enough).all(|(at, byte)| self.sent(at) == *byte)
     }
 
@@ -91,7 +92,7 @@ impl Exact {
                 self.agree(self.at + by, apart, total).then_some((0, 0, by, apart))
             });
             let (lost, repeated, wrong, skip) = near.unwrap_or_else(|| {
-                let rest = self.pending.len();
+                let rest = if self.pending.len() < AGREE { 1 } else { self.pending.len() };
                 (0, 0, rest as u64, rest)
             });
             self.lost += lost;

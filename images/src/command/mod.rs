@@ -153,7 +153,9 @@ fn show_problems(problems: &Problems) {
     let count = problems.0.len();
     eprintln!("{count} problem{}", if count == 1 { "" } else { "s" });
     if problems.0.iter().any(|problem| problem.rule == Rule::Description) {
-        eprintln!("A component's manifest is compared with the code that is linked into this command: rebuild after a change.");
+        eprintln!(
+            "A component's manifest is compared with the code that is linked into this command: rebuild after a change."
+        );
     }
 }
 

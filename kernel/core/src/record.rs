@@ -177,6 +177,18 @@ pub struct Contracts {
     pub routed: bool,
 }
 
+impl Contracts {
+    /// The bit of the operation that the request at `at` asks for.
+    fn bit(requests: Slots<'_>, at: u32) -> u32 {
+        let (operation, _) = requests.tag_and_origin(at);
+        1u32.wrapping_shl(u32::from(operation))
+    }
+
+    fn must_not_repeat(self, requests: Slots<'_>, at: u32) -> bool {
+        self.at_most_once & Self::bit(requests, at) != 0
+    }
+}
+
 /// What the kernel itself remembers of a port from one seal to the next, where no component can reach it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sealed {
@@ -191,6 +203,11 @@ pub struct Sealed {
 /// Whether `at` is `from` or lies ahead of it.
 const fn reaches(at: u32, from: u32) -> bool {
     at.wrapping_sub(from) <= u32::MAX / 2
+}
+
+/// Whether a half that tells of `sent` messages tells of anything: an empty one does not, once its peer has had some.
+const fn tells(sent: u32, slots: u32, peer: u32) -> bool {
+    sent != 0 || sent.wrapping_sub(peer) <= slots
 }
 
 /// The oldest position that a ring of `slots` slots can still hold when `sent` were sent, and not before `floor`.
@@ -219,14 +236,14 @@ impl ServiceRecord<'_> {
         let [last_sent, floor] = sealed.near;
         let (found, before) = (self.client.get(Position::Consumed), self.client.get(Position::Sent));
         let taken = self.server.get(Position::Taken);
+        let skipped = found != floor && !reaches(taken, found) && !self.answered_before(found);
         let (consumed, sent, wild) = match (requests.waiting(found), requests.waiting(before)) {
-            // Words and slots that tell of no message at all tell of nothing, once the server has taken some.
-            (Some(waiting), _) if reaches(found, floor) && (found.wrapping_add(waiting) != 0 || taken == 0) => {
+            (Some(waiting), _) if reaches(found, floor) && !skipped && tells(found.wrapping_add(waiting), slots, taken) => {
                 let sent = found.wrapping_add(waiting);
                 // At most one message lies between its slot word and `sent`.
                 (found, sent, sent.wrapping_sub(before) > 1)
             }
-            (_, Some(late @ 0..=1)) if reaches(before, floor) && (before.wrapping_add(late) != 0 || taken == 0) => {
+            (_, Some(late @ 0..=1)) if reaches(before, floor) && tells(before.wrapping_add(late), slots, taken) => {
                 let sent = before.wrapping_add(late);
                 (oldest(sent, slots, floor), sent, true)
             }
@@ -244,6 +261,15 @@ impl ServiceRecord<'_> {
         self.client.set(Position::Sent, sent);
         sealed.near = [sent, consumed];
         Seal { blamed: wild, progressed: !wild && (consumed != floor || sent != last_sent), ..Seal::default() }
+    }
+
+    /// Whether the slots of the server show that what lies before `consumed` was answered.
+    fn answered_before(&self, consumed: u32) -> bool {
+        let last = consumed.wrapping_sub(1);
+        self.server.slots().is_some_and(|replies| {
+            let next_turn = last.wrapping_add(replies.geometry().slots());
+            replies.ready(last) == Ready::Yes || replies.ready(next_turn) == Ready::Yes
+        })
     }
 
     /// Where the client stands, how many of its requests wait there, and whether its slots agree with its word.
@@ -288,11 +314,12 @@ impl ServiceRecord<'_> {
         // The client may have consumed the last reply before its writer stored `answered`.
         let least = consumed.wrapping_sub(1);
         let (_, wild_answered) = clamp(answered_word, least, taken.wrapping_sub(least));
+        // And, behind a request that was opened again, replies that this server had not yet come by.
+        let behind = |word: u32| reaches(word, floor) && word.wrapping_sub(floor) <= consumed.wrapping_sub(floor);
+        let passed = reaches(replayed, consumed) && reaches(consumed, floor) && behind(taken_word) && behind(answered_word);
         // A client may also say that it consumed what was never answered.
-        let turn_before = least.wrapping_add(slots);
-        let fair =
-            consumed == sealed.near[1] || [least, turn_before].into_iter().any(|at| replies.committed(at, epoch));
-        let blamed = agreed && fair && (wild || wild_answered) || replayed_word != replayed;
+        let fair = consumed == sealed.near[1] || self.answered_before(consumed);
+        let blamed = agreed && fair && !passed && (wild || wild_answered) || replayed_word != replayed;
         let progressed = consumed != floor && reaches(consumed, floor);
         let mut seal = Seal { blamed, progressed, ..Seal::default() };
 
@@ -310,7 +337,19 @@ impl ServiceRecord<'_> {
         for offset in 0..slots {
             let at = consumed.wrapping_add(offset);
             let answered = replies.committed(at, epoch);
-            if offset >= taken.wrapping_sub(consumed) && !(answered && offset < waiting && sealed_ahead(at)) {
+            let in_hand = offset < taken.wrapping_sub(consumed);
+            let in_hand_before = offset < waiting && sealed_ahead(at);
+            if answered && (in_hand || in_hand_before) {
+                seal.progressed |= replies.epoch(at) == epoch;
+            } else if in_hand {
+                if !self.end_in_hand(requests, replies, at, at.wrapping_add(1) != taken, contracts, &mut seal) {
+                    seal.offered_again = seal.offered_again.saturating_add(1);
+                    first_open = first_open.or(Some(at));
+                }
+            } else if in_hand_before && contracts.must_not_repeat(requests, at) {
+                // Its reply was taken back.
+                self.interrupt(replies, at, &mut seal);
+            } else {
                 // A reply to a request that was never sent answers nothing.
                 seal.blamed |= answered;
                 replies.clear(at);
@@ -318,11 +357,6 @@ impl ServiceRecord<'_> {
                     // Not in hand at this death, so the deaths of this request are not in a row.
                     mark.store(0, Ordering::Relaxed);
                 }
-            } else if answered {
-                seal.progressed |= replies.epoch(at) == epoch;
-            } else if !self.end_in_hand(requests, replies, at, at.wrapping_add(1) != taken, contracts, &mut seal) {
-                seal.offered_again = seal.offered_again.saturating_add(1);
-                first_open = first_open.or(Some(at));
             }
         }
         let answered = first_open.unwrap_or(taken);
@@ -346,11 +380,8 @@ impl ServiceRecord<'_> {
         seal: &mut Seal,
     ) -> bool {
         replies.clear(at);
-        let (operation, _) = requests.tag_and_origin(at);
-        let operation = 1u32.wrapping_shl(u32::from(operation));
-        if contracts.at_most_once & operation != 0 {
-            self.fill(replies, at, Outcome::Interrupted);
-            seal.interrupted = seal.interrupted.saturating_add(1);
+        if contracts.must_not_repeat(requests, at) {
+            self.interrupt(replies, at, seal);
             return true;
         }
         if contracts.routed {
@@ -365,7 +396,7 @@ impl ServiceRecord<'_> {
         let now = (at | 0x8000) << 16 | (progress ^ progress >> 16) & 0xFFFF;
         let last = mark.load(Ordering::Relaxed);
         // Run again behind a later one, it could undo what that one did.
-        if last == now || overtaken && contracts.idempotent & operation != 0 {
+        if last == now || overtaken && contracts.idempotent & Contracts::bit(requests, at) != 0 {
             self.fill(replies, at, Outcome::Poisoned);
             seal.poisoned = seal.poisoned.saturating_add(1);
             return true;
@@ -373,6 +404,11 @@ impl ServiceRecord<'_> {
         seal.progressed |= progress != 0;
         mark.store(now, Ordering::Relaxed);
         false
+    }
+
+    fn interrupt(&self, replies: Slots<'_>, at: u32, seal: &mut Seal) {
+        self.fill(replies, at, Outcome::Interrupted);
+        seal.interrupted = seal.interrupted.saturating_add(1);
     }
 
     fn fill(&self, replies: Slots<'_>, at: u32, outcome: Outcome) {
@@ -443,16 +479,16 @@ impl StreamRecord<'_> {
         };
         let before = self.producer.get(Position::Sent);
         let consumed = self.consumer.get(Position::Consumed);
+        let slots = items.geometry().slots();
         let floor = sealed.near[0];
         let (sent, wild) = match items.waiting(before) {
-            // At most one item lies between its slot word and `sent`. Words and slots that tell of no item at all tell of
-            // nothing, once the consumer has had some.
-            Some(late @ 0..=1) if reaches(before, floor) && (before.wrapping_add(late) != 0 || consumed == 0) => {
+            // At most one item lies between its slot word and `sent`.
+            Some(late @ 0..=1) if reaches(before, floor) && tells(before.wrapping_add(late), slots, consumed) => {
                 (before.wrapping_add(late), false)
             }
             _ => {
                 let ready = run_of_ready(items, consumed);
-                for offset in ready..items.geometry().slots() {
+                for offset in ready..slots {
                     items.clear(consumed.wrapping_add(offset));
                 }
                 (consumed.wrapping_add(ready), true)

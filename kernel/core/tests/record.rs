@@ -471,10 +471,7 @@ fn a_server_is_not_blamed_for_a_client_that_skips_ahead() {
 #[test]
 fn sealing_across_the_wrap_of_positions_is_like_sealing_anywhere() {
     let first = u32::MAX - 1;
-    let (port, mut sealed) = (Port::service_at(4, first), Sealed::default());
-    // The kernel has seen it grow.
-    seal(&port, &mut sealed, 1);
-    port.record().seal_client(&mut sealed);
+    let (port, mut sealed) = Port::service_with_history(4, first);
     let (mut client, mut server) = (Client::open(port.record(), 1), Server::open(port.record(), 2));
     for operation in [ASK, ASK, ONCE, ASK] {
         client.send(operation, &[]);

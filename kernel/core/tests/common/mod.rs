@@ -1,8 +1,8 @@
 //! Ports in plain memory, and ends of them that keep the order of stores that components keep.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use koboshi_core::record::{Half, Outcome, Position, ServiceRecord, StreamRecord};
-use koboshi_core::ring::{Geometry, Header, LINE_WORDS, Malformed, Message, Slots};
+use koboshi_core::record::{Contracts, Half, Outcome, Position, Sealed, ServiceRecord, StreamRecord};
+use koboshi_core::ring::{Geometry, Header, KERNEL_EPOCH, LINE_WORDS, Malformed, Message, Slots};
 use koboshi_core::sync::{AtomicU32, Ordering};
 
 /// How often a property is tried. Miri runs about a thousand times slower.
@@ -65,6 +65,21 @@ impl Port {
         turn_to(record.client.slots().unwrap(), first);
         turn_to(record.server.slots().unwrap(), first);
         port
+    }
+
+    /// The same, with what the kernel remembers of it.
+    pub(crate) fn service_with_history(slots: u32, first: u32) -> (Self, Sealed) {
+        let mut sealed = Sealed::default();
+        // It grew there in steps, each of which the kernel has seen.
+        for step in 1..=8 {
+            let port = Self::service_at(slots, first / 8 * step + first % 8 * step / 8);
+            let record = port.record();
+            record.server.set(Position::Replayed, 0);
+            record.seal_client(&mut sealed);
+            record.seal_server(&mut sealed, Contracts::default(), 1);
+        }
+        let port = Self::service_at(slots, first);
+        (port, sealed)
     }
 
     pub(crate) fn near_half(&self) -> Half<'_> {
@@ -180,16 +195,22 @@ impl<'a> Server<'a> {
 
     pub(crate) fn try_take(&mut self) -> Result<Option<InHand>, Malformed> {
         let (record, replies) = (self.record, self.replies());
-        while self.taken == self.answered && self.replays > 0 && replies.committed(self.taken, self.epoch) {
+        while self.replays > 0 && replies.committed(self.taken, self.epoch) {
+            let position = self.taken;
             self.replays -= 1;
-            self.taken = self.taken.wrapping_add(1);
-            self.answered = self.taken;
+            self.taken = position.wrapping_add(1);
             record.server.set(Position::Taken, self.taken);
-            record.server.set(Position::Answered, self.answered);
+            if self.answered == position {
+                self.store_answered(position);
+            }
         }
         let (position, mut message) = (self.taken, Message::new());
-        if !record.client.slots().unwrap().read(position, u32::MAX, &mut message)? {
-            return Ok(None);
+        match record.client.slots().unwrap().read(position, KERNEL_EPOCH - 1, &mut message) {
+            Ok(false) => return Ok(None),
+            Err(Malformed::Sequence) => return Err(Malformed::Sequence),
+            // A request that is malformed in itself is taken all the same, so that it can be refused.
+            Err(_) => message = Message::new(),
+            Ok(true) => {}
         }
         let replay = self.replays > 0;
         self.replays = self.replays.saturating_sub(1);
@@ -214,6 +235,10 @@ impl<'a> Server<'a> {
 
     pub(crate) fn store_answered(&mut self, position: u32) {
         self.answered = position.wrapping_add(1);
+        // Behind a request that was opened again, later ones may be answered already.
+        while self.answered != self.taken && self.replies().committed(self.answered, self.epoch) {
+            self.answered = self.answered.wrapping_add(1);
+        }
         self.record.server.set(Position::Answered, self.answered);
     }
 

@@ -1,0 +1,728 @@
+//! `koboshi demo`: a file goes both ways over a serial line, while the components that carry it are knocked over.
+//!
+//! The rule: the verdict is over bytes, each compared with its own place in the file, and over what was announced. It
+//! must never call a run exact in which anything was lost, repeated, changed or announced as doubtful.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use koboshi_core::ComponentId;
+use koboshi_core::incident::Incident;
+use koboshi_host::application::Announcement;
+use koboshi_host::image::DeviceModelKind;
+use koboshi_host::machine::{Clock, Machine, Options, RunEnd};
+use koboshi_host::strike::How;
+use koboshi_interface_kit::Kind;
+use koboshi_runtime::describe::Side;
+
+use super::exact::{Chance, Exact};
+use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, count, listen_for_stop, stop_wanted, table};
+use crate::Composed;
+use crate::manifest::{ClockKind, DeviceSettings, ImageManifest};
+use crate::problem::instead;
+use crate::units::Quantity;
+
+pub(super) const AFTER_HELP: &str = "Examples:
+  koboshi demo                                 256 KiB both ways, a knock every 100 ms
+  koboshi demo README.md --every 5ms --seed 7  your own file, and many more knocks
+  koboshi demo --how hang --whom driver        the driver only, and only hangs
+  koboshi demo --flow none --baud 1040000      too fast for a recovery: see what is lost announced
+
+Exit codes:
+  0    every byte arrived once, in order, both ways
+  1    something did not, or nothing moved any more
+  2    the command was not used as it can be
+  130  stopped by Ctrl-C; the table shows what was done so far";
+
+/// Bytes that are sent each way if no file is named.
+const USUAL_LENGTH: usize = 256 << 10;
+
+/// The largest file that is sent.
+const MOST_LENGTH: u64 = 1 << 30;
+
+/// The machine runs for so long between two looks at what arrived: 2 ms are at most 200 bytes at 1 Mbaud.
+const SLICE: u64 = 2_000_000;
+
+/// Bytes that wait at the outside end.
+const AHEAD: usize = 4_096;
+
+/// When nothing has moved for so long, nothing will: the longest wait inside, a held line, ends after 5 s.
+const STUCK_AFTER: u64 = 15_000_000_000;
+
+/// After the last byte the run goes on for so long, to see whether one comes twice.
+const GRACE: u64 = 50_000_000;
+
+/// How often the live lines are drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(100);
+
+/// Arguments of `koboshi demo`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// What to send [default: 256 KiB made from the seed]
+    file: Option<PathBuf>,
+    /// Speed of the line, such as 115200 or 1040kbaud [default: the image's]
+    #[arg(long, value_parser = speed, value_name = "N")]
+    baud: Option<u64>,
+    /// A knock comes so often, give or take a half
+    #[arg(long, value_parser = time, value_name = "TIME", default_value = "100ms")]
+    every: u64,
+    /// How components are knocked over
+    #[arg(long, value_enum, default_value_t = Ways::Mixed)]
+    how: Ways,
+    /// Who is knocked over: names of components, or all
+    #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "driver,sos,restart-manager")]
+    whom: Vec<String>,
+    /// Decides who falls when and how, and makes the bytes to send
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Send the file again and again for so long
+    #[arg(long = "for", value_parser = time, value_name = "TIME")]
+    lasting: Option<u64>,
+    /// Flow control of the line [default: the image's]
+    #[arg(long, value_enum)]
+    flow: Option<FlowControl>,
+    /// Boot this image instead of the one that is built in
+    #[arg(long, value_name = "PATH")]
+    image: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Real time, or as fast as it goes with the same result each time [default: the image's]
+    #[arg(long, value_enum)]
+    clock: Option<ClockName>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Ways {
+    /// Each time another one
+    Mixed,
+    /// It panics
+    Panic,
+    /// It never comes back to its wait
+    Hang,
+    /// It returns, though it should not
+    Exit,
+    /// Its next reply is rubbish
+    BadMessage,
+    /// Its next reply is never written
+    DropReply,
+    /// A bit of its kept state flips, and it panics
+    CorruptState,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FlowControl {
+    /// A receiver that is full loses bytes
+    None,
+    /// The hardware holds the sender
+    RtsCts,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ClockName {
+    /// As the clock on the wall
+    Real,
+    /// Time jumps from event to event
+    Virtual,
+}
+
+fn time(text: &str) -> Result<u64, String> {
+    match Quantity::Time.read(text) {
+        Ok(0) => Err("it must be longer than nothing".to_owned()),
+        Ok(time) => Ok(time),
+        Err(why) => Err(format!("{why}; write it as in 100ms")),
+    }
+}
+
+fn speed(text: &str) -> Result<u64, String> {
+    let speed = text.parse().or_else(|_| Quantity::Speed.read(text));
+    match speed {
+        Ok(0) => Err("it must be more than nothing".to_owned()),
+        Ok(speed) if speed > 10_000_000 => Err("it is at most 10,000,000".to_owned()),
+        Ok(speed) => Ok(speed),
+        Err(why) => Err(format!("{why}; write it as in 115200 or 1040kbaud")),
+    }
+}
+
+/// Runs the demo, and gives its exit code.
+pub(super) fn run(arguments: &Arguments) -> i32 {
+    let file = match read(arguments) {
+        Ok(file) => file,
+        Err(code) => return code,
+    };
+    let change = |image: &mut ImageManifest| {
+        for device in &mut image.devices {
+            if let DeviceSettings::Scif { baud, flow, .. } = &mut device.settings {
+                baud.value = arguments.baud.unwrap_or(baud.value);
+                *flow = arguments.flow.map_or(*flow, |wanted| matches!(wanted, FlowControl::RtsCts));
+            }
+        }
+    };
+    let image = match composed(arguments.image.as_ref(), &change) {
+        Ok(image) => image,
+        Err(code) => return code,
+    };
+    let targets = match targets(arguments, &image) {
+        Ok(targets) => targets,
+        Err(code) => return code,
+    };
+    listen_for_stop();
+    match Demo::new(arguments, &image, file, targets) {
+        Ok(demo) => demo.run(),
+        Err(code) => code,
+    }
+}
+
+/// The bytes to send.
+fn read(arguments: &Arguments) -> Result<Rc<[u8]>, i32> {
+    let Some(path) = &arguments.file else {
+        return Ok(Chance(arguments.seed).bytes(USUAL_LENGTH).into());
+    };
+    let cannot = |why: &str, remedy: &str| {
+        complain(&format!("{} cannot be sent: {why}.", path.display()), remedy);
+        Err(MISUSED)
+    };
+    match length_of(path) {
+        Err(error) => cannot(&error.to_string(), "name a file that you may read, or none to send 256 KiB of chance."),
+        Ok(None) => cannot("it is a directory", "name a file in it, or none to send 256 KiB of chance."),
+        Ok(Some(length)) if length > MOST_LENGTH => cannot("it is larger than 1 GiB", "name a smaller one."),
+        Ok(Some(_)) => match std::fs::read(path) {
+            Ok(bytes) if bytes.is_empty() => cannot("it is empty", "name a file with at least one byte in it."),
+            Ok(bytes) => Ok(bytes.into()),
+            Err(error) => cannot(&error.to_string(), "name a file that you may read."),
+        },
+    }
+}
+
+fn length_of(path: &Path) -> std::io::Result<Option<u64>> {
+    let found = std::fs::metadata(path)?;
+    Ok((!found.is_dir()).then_some(found.len()))
+}
+
+/// Somebody to knock over, and the ways in which that can be done.
+struct Target {
+    id: ComponentId,
+    ways: Vec<How>,
+}
+
+fn targets(arguments: &Arguments, composed: &Composed) -> Result<Vec<Target>, i32> {
+    let components = &composed.image.components;
+    let mut targets = Vec::new();
+    for (at, component) in components.iter().enumerate() {
+        if !arguments.whom.iter().any(|name| name == "all" || *name == component.name) {
+            continue;
+        }
+        let description = component.linked.description();
+        let serves =
+            |port: &koboshi_runtime::PortDescription| port.side == Side::Offers && port.interface.kind == Kind::Service;
+        let answers = description.ports.iter().any(serves);
+        let ways = match arguments.how {
+            Ways::Mixed => How::ALL.to_vec(),
+            Ways::Panic => vec![How::Panic],
+            Ways::Hang => vec![How::Hang],
+            Ways::Exit => vec![How::Exit],
+            Ways::BadMessage => vec![How::BadMessage],
+            Ways::DropReply => vec![How::DropReply],
+            Ways::CorruptState => vec![How::CorruptState],
+        };
+        let possible = |how: &How| match how {
+            How::BadMessage | How::DropReply => answers,
+            How::CorruptState => description.kept.is_some(),
+            How::Panic | How::Hang | How::Exit => true,
+        };
+        let ways: Vec<How> = ways.into_iter().filter(possible).collect();
+        if !ways.is_empty() {
+            targets.push(Target { id: ComponentId(at as u8), ways });
+        }
+    }
+    let names: Vec<&str> = components.iter().map(|component| component.name.as_str()).chain(["all"]).collect();
+    if let Some(unknown) = arguments.whom.iter().find(|name| !names.contains(&name.as_str())) {
+        let defaulted = arguments.image.is_some();
+        let remedy = if defaulted { format!("--whom: {}", instead(unknown, names)) } else { instead(unknown, names) };
+        complain(&format!("there is no component `{unknown}` to knock over in this image."), &remedy);
+        return Err(MISUSED);
+    }
+    if targets.is_empty() {
+        let remedy = "bad-message and drop-reply need one that serves requests, corrupt-state one that keeps state.";
+        complain("nobody of these can be knocked over in this way.", remedy);
+        return Err(MISUSED);
+    }
+    Ok(targets)
+}
+
+/// One direction of the line.
+struct Way {
+    exact: Exact,
+    sent: u64,
+    bar: ProgressBar,
+}
+
+impl Way {
+    fn arrived(&mut self, bytes: &[u8]) -> bool {
+        self.exact.feed(bytes);
+        self.bar.set_position(self.exact.arrived);
+        !bytes.is_empty()
+    }
+}
+
+/// Why the run is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Arrived,
+    Stuck,
+    Circle,
+    Stopped,
+}
+
+struct Demo<'a> {
+    arguments: &'a Arguments,
+    machine: Machine,
+    names: Vec<String>,
+    program: String,
+    scif: String,
+    baud: u64,
+    flow: bool,
+    file: Rc<[u8]>,
+    targets: Vec<Target>,
+    chance: Chance,
+    knocks: u64,
+    out: Way,
+    back: Way,
+    status: ProgressBar,
+    clock: Clock,
+    began: Instant,
+}
+
+impl<'a> Demo<'a> {
+    fn new(arguments: &'a Arguments, composed: &Composed, file: Rc<[u8]>, targets: Vec<Target>) -> Result<Self, i32> {
+        let image = &composed.image;
+        let clock = match arguments.clock {
+            Some(ClockName::Real) => Clock::Real,
+            Some(ClockName::Virtual) => Clock::Virtual,
+            None if composed.clock == ClockKind::Virtual => Clock::Virtual,
+            None => Clock::Real,
+        };
+        let device = |wanted: fn(&DeviceModelKind) -> bool| image.devices.iter().find(|device| wanted(&device.model));
+        let program = device(|model| matches!(model, DeviceModelKind::Application(_)));
+        let scif = device(|model| matches!(model, DeviceModelKind::Scif(_)));
+        let (Some(program), Some(scif)) = (program, scif) else {
+            let remedy = "add `[[device]]` of kind \"scif\" and one of kind \"application\", as in images/host.toml.";
+            complain("this image has no line with a program's end and an outside end.", remedy);
+            return Err(WRONG);
+        };
+        let line = composed.manifest.devices.iter().find_map(|device| match &device.settings {
+            DeviceSettings::Scif { baud, flow, .. } => Some((baud.value, *flow)),
+            DeviceSettings::Application { .. } => None,
+        });
+        let (baud, flow) = line.unwrap_or((1, false));
+        let machine = Machine::new(image, Options { clock, ..Options::default() }).map_err(|error| {
+            complain(&format!("the image cannot run: {error}."), "look at it with `koboshi check`.");
+            WRONG
+        })?;
+        let target = if arguments.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bars = MultiProgress::with_draw_target(target);
+        let expected = arguments.lasting.map_or(file.len() as u64, |time| baud * time / 10_000_000_000);
+        let bar = |name: &'static str| {
+            let style = "{prefix:20} {bar:30} {bytes:>11} of {total_bytes} {binary_bytes_per_sec:>14}";
+            let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+            bars.add(ProgressBar::new(expected).with_style(style).with_prefix(name))
+        };
+        let way = |name| Way { exact: Exact::new(&file), sent: 0, bar: bar(name) };
+        let (out, back) = (way("program -> outside"), way("outside -> program"));
+        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let status = bars.add(ProgressBar::new_spinner().with_style(style));
+        Ok(Demo {
+            arguments,
+            machine,
+            names: image.components.iter().map(|component| component.name.clone()).collect(),
+            program: program.name.clone(),
+            scif: scif.name.clone(),
+            baud,
+            flow,
+            file,
+            targets,
+            chance: Chance(!arguments.seed),
+            knocks: 0,
+            out,
+            back,
+            status,
+            clock,
+            began: Instant::now(),
+        })
+    }
+
+    fn run(mut self) -> i32 {
+        if !self.arguments.json {
+            let flow = if self.flow { "RTS/CTS" } else { "no flow control" };
+            let long = match self.arguments.lasting {
+                Some(time) => format!("for {}", Quantity::Time.write(time)),
+                None => format!("about {}", Quantity::Time.write(self.file.len() as u64 * 10_000_000_000 / self.baud)),
+            };
+            eprintln!(
+                "{} bytes each way at {}, {flow}: {long}. A knock every {}.",
+                count(self.file.len() as u64),
+                Quantity::Speed.write(self.baud),
+                Quantity::Time.write(self.arguments.every),
+            );
+        }
+        let end = self.carry();
+        self.out.bar.finish_and_clear();
+        self.back.bar.finish_and_clear();
+        self.status.finish_and_clear();
+        self.report(end)
+    }
+
+    /// The next time that somebody falls: regular enough to count on, irregular enough to hit everywhere.
+    fn next_knock(&mut self) -> u64 {
+        let every = self.arguments.every;
+        self.machine.now() + every / 2 + self.chance.next() % every.max(1)
+    }
+
+    fn carry(&mut self) -> End {
+        let mut knock_at = self.next_knock();
+        let (mut moved_at, mut drawn_at) = (0, None::<Instant>);
+        let mut all_there_since = None;
+        loop {
+            if stop_wanted() {
+                return End::Stopped;
+            }
+            let now = self.machine.now();
+            if now >= knock_at && all_there_since.is_none() {
+                self.knock();
+                knock_at = self.next_knock();
+            }
+            let next = if all_there_since.is_none() { knock_at.min(now + SLICE) } else { now + SLICE };
+            if let RunEnd::Circle { .. } = self.machine.run_until(next) {
+                return End::Circle;
+            }
+            let now = self.machine.now();
+            if self.move_bytes(now) {
+                moved_at = now;
+            }
+            if drawn_at.is_none_or(|at| at.elapsed() >= DRAW_EVERY) {
+                drawn_at = Some(Instant::now());
+                self.draw();
+            }
+            let all_sent = self.arguments.lasting.map_or(self.back.sent >= self.file.len() as u64, |time| now >= time);
+            let all_sent = all_sent && self.out.sent == self.out_total(now);
+            if all_sent && self.out.exact.arrived >= self.out.sent && self.back.exact.arrived >= self.back.sent {
+                let since = *all_there_since.get_or_insert(now);
+                if now >= since + GRACE {
+                    return End::Arrived;
+                }
+            } else if now > moved_at + STUCK_AFTER {
+                return End::Stuck;
+            }
+        }
+    }
+
+    /// How much the program sends in all, as far as that is known.
+    fn out_total(&self, now: u64) -> u64 {
+        match self.arguments.lasting {
+            Some(time) if now >= time => self.out.sent,
+            Some(_) => u64::MAX,
+            None => self.file.len() as u64,
+        }
+    }
+
+    fn knock(&mut self) {
+        let Some(target) = self.chance.one_of(&self.targets) else { return };
+        let Some(how) = self.chance.one_of(&target.ways) else { return };
+        if self.machine.facts(target.id).is_some_and(|facts| facts.state.alive()) {
+            self.machine.knock(target.id, *how);
+            self.knocks += 1;
+        }
+    }
+
+    /// Hands over what is to be sent, and takes what arrived; true if anything moved.
+    fn move_bytes(&mut self, now: u64) -> bool {
+        let length = self.file.len() as u64;
+        let over = self.arguments.lasting.is_some_and(|time| now >= time);
+        let left = |sent: u64| match self.arguments.lasting {
+            Some(_) if over => 0,
+            Some(_) => u64::MAX,
+            None => length - sent,
+        };
+        let mut moved = false;
+
+        let from = (self.out.sent % length) as usize;
+        let most = usize::try_from(left(self.out.sent)).unwrap_or(usize::MAX).min(self.file.len() - from);
+        let part = &self.file[from..from + most];
+        let done = self.machine.application(&self.program, |end| {
+            // A line that is gone takes nothing; whether it comes back shows in what moves.
+            (end.offer(part).unwrap_or(0), end.take_received())
+        });
+        if let Some((accepted, arrived)) = done {
+            self.out.sent += accepted as u64;
+            moved |= accepted > 0;
+            moved |= self.back.arrived(&arrived);
+        }
+
+        let from = (self.back.sent % length) as usize;
+        let most = usize::try_from(left(self.back.sent)).unwrap_or(usize::MAX).min(self.file.len() - from);
+        let part = &self.file[from..from + most];
+        let done = self.machine.scif(&self.scif, |scif| {
+            let wire = scif.wire_mut();
+            let room = AHEAD.saturating_sub(wire.waiting()).min(part.len());
+            wire.send_bytes(part[..room].iter().copied());
+            (room, wire.take_received())
+        });
+        if let Some((queued, arrived)) = done {
+            self.back.sent += queued as u64;
+            moved |= queued > 0;
+            moved |= self.out.arrived(&arrived);
+        }
+        moved
+    }
+
+    fn draw(&self) {
+        if self.status.is_hidden() {
+            return;
+        }
+        let (count, _) = self.machine.incidents(u32::MAX);
+        let last = count.checked_sub(1).and_then(|last| self.machine.incidents(last).1.pop());
+        let last = last.map_or_else(String::new, |incident| {
+            let took = incident.up_at.map(|up| Quantity::Time.write(up.saturating_sub(incident.failed_at)));
+            let took = took.map_or_else(|| "down".to_owned(), |took| format!("up again after {took}"));
+            format!("; last: {}, {}, {took}", self.names[incident.component.index()], incident.fault)
+        });
+        let stalled = self.machine.stalled();
+        let stalled = if stalled.is_zero() { String::new() } else { format!("; stalled {} ms", stalled.as_millis()) };
+        let plural = if count == 1 { "y" } else { "ies" };
+        self.status.set_message(format!("{count} recover{plural}{last}{stalled}"));
+    }
+
+    fn report(mut self, end: End) -> i32 {
+        // Of a run that was stopped, what is still on its way is not lost.
+        let total = |way: &Way| if end == End::Stopped { way.exact.arrived.min(way.sent) } else { way.sent };
+        let totals = (total(&self.out), total(&self.back));
+        self.out.exact.finish(totals.0);
+        self.back.exact.finish(totals.1);
+        let announced = self.machine.application(&self.program, |end| {
+            let not_sent = end.announced().iter().filter(|(_, what)| *what == Announcement::NotSent).count();
+            (not_sent as u64, (end.announced().len() - not_sent) as u64, end.misuses())
+        });
+        let (out_gaps, back_gaps, misuses) = announced.unwrap_or_default();
+        let garbled = self.machine.scif(&self.scif, |scif| scif.wire().events.len() as u64).unwrap_or(0);
+        let incidents = self.machine.incidents(0).1;
+        let recovery = Recovery::of(&incidents);
+        let mut also = Vec::new();
+        if self.machine.reboots() > 0 {
+            also.push(format!("the image rebooted {} times", self.machine.reboots()));
+        }
+        if self.machine.stale_accesses() > 0 {
+            also.push(format!("{} accesses by incarnations that had ended", self.machine.stale_accesses()));
+        }
+        if misuses > 0 {
+            also.push(format!("{misuses} accesses that took nothing or gave too much: a fault of the Monitor"));
+        }
+        also.extend(self.machine.panics().iter().map(|panic| format!("a panic that nobody asked for: {panic}")));
+        let exact = self.out.exact.is_exact() && self.back.exact.is_exact();
+        let quiet = out_gaps + back_gaps + garbled == 0 && also.is_empty();
+        let verdict = match end {
+            End::Stopped => STOPPED,
+            End::Arrived if exact && quiet => FINE,
+            _ => WRONG,
+        };
+        let shown = Shown { end, verdict, exact, gaps: (out_gaps, back_gaps), garbled, incidents, recovery, also };
+        if self.arguments.json {
+            self.print_json(&shown)
+        } else {
+            self.print_table(&shown)
+        }
+        verdict
+    }
+
+    fn print_table(&self, shown: &Shown) {
+        let paint = Paint::stdout();
+        let row = |name: &str, out: u64, back: u64| vec![name.to_owned(), count(out), count(back)];
+        let (out, back) = (&self.out, &self.back);
+        let rows = [
+            vec!["bytes".to_owned(), "program -> outside".to_owned(), "outside -> program".to_owned()],
+            row("sent", out.sent, back.sent),
+            row("received", out.exact.arrived, back.exact.arrived),
+            row("lost", out.exact.lost, back.exact.lost),
+            row("repeated", out.exact.repeated, back.exact.repeated),
+            row("wrong", out.exact.wrong, back.exact.wrong),
+            row("gaps announced", shown.gaps.0, shown.gaps.1),
+        ];
+        println!("{}", table(&rows));
+
+        let mut kinds: BTreeMap<String, BTreeMap<u8, u64>> = BTreeMap::new();
+        for incident in &shown.incidents {
+            *kinds.entry(incident.fault.to_string()).or_default().entry(incident.component.0).or_default() += 1;
+        }
+        let fallen: Vec<u8> = (0..self.names.len() as u8)
+            .filter(|id| shown.incidents.iter().any(|incident| incident.component.0 == *id))
+            .collect();
+        if !fallen.is_empty() {
+            let mut rows = vec![
+                std::iter::once("incidents".to_owned())
+                    .chain(fallen.iter().map(|id| self.names[usize::from(*id)].clone()))
+                    .collect::<Vec<_>>(),
+            ];
+            for (kind, by) in &kinds {
+                let cells = fallen.iter().map(|id| count(by.get(id).copied().unwrap_or(0)));
+                rows.push(std::iter::once(kind.clone()).chain(cells).collect());
+            }
+            println!("{}", table(&rows));
+        }
+        let us = |time: Option<u64>| time.map_or_else(|| "-".to_owned(), |time| Quantity::Time.write(time));
+        let recovery = &shown.recovery;
+        let rows = [
+            ["recovery", "median", "worst"].map(str::to_owned).to_vec(),
+            vec!["until it is up".to_owned(), us(recovery.up.0), us(recovery.up.1)],
+            vec!["until its first answer".to_owned(), us(recovery.answered.0), us(recovery.answered.1)],
+        ];
+        println!("{}", table(&rows));
+        println!(
+            "  {} knocks, {} incidents; {} of platform time in {:.1} s; stalled for {} ms",
+            count(self.knocks),
+            count(shown.incidents.len() as u64),
+            Quantity::Time.write(self.machine.now()),
+            self.began.elapsed().as_secs_f64(),
+            self.machine.stalled().as_millis(),
+        );
+        if shown.garbled > 0 {
+            println!("  {} garbled bytes or breaks at the outside end", count(shown.garbled));
+        }
+        for line in &shown.also {
+            println!("  {line}");
+        }
+        println!();
+        println!("{}", self.verdict(shown, paint));
+    }
+
+    fn verdict(&self, shown: &Shown, paint: Paint) -> String {
+        match shown.end {
+            End::Stopped => format!("{}: the table shows what was done so far.", paint.strong("Stopped")),
+            End::Circle => paint.bad("Nothing moves: components give each other turns without end."),
+            End::Stuck => {
+                let bound = Quantity::Time.write(STUCK_AFTER);
+                let mut text =
+                    paint.bad(&format!("Nothing has moved for {bound} of platform time. Where everybody stands:"));
+                for (at, name) in self.names.iter().enumerate() {
+                    if let Some(facts) = self.machine.facts(ComponentId(at as u8)) {
+                        let fault = facts.fault.map_or_else(|| "none".to_owned(), |fault| fault.to_string());
+                        let state = format!("{:?}", facts.state).to_lowercase();
+                        text.push_str(&format!("\n  {name}: {state}, epoch {}, last fault: {fault}", facts.epoch));
+                    }
+                }
+                text
+            }
+            End::Arrived if shown.verdict == FINE => {
+                format!("{}: every byte arrived once, in order, both ways.", paint.good("Exact"))
+            }
+            End::Arrived if shown.exact => {
+                let what =
+                    if shown.gaps == (0, 0) && shown.garbled == 0 { "see above" } else { "doubts were announced" };
+                format!("{}: every byte arrived, but {what}.", paint.bad("Not quite"))
+            }
+            End::Arrived => {
+                let silent = shown.gaps == (0, 0) && shown.garbled == 0;
+                let told = if silent { ", and nobody was told" } else { "; gaps were announced" };
+                format!("{}: bytes are missing, repeated or wrong{told}.", paint.bad("Not exact"))
+            }
+        }
+    }
+
+    fn print_json(&self, shown: &Shown) {
+        let way = |way: &Way, gaps: u64| {
+            let exact = &way.exact;
+            serde_json::json!({
+                "sent": way.sent,
+                "received": exact.arrived,
+                "lost": exact.lost,
+                "repeated": exact.repeated,
+                "wrong": exact.wrong,
+                "gaps_announced": gaps,
+            })
+        };
+        let incidents: Vec<_> = shown
+            .incidents
+            .iter()
+            .map(|incident| {
+                serde_json::json!({
+                    "number": incident.number,
+                    "component": self.names[incident.component.index()],
+                    "epoch": incident.epoch,
+                    "fault": incident.fault.to_string(),
+                    "failed_at_ns": incident.failed_at,
+                    "up_at_ns": incident.up_at,
+                    "answered_at_ns": incident.answered_at,
+                })
+            })
+            .collect();
+        let states: serde_json::Map<String, serde_json::Value> = self
+            .names
+            .iter()
+            .enumerate()
+            .filter_map(|(at, name)| {
+                let facts = self.machine.facts(ComponentId(at as u8))?;
+                let state = format!("{:?}", facts.state).to_lowercase();
+                Some((name.clone(), serde_json::json!({ "state": state, "epoch": facts.epoch })))
+            })
+            .collect();
+        let pair =
+            |(median, worst): (Option<u64>, Option<u64>)| serde_json::json!({ "median": median, "worst": worst });
+        let result = serde_json::json!({
+            "end": match shown.end {
+                End::Arrived => "arrived",
+                End::Stuck => "stuck",
+                End::Circle => "circle",
+                End::Stopped => "stopped",
+            },
+            "exact": shown.verdict == FINE,
+            "clock": if self.clock == Clock::Real { "real" } else { "virtual" },
+            "seed": self.arguments.seed,
+            "baud": self.baud,
+            "program_to_outside": way(&self.out, shown.gaps.0),
+            "outside_to_program": way(&self.back, shown.gaps.1),
+            "garbled": shown.garbled,
+            "knocks": self.knocks,
+            "recovery_until_up_ns": pair(shown.recovery.up),
+            "recovery_until_answer_ns": pair(shown.recovery.answered),
+            "platform_time_ns": self.machine.now(),
+            "stalled_ns": self.machine.stalled().as_nanos() as u64,
+            "also": shown.also,
+            "components": states,
+            "incidents": incidents,
+        });
+        println!("{result:#}");
+    }
+}
+
+/// What a run came to.
+struct Shown {
+    end: End,
+    verdict: i32,
+    exact: bool,
+    gaps: (u64, u64),
+    garbled: u64,
+    incidents: Vec<Incident>,
+    recovery: Recovery,
+    also: Vec<String>,
+}
+
+/// Median and worst of the recoveries, in nanoseconds from the moment at which the fault was noticed.
+struct Recovery {
+    up: (Option<u64>, Option<u64>),
+    answered: (Option<u64>, Option<u64>),
+}
+
+impl Recovery {
+    fn of(incidents: &[Incident]) -> Self {
+        let spread = |until: fn(&Incident) -> Option<u64>| {
+            let mut times: Vec<u64> = incidents
+                .iter()
+                .filter_map(|incident| until(incident).map(|at| at.saturating_sub(incident.failed_at)))
+                .collect();
+            times.sort_unstable();
+            (times.get(times.len() / 2).copied(), times.last().copied())
+        };
+        Recovery { up: spread(|incident| incident.up_at), answered: spread(|incident| incident.answered_at) }
+    }
+}

@@ -1,0 +1,277 @@
+//! `koboshi test`: runs the suites, and says how many checks held.
+//!
+//! The rule: a suite that checked nothing has not passed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use koboshi_host_tests::suite::{Context, Report, Suite};
+
+use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, listen_for_stop, stop_wanted, table};
+use crate::problem::instead;
+
+/// Arguments of `koboshi test`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The suites to run [default: all of them]
+    suites: Vec<String>,
+    /// A short run of each suite
+    #[arg(long)]
+    quick: bool,
+    /// Only say which suites there are
+    #[arg(long)]
+    list: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Whatever is left to chance is drawn from this
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// The suite that runs the workspace's own tests.
+const CARGO: Suite =
+    Suite { name: "cargo", about: "the tests of all packages (nextest where it is there)", run: cargo };
+
+/// What a suite came to.
+struct Done {
+    name: &'static str,
+    report: Report,
+    took: Duration,
+}
+
+impl Done {
+    /// Checks that did not hold; one, if nothing was checked at all.
+    fn failed(&self) -> u64 {
+        if self.report.passed + self.report.failed == 0 { 1 } else { self.report.failed }
+    }
+}
+
+/// Runs the suites, and gives the exit code.
+pub(super) fn run(arguments: &Arguments) -> i32 {
+    let all: Vec<Suite> = koboshi_host_tests::suites().iter().copied().chain([CARGO]).collect();
+    if arguments.list {
+        let rows: Vec<String> = all.iter().map(|suite| format!("  {:20} {}", suite.name, suite.about)).collect();
+        println!("{}", rows.join("\n"));
+        return FINE;
+    }
+    let names: Vec<&str> = all.iter().map(|suite| suite.name).collect();
+    if let Some(unknown) = arguments.suites.iter().find(|name| !names.contains(&name.as_str())) {
+        complain(&format!("there is no suite `{unknown}`."), &instead(unknown, names));
+        return MISUSED;
+    }
+    let wanted: Vec<Suite> = all
+        .into_iter()
+        .filter(|suite| arguments.suites.is_empty() || arguments.suites.iter().any(|name| name == suite.name))
+        .collect();
+    listen_for_stop();
+    let mut done = Vec::new();
+    for suite in wanted {
+        match run_one(suite, arguments) {
+            Some(finished) => done.push(finished),
+            None => break,
+        }
+    }
+    let stopped = stop_wanted();
+    let passed: u64 = done.iter().map(|suite| suite.report.passed).sum();
+    let failed: u64 = done.iter().map(Done::failed).sum();
+    if arguments.json {
+        print_json(&done, passed, failed, stopped);
+    } else {
+        print_table(&done, passed, failed, stopped);
+    }
+    match (stopped, failed) {
+        (true, _) => STOPPED,
+        (false, 0) => FINE,
+        (false, _) => WRONG,
+    }
+}
+
+/// Runs one suite beside this thread, so that Ctrl-C is heard meanwhile. `None`: it was stopped.
+fn run_one(suite: Suite, arguments: &Arguments) -> Option<Done> {
+    let target = if arguments.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let style = ProgressStyle::with_template("{spinner} {prefix:20} {pos} {msg} {elapsed}");
+    let bar = ProgressBar::with_draw_target(None, target)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+        .with_prefix(suite.name);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let began = Instant::now();
+    let (send, receive) = mpsc::channel();
+    let (shown, quick, seed) = (bar.clone(), arguments.quick, arguments.seed);
+    std::thread::spawn(move || {
+        let progress = move |done: u64, of: u64| {
+            shown.set_position(done);
+            shown.set_message(if of > 0 { format!("of {of}") } else { String::new() });
+        };
+        let report = (suite.run)(&Context { quick, seed, progress: &progress });
+        // Nobody listens any more after Ctrl-C.
+        let _ = send.send(report);
+    });
+    loop {
+        match receive.recv_timeout(Duration::from_millis(50)) {
+            Ok(report) => {
+                bar.finish_and_clear();
+                return Some(Done { name: suite.name, report, took: began.elapsed() });
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) if stop_wanted() => {
+                bar.finish_and_clear();
+                return None;
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                bar.finish_and_clear();
+                let report = Report { passed: 0, failed: 1, text: "the suite itself panicked".to_owned() };
+                return Some(Done { name: suite.name, report, took: began.elapsed() });
+            }
+        }
+    }
+}
+
+fn print_table(done: &[Done], passed: u64, failed: u64, stopped: bool) {
+    let paint = Paint::stdout();
+    for suite in done {
+        if suite.failed() > 0 || !suite.report.text.is_empty() {
+            println!("{}", paint.strong(suite.name));
+            for line in suite.report.text.lines() {
+                println!("  {line}");
+            }
+            if suite.report.passed + suite.report.failed == 0 {
+                println!("  nothing was checked: that counts as a failure");
+            }
+            println!();
+        }
+    }
+    let mut rows = vec![["suite", "passed", "failed", "seconds"].map(str::to_owned).to_vec()];
+    for suite in done {
+        let seconds = format!("{:.1}", suite.took.as_secs_f64());
+        rows.push(vec![suite.name.to_owned(), suite.report.passed.to_string(), suite.failed().to_string(), seconds]);
+    }
+    println!("{}", table(&rows));
+    if stopped {
+        println!("{}: this is what was done so far.", paint.strong("Stopped"));
+    }
+    // Plain, so that whoever looks for this line finds it.
+    println!("{passed} passed, {failed} failed");
+}
+
+fn print_json(done: &[Done], passed: u64, failed: u64, stopped: bool) {
+    let suites: Vec<_> = done
+        .iter()
+        .map(|suite| {
+            serde_json::json!({
+                "name": suite.name,
+                "passed": suite.report.passed,
+                "failed": suite.failed(),
+                "seconds": suite.took.as_secs_f64(),
+                "text": suite.report.text,
+            })
+        })
+        .collect();
+    let result = serde_json::json!({ "passed": passed, "failed": failed, "stopped": stopped, "suites": suites });
+    println!("{result:#}");
+}
+
+/// The workspace: where this command was built, or else the directory in which it runs.
+fn workspace() -> Option<PathBuf> {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf);
+    let here = std::env::current_dir().ok();
+    let is_ours = |path: &PathBuf| path.join("images/host.toml").is_file() && path.join("Cargo.toml").is_file();
+    here.into_iter().chain(built).find(is_ours)
+}
+
+/// Runs the workspace's own tests with cargo, and adds their counts.
+fn cargo(context: &Context<'_>) -> Report {
+    let failure = |text: &str| Report { passed: 0, failed: 1, text: text.to_owned() };
+    let Some(workspace) = workspace() else {
+        return failure("Koboshi's sources are not here: run this in the directory with its Cargo.toml");
+    };
+    let mut nextest = Command::new("cargo");
+    nextest.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let nextest = nextest.status().is_ok_and(|status| status.success());
+    let arguments: &[&str] = if nextest {
+        &["nextest", "run", "--workspace", "--no-fail-fast", "--color", "never"]
+    } else {
+        &["test", "--workspace", "--no-fail-fast", "--color", "never"]
+    };
+    (context.progress)(0, 0);
+    let output = Command::new("cargo").args(arguments).current_dir(&workspace).stdin(Stdio::null()).output();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => return failure(&format!("cargo cannot be run: {error}; is it in the PATH?")),
+    };
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let (passed, mut failed) = if nextest { counts_of_nextest(&text) } else { counts_of_cargo_test(&text) };
+    if !output.status.success() {
+        // It did not compile, or something ended before it could count.
+        failed = failed.max(1);
+    }
+    let mut shown = String::new();
+    if failed > 0 || passed == 0 {
+        let telling = text.lines().filter(|line| {
+            let line = line.trim_start();
+            ["FAIL ", "SIGNAL ", "SIGABRT ", "TIMEOUT ", "error", "test result: FAILED", "thread '"]
+                .iter()
+                .any(|start| line.starts_with(start))
+                || line.ends_with("... FAILED")
+        });
+        shown = telling.take(MOST_LINES).collect::<Vec<_>>().join("\n");
+        shown.push_str(&format!("\nall of it: cargo {}", arguments.join(" ")));
+    }
+    Report { passed, failed, text: shown }
+}
+
+/// Lines of a failed run of cargo that are shown.
+const MOST_LINES: usize = 60;
+
+/// The number in front of a word, as in `3 passed`.
+fn number_before(line: &str, word: &str) -> Option<u64> {
+    let mut words = line.split(|c: char| c == ' ' || c == ',' || c == ';' || c == '(').filter(|word| !word.is_empty());
+    let mut before = words.next()?;
+    for found in words {
+        if found == word {
+            return before.parse().ok();
+        }
+        before = found;
+    }
+    None
+}
+
+/// What `cargo nextest` says in its line `Summary [ 1.2s] 9 tests run: 8 passed, 1 failed, 2 skipped`.
+fn counts_of_nextest(text: &str) -> (u64, u64) {
+    let summary = text.lines().rev().find(|line| line.trim_start().starts_with("Summary ["));
+    let count = |word| summary.and_then(|line| number_before(line, word)).unwrap_or(0);
+    (count("passed"), count("failed") + count("timed") + count("exec"))
+}
+
+/// What `cargo test` says in its lines `test result: ok. 8 passed; 1 failed; ...`.
+fn counts_of_cargo_test(text: &str) -> (u64, u64) {
+    let results = text.lines().filter(|line| line.starts_with("test result:"));
+    results.fold((0, 0), |(passed, failed), line| {
+        let count = |word| number_before(line, word).unwrap_or(0);
+        (passed + count("passed"), failed + count("failed"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{counts_of_cargo_test, counts_of_nextest};
+
+    #[test]
+    fn nextests_summary_is_read() {
+        let text =
+            "     Summary [   0.026s] 34 tests run: 30 passed (1 slow), 3 failed, 1 timed out, 2 skipped\nerror: x\n";
+        assert_eq!(counts_of_nextest(text), (30, 4));
+        assert_eq!(counts_of_nextest("     Summary [   0.026s] 1 test run: 1 passed, 0 skipped"), (1, 0));
+        assert_eq!(counts_of_nextest("error: could not compile"), (0, 0));
+    }
+
+    #[test]
+    fn cargo_tests_results_are_added_up() {
+        let text =
+            "test result: ok. 8 passed; 0 failed; 1 ignored\nx\ntest result: FAILED. 2 passed; 3 failed; 0 ignored\n";
+        assert_eq!(counts_of_cargo_test(text), (10, 3));
+    }
+}
