@@ -493,7 +493,7 @@ impl<'a> Composer<'a> {
     /// The clock of a serial interface can make the speed of its line.
     fn speed_can_be_made(&mut self, device: &ImageDeviceManifest) {
         let DeviceSettings::Scif { clock, baud, .. } = &device.settings else { return };
-        if let Err(nearest) = speed(clock.value, baud.value) {
+        if let Err(nearest) = speed_of_scif(clock.value, baud.value) {
             self.reader.problem(
                 Rule::LineSpeed,
                 baud.span.clone(),
@@ -780,7 +780,7 @@ const CLOCKS_PER_BIT: u64 = 32;
 const RATE_TOLERANCE: u64 = 25;
 
 /// Whether a SCIF with this clock can make this speed; if not, the nearest that it can make.
-fn speed(clock: u64, baud: u64) -> Result<(), u64> {
+pub(crate) fn speed_of_scif(clock: u64, baud: u64) -> Result<(), u64> {
     let mut nearest = 0;
     for select in 0..4 {
         let bit = clock / (CLOCKS_PER_BIT << (2 * select));

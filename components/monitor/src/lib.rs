@@ -34,6 +34,10 @@ const RECOVERY: Duration = Duration::from_millis(200);
 /// With flow control the other side may hold the line; nobody is late for that long.
 const HELD_AT_MOST: Duration = Duration::from_secs(5);
 
+/// How long a write may take before the Monitor probes behind it: longer than SOS takes to find that its driver is at
+/// fault.
+const PROBE_AFTER: Duration = Duration::from_millis(60);
+
 /// How much later than the driver SOS counts as late: time for SOS to have the driver restarted.
 const SOS_LATER: Duration = Duration::from_millis(300);
 
@@ -206,9 +210,13 @@ impl Sender<'_> {
 
     /// Waits for a reply for as long as it takes, and reports SOS when that is too long.
     async fn reply(&mut self, position: u32) -> Reply {
+        let end = self.serial.end();
+        if let Some(reply) = end.reply_before(position, now() + PROBE_AFTER).await {
+            return reply;
+        }
         loop {
-            let end = self.serial.end();
             let deadline = end.deadline(position).max(now()) + SOS_LATER;
+            end.probe::<operation::status>(position, deadline);
             if let Some(reply) = end.reply_before(position, deadline).await {
                 return reply;
             }

@@ -141,12 +141,32 @@ impl RequestPort {
         let replies = self.end.peer_slots()?;
         let mut message = Slot::new();
         match replies.read(position, self.end.peer_epoch(), &mut message) {
+            Ok(false) if self.overtaken(position) => self.blame(position, self.server_epoch()),
             Ok(false) => None,
             Ok(true) => match Outcome::from_tag(message.header.tag) {
                 Some(outcome) => Some(Reply { outcome, progress: message.progress(), message }),
                 None => self.blame(position, message.header.epoch),
             },
             Err(_) => self.blame(position, replies.epoch(position)),
+        }
+    }
+
+    /// Whether a later request was answered although this one was not: its server dropped the reply.
+    fn overtaken(&self, position: u32) -> bool {
+        let Some(replies) = self.end.peer_slots() else { return false };
+        let later = 1..self.sent.wrapping_sub(position).min(self.slots());
+        // The later ones first: replies are committed in order, so who sees one sees those before it.
+        later.map(|ahead| position.wrapping_add(ahead)).any(|at| replies.ready(at) == Ready::Yes)
+            && replies.ready(position) == Ready::NotYet
+    }
+
+    /// Asks something harmless behind a request that takes long. A server that is at work answers it later; one that
+    /// dropped the reply answers it first, and so gives itself away. One probe is under way at a time.
+    pub fn probe<O: Operation<Request = ()>>(&mut self, behind: u32, deadline: Instant) {
+        let asked = (1..self.sent.wrapping_sub(behind).min(self.slots()))
+            .any(|ahead| self.operation(behind.wrapping_add(ahead)) == O::INDEX);
+        if !asked && let Some(position) = self.send_message::<O>(&(), 0, deadline) {
+            self.settle(position);
         }
     }
 

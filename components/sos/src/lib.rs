@@ -18,7 +18,7 @@ use koboshi_runtime::client::Outstanding;
 use koboshi_runtime::server::Taken;
 use koboshi_runtime::time::{until, wake_at};
 use koboshi_runtime::{
-    Description, Exit, Instant, Outcome, PortDescription, RequestPort, ServicePort, Side, Start, configuration, join,
+    Description, Duration, Exit, Instant, Outcome, PortDescription, RequestPort, ServicePort, Side, Start, configuration, join,
     now,
 };
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,7 @@ pub async fn start(start: Start) -> Exit {
 pub async fn run(_: Start, mut io: Io) -> Exit {
     io.control.end().cancel_all();
     let late = Cell::new(None);
-    let route = Route { client: io.serial, driver: io.driver, held: None };
+    let route = Route { client: io.serial, driver: io.driver, held: None, watched: None };
     join(route.forward(&late), complain(io.control, io.hosts.driver, &late)).await;
     Exit::Done
 }
@@ -89,7 +89,12 @@ struct Route {
     driver: RequestPort,
     /// Taken, and not yet forwarded for want of room.
     held: Option<Taken>,
+    /// The oldest request that the driver has, and when to probe behind it.
+    watched: Option<(u32, Instant)>,
 }
+
+/// How long a request may take before SOS probes behind it: four chunks at 115,200 baud.
+const PROBE_AFTER: Duration = Duration::from_millis(35);
 
 impl Route {
     async fn forward(mut self, late: &Cell<Option<u32>>) -> Infallible {
@@ -142,13 +147,23 @@ impl Route {
         sent.is_some()
     }
 
-    /// Notes the driver's epoch when the oldest request has outlived its deadline.
-    fn watch(&self, late: &Cell<Option<u32>>) {
-        let deadline = self.driver.outstanding().next().map(|oldest| self.driver.deadline(oldest.position));
-        match deadline {
-            Some(deadline) if deadline > now() => wake_at(deadline),
-            Some(deadline) if deadline > Instant::from_ticks(0) => late.set(Some(self.driver.server_epoch())),
-            _ => {}
+    /// Notes the driver's epoch when the oldest request has outlived its deadline; probes the driver before that.
+    fn watch(&mut self, late: &Cell<Option<u32>>) {
+        let oldest = self.driver.outstanding().next().map(|oldest| oldest.position);
+        self.watched = self.watched.filter(|(position, _)| Some(*position) == oldest);
+        let Some(position) = oldest else { return };
+        let deadline = self.driver.deadline(position);
+        let (_, probe_at) = *self.watched.get_or_insert((position, now() + PROBE_AFTER));
+        if now() >= probe_at {
+            self.driver.probe::<serial::operation::status>(position, deadline);
+        } else {
+            wake_at(probe_at);
+        }
+        if deadline > now() {
+            wake_at(deadline);
+        } else if deadline > Instant::from_ticks(0) {
+            // Not one that was cancelled.
+            late.set(Some(self.driver.server_epoch()));
         }
     }
 }

@@ -21,6 +21,7 @@ use koboshi_runtime::describe::Side;
 use super::exact::{Chance, Exact};
 use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, count, listen_for_stop, stop_wanted, table};
 use crate::Composed;
+use crate::compose::speed_of_scif;
 use crate::manifest::{ClockKind, DeviceSettings, ImageManifest};
 use crate::problem::instead;
 use crate::units::Quantity;
@@ -51,6 +52,12 @@ const AHEAD: usize = 4_096;
 
 /// When nothing has moved for so long, nothing will: the longest wait inside, a held line, ends after 5 s.
 const STUCK_AFTER: u64 = 15_000_000_000;
+
+/// When the device says that it lost bytes, and nothing has moved for so long, they are not waited for any more.
+const LOST_AFTER: u64 = 1_000_000_000;
+
+/// Incidents that may still be under way when a later one begins: as many as are looked at again.
+const UNDER_WAY: u32 = 64;
 
 /// After the last byte the run goes on for so long, to see whether one comes twice.
 const GRACE: u64 = 50_000_000;
@@ -161,6 +168,9 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
             }
         }
     };
+    if let Some(code) = unreachable_speed(arguments) {
+        return code;
+    }
     let image = match composed(arguments.image.as_ref(), &change) {
         Ok(image) => image,
         Err(code) => return code,
@@ -174,6 +184,27 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         Ok(demo) => demo.run(),
         Err(code) => code,
     }
+}
+
+/// Says so if the image's serial interface cannot make the speed that is wanted; the exit code then.
+fn unreachable_speed(arguments: &Arguments) -> Option<i32> {
+    let baud = arguments.baud?;
+    let image = match composed(arguments.image.as_ref(), &|_| {}) {
+        Ok(image) => image,
+        Err(code) => return Some(code),
+    };
+    let (clock, nearest) = image.manifest.devices.iter().find_map(|device| match &device.settings {
+        DeviceSettings::Scif { clock, .. } => {
+            speed_of_scif(clock.value, baud).err().map(|nearest| (clock.value, nearest))
+        }
+        DeviceSettings::Application { .. } => None,
+    })?;
+    let clock = Quantity::Frequency.write(clock);
+    complain(
+        &format!("--baud {baud}: a serial interface with a clock of {clock} cannot make this speed."),
+        &format!("the nearest that it can make is --baud {nearest}."),
+    );
+    Some(MISUSED)
 }
 
 /// The bytes to send.
@@ -258,13 +289,20 @@ struct Way {
     exact: Exact,
     sent: u64,
     bar: ProgressBar,
+    arrived_at: u64,
+    longest_pause: u64,
 }
 
 impl Way {
-    fn arrived(&mut self, bytes: &[u8]) -> bool {
+    fn arrived(&mut self, bytes: &[u8], now: u64) -> bool {
+        if bytes.is_empty() {
+            return false;
+        }
         self.exact.feed(bytes);
         self.bar.set_position(self.exact.arrived);
-        !bytes.is_empty()
+        self.longest_pause = self.longest_pause.max(now - self.arrived_at);
+        self.arrived_at = now;
+        true
     }
 }
 
@@ -289,6 +327,7 @@ struct Demo<'a> {
     targets: Vec<Target>,
     chance: Chance,
     knocks: u64,
+    incidents: BTreeMap<u32, Incident>,
     out: Way,
     back: Way,
     status: ProgressBar,
@@ -330,7 +369,7 @@ impl<'a> Demo<'a> {
             let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
             bars.add(ProgressBar::new(expected).with_style(style).with_prefix(name))
         };
-        let way = |name| Way { exact: Exact::new(&file), sent: 0, bar: bar(name) };
+        let way = |name| Way { exact: Exact::new(&file), sent: 0, bar: bar(name), arrived_at: 0, longest_pause: 0 };
         let (out, back) = (way("program -> outside"), way("outside -> program"));
         let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let status = bars.add(ProgressBar::new_spinner().with_style(style));
@@ -346,6 +385,7 @@ impl<'a> Demo<'a> {
             targets,
             chance: Chance(!arguments.seed),
             knocks: 0,
+            incidents: BTreeMap::new(),
             out,
             back,
             status,
@@ -402,6 +442,7 @@ impl<'a> Demo<'a> {
             if self.move_bytes(now) {
                 moved_at = now;
             }
+            self.note_incidents();
             if drawn_at.is_none_or(|at| at.elapsed() >= DRAW_EVERY) {
                 drawn_at = Some(Instant::now());
                 self.draw();
@@ -413,10 +454,28 @@ impl<'a> Demo<'a> {
                 if now >= since + GRACE {
                     return End::Arrived;
                 }
+            } else if all_sent && now > moved_at + LOST_AFTER && self.device_lost_some() {
+                return End::Arrived;
             } else if now > moved_at + STUCK_AFTER {
                 return End::Stuck;
             }
         }
+    }
+
+    /// The machine remembers a bounded number of incidents: they are noted as they come, and as they go on.
+    fn note_incidents(&mut self) {
+        let seen = self.incidents.last_key_value().map_or(0, |(number, _)| *number);
+        let (_, found) = self.machine.incidents(seen.saturating_sub(UNDER_WAY));
+        self.incidents.extend(found.into_iter().map(|incident| (incident.number, incident)));
+    }
+
+    /// Whether bytes were lost where they can be: in a receiver that was full, or not yet set up.
+    fn device_lost_some(&mut self) -> bool {
+        let lost = self.machine.scif(&self.scif, |scif| {
+            let counters = scif.counters();
+            scif.wire().is_idle() && counters.overrun + counters.discarded_rx + counters.missed > 0
+        });
+        lost.unwrap_or(false)
     }
 
     /// How much the program sends in all, as far as that is known.
@@ -458,7 +517,7 @@ impl<'a> Demo<'a> {
         if let Some((accepted, arrived)) = done {
             self.out.sent += accepted as u64;
             moved |= accepted > 0;
-            moved |= self.back.arrived(&arrived);
+            moved |= self.back.arrived(&arrived, now);
         }
 
         let from = (self.back.sent % length) as usize;
@@ -473,7 +532,7 @@ impl<'a> Demo<'a> {
         if let Some((queued, arrived)) = done {
             self.back.sent += queued as u64;
             moved |= queued > 0;
-            moved |= self.out.arrived(&arrived);
+            moved |= self.out.arrived(&arrived, now);
         }
         moved
     }
@@ -482,8 +541,8 @@ impl<'a> Demo<'a> {
         if self.status.is_hidden() {
             return;
         }
-        let (count, _) = self.machine.incidents(u32::MAX);
-        let last = count.checked_sub(1).and_then(|last| self.machine.incidents(last).1.pop());
+        let count = self.incidents.len();
+        let last = self.incidents.last_key_value().map(|(_, incident)| incident);
         let last = last.map_or_else(String::new, |incident| {
             let took = incident.up_at.map(|up| Quantity::Time.write(up.saturating_sub(incident.failed_at)));
             let took = took.map_or_else(|| "down".to_owned(), |took| format!("up again after {took}"));
@@ -507,12 +566,10 @@ impl<'a> Demo<'a> {
         });
         let (out_gaps, back_gaps, misuses) = announced.unwrap_or_default();
         let garbled = self.machine.scif(&self.scif, |scif| scif.wire().events.len() as u64).unwrap_or(0);
-        let incidents = self.machine.incidents(0).1;
+        self.note_incidents();
+        let incidents: Vec<Incident> = self.incidents.values().copied().collect();
         let recovery = Recovery::of(&incidents);
         let mut also = Vec::new();
-        if self.machine.reboots() > 0 {
-            also.push(format!("the image rebooted {} times", self.machine.reboots()));
-        }
         if self.machine.stale_accesses() > 0 {
             also.push(format!("{} accesses by incarnations that had ended", self.machine.stale_accesses()));
         }
@@ -548,6 +605,11 @@ impl<'a> Demo<'a> {
             row("repeated", out.exact.repeated, back.exact.repeated),
             row("wrong", out.exact.wrong, back.exact.wrong),
             row("gaps announced", shown.gaps.0, shown.gaps.1),
+            vec![
+                "longest pause".to_owned(),
+                Quantity::Time.write(out.longest_pause),
+                Quantity::Time.write(back.longest_pause),
+            ],
         ];
         println!("{}", table(&rows));
 
@@ -586,6 +648,9 @@ impl<'a> Demo<'a> {
             self.began.elapsed().as_secs_f64(),
             self.machine.stalled().as_millis(),
         );
+        if self.machine.reboots() > 0 {
+            println!("  the image rebooted {} times: what was under way inside is lost", self.machine.reboots());
+        }
         if shown.garbled > 0 {
             println!("  {} garbled bytes or breaks at the outside end", count(shown.garbled));
         }
@@ -622,8 +687,8 @@ impl<'a> Demo<'a> {
                 format!("{}: every byte arrived, but {what}.", paint.bad("Not quite"))
             }
             End::Arrived => {
-                let silent = shown.gaps == (0, 0) && shown.garbled == 0;
-                let told = if silent { ", and nobody was told" } else { "; gaps were announced" };
+                let silent = shown.gaps == (0, 0);
+                let told = if silent { ", and the program was not told" } else { "; gaps were announced" };
                 format!("{}: bytes are missing, repeated or wrong{told}.", paint.bad("Not exact"))
             }
         }
@@ -639,6 +704,7 @@ impl<'a> Demo<'a> {
                 "repeated": exact.repeated,
                 "wrong": exact.wrong,
                 "gaps_announced": gaps,
+                "longest_pause_ns": way.longest_pause,
             })
         };
         let incidents: Vec<_> = shown
@@ -687,6 +753,7 @@ impl<'a> Demo<'a> {
             "recovery_until_answer_ns": pair(shown.recovery.answered),
             "platform_time_ns": self.machine.now(),
             "stalled_ns": self.machine.stalled().as_nanos() as u64,
+            "reboots": self.machine.reboots(),
             "also": shown.also,
             "components": states,
             "incidents": incidents,

@@ -37,9 +37,9 @@ const EXIT_CODES: &str = "Exit codes:
   2    the command was not used as it can be
   130  stopped by Ctrl-C";
 
-/// Koboshi: drivers that stand up again.
+/// Koboshi: drivers that stand up again each time they are knocked over
 #[derive(Debug, Parser)]
-#[command(name = "koboshi", version, about, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "koboshi", version, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -182,7 +182,7 @@ fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

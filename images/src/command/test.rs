@@ -228,7 +228,7 @@ const MOST_LINES: usize = 60;
 
 /// The number in front of a word, as in `3 passed`.
 fn number_before(line: &str, word: &str) -> Option<u64> {
-    let mut words = line.split(|c: char| c == ' ' || c == ',' || c == ';' || c == '(').filter(|word| !word.is_empty());
+    let mut words = line.split([' ', ',', ';', '(']).filter(|word| !word.is_empty());
     let mut before = words.next()?;
     for found in words {
         if found == word {

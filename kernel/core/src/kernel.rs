@@ -553,10 +553,13 @@ impl<'a> Kernel<'a> {
         if !self.component(from).is_some_and(|component| component.rights.blame) {
             return false;
         }
-        if let Some(Port { near, record: Record::Service(record, _), .. }) = self.ports.get(usize::from(port.0))
-            && *near == from
-        {
-            record.take_back(position, epoch);
+        if let Some(Port { near, record, .. }) = self.ports.get(usize::from(port.0)) {
+            match record {
+                Record::Service(record, _) if *near == from => record.take_back(position, epoch),
+                Record::Service(record, _) => record.refuse_request(position),
+                Record::Stream(record) if *near != from => record.refuse_item(position),
+                Record::Stream(_) => {}
+            }
         }
         if self.alive(peer) {
             self.fault(peer, Fault::BadMessage, now);

@@ -215,6 +215,16 @@ const fn oldest(sent: u32, slots: u32, floor: u32) -> u32 {
     if sent.wrapping_sub(floor) <= slots { floor } else { sent.wrapping_sub(slots) }
 }
 
+/// Breaks the story of `half` at the position of its reader, where it is false anyway, so that sealing does not believe it.
+fn refuse(half: Half<'_>, reader: u32, position: u32) {
+    if let Some(slots) = half.slots()
+        && reader == position
+        && slots.ready(position) == Ready::Malformed
+    {
+        slots.clear(position);
+    }
+}
+
 /// A service port as the kernel sees it: both halves.
 #[derive(Clone, Copy)]
 pub struct ServiceRecord<'a> {
@@ -237,30 +247,60 @@ impl ServiceRecord<'_> {
         let (found, before) = (self.client.get(Position::Consumed), self.client.get(Position::Sent));
         let taken = self.server.get(Position::Taken);
         let skipped = found != floor && !reaches(taken, found) && !self.answered_before(found);
+        // At most one message lies between its slot word and `sent`; and what the server has taken was sent.
+        let believed = |sent: u32| sent.wrapping_sub(before) <= 1 || taken.wrapping_sub(found) <= sent.wrapping_sub(found);
         let (consumed, sent, wild) = match (requests.waiting(found), requests.waiting(before)) {
-            (Some(waiting), _) if reaches(found, floor) && !skipped && tells(found.wrapping_add(waiting), slots, taken) => {
+            (Some(waiting), _)
+                if reaches(found, floor)
+                    && !skipped
+                    && tells(found.wrapping_add(waiting), slots, taken)
+                    && believed(found.wrapping_add(waiting)) =>
+            {
                 let sent = found.wrapping_add(waiting);
-                // At most one message lies between its slot word and `sent`.
                 (found, sent, sent.wrapping_sub(before) > 1)
             }
-            (_, Some(late @ 0..=1)) if reaches(before, floor) && tells(before.wrapping_add(late), slots, taken) => {
+            (_, Some(late @ 0..=1))
+                if reaches(before, floor) && before.wrapping_add(late).wrapping_sub(taken) <= slots =>
+            {
                 let sent = before.wrapping_add(late);
                 (oldest(sent, slots, floor), sent, true)
             }
             _ => {
-                let ready = run_of_ready(requests, found);
-                let kept = reaches(found, floor) && taken.wrapping_sub(found) <= ready;
-                let (consumed, ready) = if kept { (found, ready) } else { (taken, 0) };
-                for offset in ready..slots {
-                    requests.clear(consumed.wrapping_add(offset));
-                }
-                (consumed, consumed.wrapping_add(ready), true)
+                let kept = reaches(found, floor) && taken.wrapping_sub(found) <= slots;
+                let consumed = if kept { found } else { taken };
+                (consumed, consumed.wrapping_add(self.lay_out(requests, consumed, taken)), true)
             }
         };
         self.client.set(Position::Consumed, consumed);
         self.client.set(Position::Sent, sent);
         sealed.near = [sent, consumed];
         Seal { blamed: wild, progressed: !wild && (consumed != floor || sent != last_sent), ..Seal::default() }
+    }
+
+    /// Lays the client's slots out anew for one that stands at `consumed`, and gives how many requests wait there then.
+    ///
+    /// Requests that are still to be seen stay. Where the server has taken or answered one that is lost, one that asks
+    /// nothing takes its place.
+    fn lay_out(&self, requests: Slots<'_>, consumed: u32, taken: u32) -> u32 {
+        let slots = requests.geometry().slots();
+        let ready = run_of_ready(requests, consumed);
+        let is_answered = |offset: &u32| {
+            let at = consumed.wrapping_add(*offset);
+            self.server.slots().is_some_and(|replies| replies.ready(at) == Ready::Yes)
+        };
+        let answered = (0..slots).rev().find(is_answered).map_or(0, |last| last.wrapping_add(1));
+        let needed = taken.wrapping_sub(consumed).max(answered).max(ready).min(slots);
+        for offset in ready..slots {
+            let at = consumed.wrapping_add(offset);
+            if offset < needed {
+                requests.write(at, Header { epoch: KERNEL_EPOCH, tag: u8::MAX, origin: 0 }, &[]);
+                requests.write_deadline(at, 0);
+                requests.commit(at);
+            } else {
+                requests.clear(at);
+            }
+        }
+        needed
     }
 
     /// Whether the slots of the server show that what lies before `consumed` was answered.
@@ -319,7 +359,10 @@ impl ServiceRecord<'_> {
         let passed = reaches(replayed, consumed) && reaches(consumed, floor) && behind(taken_word) && behind(answered_word);
         // A client may also say that it consumed what was never answered.
         let fair = consumed == sealed.near[1] || self.answered_before(consumed);
-        let blamed = agreed && fair && !passed && (wild || wild_answered) || replayed_word != replayed;
+        // Or its slots tell of fewer requests than its own word does.
+        let said = self.client.get(Position::Sent).wrapping_sub(consumed);
+        let untold = said > waiting && said <= slots && taken_word.wrapping_sub(consumed) <= said;
+        let blamed = agreed && fair && !passed && !untold && (wild || wild_answered) || replayed_word != replayed;
         let progressed = consumed != floor && reaches(consumed, floor);
         let mut seal = Seal { blamed, progressed, ..Seal::default() };
 
@@ -436,6 +479,12 @@ impl ServiceRecord<'_> {
         }
     }
 
+    /// The server found that the slot at `position` tells of another history than its own. Only while the client is stopped,
+    /// before sealing: then the client's half is laid out anew where the server stands.
+    pub fn refuse_request(&self, position: u32) {
+        refuse(self.client, self.server.get(Position::Taken), position);
+    }
+
     /// Answers everything outstanding with [`Outcome::Gone`]. Only while the server is dead and sealed.
     pub fn answer_gone(&self, sealed: &mut Sealed, epoch: u32) {
         let (Some(requests), Some(replies)) = (self.client.slots(), self.server.slots()) else {
@@ -470,6 +519,12 @@ pub struct StreamRecord<'a> {
 }
 
 impl StreamRecord<'_> {
+    /// The consumer found that the slot at `position` tells of another history than its own. Only while the producer is
+    /// stopped, before sealing: then the producer's half is laid out anew where the consumer stands.
+    pub fn refuse_item(&self, position: u32) {
+        refuse(self.producer, self.consumer.get(Position::Consumed), position);
+    }
+
     /// Seals the producer's half. A slot that was being filled stays, for the next incarnation to go on with.
     ///
     /// If its own slots contradict its word, they are laid out anew where the consumer stands.

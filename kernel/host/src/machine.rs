@@ -64,11 +64,13 @@ pub struct Options {
     pub plan: Vec<Planned>,
     /// How many incidents are remembered.
     pub incidents: usize,
+    /// The core is to forget sealing: for the proof that a campaign notices.
+    pub unsealed: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { clock: Clock::default(), journal: Depth::default(), plan: Vec::new(), incidents: INCIDENTS }
+        Options { clock: Clock::default(), journal: Depth::default(), plan: Vec::new(), incidents: INCIDENTS, unsealed: false }
     }
 }
 
@@ -326,6 +328,7 @@ impl Machine {
                 .into(),
             journal: Journal::new(options.journal, all_names.clone()).into(),
             plan: options.plan.into(),
+            unsealed: options.unsealed.then_some(&memory[..halves]),
             struck: vec![].into(),
             time: 0.into(),
             current: None.into(),

@@ -73,6 +73,8 @@ pub(crate) struct World {
     pub(crate) devices: RefCell<Vec<Fitted>>,
     pub(crate) journal: RefCell<Journal>,
     pub(crate) plan: RefCell<Vec<Planned>>,
+    /// The memory of ports, if what sealing does to it is to be undone.
+    pub(crate) unsealed: Option<&'static [AtomicU32]>,
     pub(crate) struck: RefCell<Vec<Struck>>,
     pub(crate) time: Cell<u64>,
     pub(crate) current: Cell<Option<ComponentId>>,
@@ -123,7 +125,12 @@ impl World {
         let now = self.time.get();
         let mut kernel = self.kernel.borrow_mut();
         let before = kernel.incidents().count();
+        let load = |word: &AtomicU32| word.load(Ordering::Relaxed);
+        let unsealed: Option<Vec<u32>> = self.unsealed.map(|memory| memory.iter().map(load).collect());
         let done = act(&mut kernel, now);
+        if let (Some(memory), Some(words)) = (self.unsealed, unsealed) {
+            memory.iter().zip(words).for_each(|(word, before)| word.store(before, Ordering::Relaxed));
+        }
         for number in before..kernel.incidents().count() {
             if let Some(incident) = kernel.incidents().get(number) {
                 self.journal.borrow_mut().add(now, || Event::Ended {

@@ -10,6 +10,7 @@ pub(crate) fn cases(many: u32) -> proptest::test_runner::Config {
     proptest::test_runner::Config {
         cases: if cfg!(miri) { 2 } else { many },
         failure_persistence: None,
+        max_global_rejects: 1 << 20,
         ..Default::default()
     }
 }
