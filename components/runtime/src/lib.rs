@@ -12,6 +12,7 @@ pub mod authority;
 pub mod client;
 pub mod describe;
 pub mod device;
+pub mod executor;
 pub mod kept;
 pub mod life;
 pub mod platform;

@@ -1,44 +1,51 @@
 //! Memory that is lent to components and to the kernel as if it lived for ever.
 //!
 //! Components hold `&'static` memory, because on a board it is static. Here it belongs to one machine and is given back
-//! with it. All of the unsafety of that is in this file.
+//! with it. All of the unsafety of that is in this file, and in one promise of the machine.
 #![allow(unsafe_code, reason = "lends memory for longer than the borrow checker can see")]
 
 use std::ptr::NonNull;
 
-/// Memory that is lent and, when this is dropped, given back.
-pub(crate) struct Lent<T: ?Sized> {
-    memory: NonNull<T>,
-}
+/// Memory to be given back.
+struct Loan<T: ?Sized>(NonNull<T>);
 
-impl<T: ?Sized> Lent<T> {
-    pub(crate) fn new(memory: Box<T>) -> Self {
-        Lent { memory: NonNull::from(Box::leak(memory)) }
-    }
-
-    /// The memory, shared.
-    ///
-    /// # Safety
-    /// Nobody uses what this gives after the `Lent` is dropped, and nobody holds [`Lent::exclusive`] of it.
-    pub(crate) unsafe fn shared(&self) -> &'static T {
-        // SAFETY: the box was leaked and is given back only by `drop`; the caller keeps the rest.
-        unsafe { self.memory.as_ref() }
-    }
-
-    /// The memory, for one holder.
-    ///
-    /// # Safety
-    /// Nobody uses what this gives after the `Lent` is dropped, and it is called once.
-    #[allow(clippy::mut_from_ref, reason = "the caller vouches that it is called once")]
-    pub(crate) unsafe fn exclusive(&self) -> &'static mut T {
-        // SAFETY: as above, and the caller vouches for being the only one.
-        unsafe { &mut *self.memory.as_ptr() }
-    }
-}
-
-impl<T: ?Sized> Drop for Lent<T> {
+impl<T: ?Sized> Drop for Loan<T> {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from `Box::leak`, and by the contracts above nobody uses the memory any more.
-        drop(unsafe { Box::from_raw(self.memory.as_ptr()) });
+        // SAFETY: the pointer came from `Box::leak`, and by the promise made to `Lender::new` nobody uses it any more.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+trait GiveBack {}
+
+impl<T: ?Sized> GiveBack for Loan<T> {}
+
+/// All memory that one machine has lent. Dropping it gives the memory back.
+#[derive(Default)]
+pub(crate) struct Loans {
+    given: Vec<Box<dyn GiveBack>>,
+}
+
+/// Lends memory.
+pub(crate) struct Lender<'l> {
+    loans: &'l mut Loans,
+}
+
+impl<'l> Lender<'l> {
+    /// Lends on account of `loans`.
+    ///
+    /// # Safety
+    /// Nobody uses what this lends after `loans` is dropped.
+    pub(crate) unsafe fn new(loans: &'l mut Loans) -> Self {
+        Lender { loans }
+    }
+
+    /// Lends `memory` to one holder.
+    pub(crate) fn lend<T: ?Sized + 'static>(&mut self, memory: Box<T>) -> &'static mut T {
+        let mut pointer = NonNull::from(Box::leak(memory));
+        self.loans.given.push(Box::new(Loan(pointer)));
+        // SAFETY: the box was leaked, this is the only reference made of it, and `new` was promised that it is not used
+        // after the loan is given back.
+        unsafe { pointer.as_mut() }
     }
 }

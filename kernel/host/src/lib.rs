@@ -14,6 +14,7 @@ pub mod linked;
 pub mod machine;
 pub mod scif;
 pub mod strike;
+pub mod watchdog;
 pub mod wire;
 
 mod lend;

@@ -8,14 +8,16 @@ use std::alloc::Layout;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
 use koboshi_runtime::describe::Description;
+use koboshi_runtime::executor;
 use koboshi_runtime::life::{Exit, Start};
 
 /// Words of an arena are as aligned as any future of a component needs to be.
 #[repr(align(64))]
 #[derive(Clone, Copy)]
+#[allow(dead_code, reason = "it is only room")]
 struct Line([u8; 64]);
 
 /// A component's code: its description, and how its future is made.
@@ -24,7 +26,7 @@ pub struct Linked {
     description: &'static Description,
     layout: Layout,
     make: Arc<dyn Fn(*mut u8) + Send + Sync>,
-    poll: unsafe fn(*mut u8, &mut Context<'_>) -> Poll<Exit>,
+    poll: unsafe fn(*mut u8) -> Poll<Exit>,
 }
 
 impl Linked {
@@ -47,10 +49,12 @@ impl Linked {
                 // SAFETY: the arena was made for this layout, and is aligned for it (checked above).
                 unsafe { arena.cast::<F>().write(future) };
             }),
-            poll: |arena, context| {
-                // SAFETY: `make` has written an `F` here, which nobody moves before it is overwritten.
-                let future = unsafe { Pin::new_unchecked(&mut *arena.cast::<F>()) };
-                future.poll(context)
+            poll: |arena| {
+                // SAFETY: `make` has written an `F` here, and only this function uses it.
+                let future = unsafe { &mut *arena.cast::<F>() };
+                // SAFETY: nobody moves it; it is overwritten where it lies.
+                let future = unsafe { Pin::new_unchecked(future) };
+                executor::turn(future)
             },
         }
     }
@@ -105,8 +109,7 @@ impl Arena {
             return None;
         }
         let poll = self.linked.poll;
-        let mut context = Context::from_waker(Waker::noop());
         // SAFETY: `holds` says that `load` has written the future that this function polls.
-        Some(unsafe { poll(self.start(), &mut context) })
+        Some(unsafe { poll(self.start()) })
     }
 }

@@ -24,11 +24,12 @@ use koboshi_runtime::platform::PortMemory;
 use crate::application::Application;
 use crate::image::{Costs, DeviceModelKind, Image};
 use crate::journal::{Depth, Event, Journal};
-use crate::lend::Lent;
+use crate::lend::{Lender, Loans};
 use crate::linked::Arena;
 use crate::platform::within;
 use crate::scif::Scif;
 use crate::strike::{How, Planned, Struck};
+use crate::watchdog::Watchdog;
 use crate::world::{Fitted, Seat, Unwound, World};
 
 /// Incidents that a machine remembers if it is not told otherwise.
@@ -66,11 +67,20 @@ pub struct Options {
     pub incidents: usize,
     /// The core is to forget sealing: for the proof that a campaign notices.
     pub unsealed: bool,
+    /// End the process when a turn takes longer than this on the wall's clock: a component loops.
+    pub watchdog: Option<Duration>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { clock: Clock::default(), journal: Depth::default(), plan: Vec::new(), incidents: INCIDENTS, unsealed: false }
+        Options {
+            clock: Clock::default(),
+            journal: Depth::default(),
+            plan: Vec::new(),
+            incidents: INCIDENTS,
+            unsealed: false,
+            watchdog: None,
+        }
     }
 }
 
@@ -117,21 +127,6 @@ pub enum RunEnd {
     },
 }
 
-/// Memory that the kernel and the components borrow.
-struct Loans {
-    _lives: Lent<[Life]>,
-    _sealed: Lent<[Sealed]>,
-    _lines: Lent<[Line]>,
-    _incidents: Lent<[Option<Incident>]>,
-    _components: Lent<[Component<'static>]>,
-    _ports: Lent<[Port<'static>]>,
-    _names: Vec<Lent<str>>,
-    _port_lists: Vec<Lent<[PortId]>>,
-    _line_lists: Vec<Lent<[LineId]>>,
-    _configurations: Vec<Lent<[u8]>>,
-    _memory: Lent<[AtomicU32]>,
-}
-
 /// An image that runs.
 pub struct Machine {
     // In this order, because it is the order of dropping: who borrows goes before what is lent.
@@ -147,6 +142,7 @@ pub struct Machine {
     stalled: Duration,
     turns_at: (u64, u32),
     turns: u64,
+    watchdog: Option<Watchdog>,
     reboots: u32,
     panics: Vec<String>,
     _loans: Loans,
@@ -164,14 +160,12 @@ fn geometry(number: usize, connection: &crate::image::Connection) -> Result<Geom
         .ok_or_else(|| error("its messages are larger than a slot can be, or it has more than 1,024 slots"))
 }
 
-/// Memory whose first word begins a cache line: the loan, and the part to use.
-#[allow(unsafe_code, reason = "lends memory to a machine's components")]
-fn aligned(words: usize) -> (Lent<[AtomicU32]>, &'static [AtomicU32]) {
-    let lent = Lent::new((0..words + LINE_WORDS).map(|_| AtomicU32::new(0)).collect::<Box<[_]>>());
-    // SAFETY: the machine that this is for drops the loan last, and nobody takes it exclusively.
-    let all = unsafe { lent.shared() };
+/// Memory whose first word begins a cache line.
+fn aligned(lender: &mut Lender<'_>, words: usize) -> &'static [AtomicU32] {
+    let all: &'static [AtomicU32] =
+        lender.lend((0..words + LINE_WORDS).map(|_| AtomicU32::new(0)).collect::<Box<[_]>>());
     let skip = all.as_ptr().align_offset(64).min(LINE_WORDS);
-    (lent, &all[skip..skip + words])
+    &all[skip..skip + words]
 }
 
 impl Machine {
@@ -179,7 +173,7 @@ impl Machine {
     ///
     /// # Errors
     /// [`ImageError`], which the composer should have prevented.
-    #[allow(unsafe_code, reason = "lends its tables to the kernel and its memory to the components")]
+    #[allow(unsafe_code, reason = "promises to drop who borrows before what is lent")]
     pub fn new(image: &Image, options: Options) -> Result<Self, ImageError> {
         let count = image.components.len();
         if count > koboshi_core::MAX_COMPONENTS {
@@ -192,7 +186,11 @@ impl Machine {
             halves += Half::words(Some(slots)) + Half::words(far);
         }
         let kept_words = kept::WORDS.next_multiple_of(LINE_WORDS);
-        let (memory_loan, memory) = aligned(halves + kept_words * count);
+        let mut loans = Loans::default();
+        // SAFETY: who borrows is in the machine too, and is dropped before the loans; a component's future is overwritten
+        // and never runs again.
+        let mut lender = unsafe { Lender::new(&mut loans) };
+        let memory = aligned(&mut lender, halves + kept_words * count);
         let (mut rest, kept_memory) = memory.split_at(halves);
         let mut cut = |words: usize| {
             let (head, tail) = rest.split_at(words);
@@ -244,7 +242,6 @@ impl Machine {
             ports.push(Port { near: connection.near.component, far: connection.far.component, record });
         }
 
-        let (mut names, mut port_lists, mut line_lists, mut configurations) = (vec![], vec![], vec![], vec![]);
         let (mut components, mut lines, mut seats) = (vec![], vec![], vec![]);
         for (at, component) in image.components.iter().enumerate() {
             let id = ComponentId(at as u8);
@@ -259,56 +256,32 @@ impl Machine {
             }
             let first = lines.len();
             lines.extend(description.interrupts.iter().map(|_| Line::new(id)));
-            names.push(Lent::new(component.name.clone().into_boxed_str()));
-            port_lists.push(Lent::new(list.into_boxed_slice()));
-            line_lists.push(Lent::new((first..lines.len()).map(|line| LineId(line as u8)).collect::<Box<[_]>>()));
-            configurations.push(Lent::new(component.configuration.clone().into_boxed_slice()));
-            // SAFETY: this machine drops these loans last, and nobody takes them exclusively.
-            let (name, ports, lines_of, configuration) = unsafe {
-                (names[at].shared(), port_lists[at].shared(), line_lists[at].shared(), configurations[at].shared())
-            };
             components.push(Component {
-                name,
+                name: lender.lend(component.name.clone().into_boxed_str()),
                 vcpu: component.vcpu,
                 respond_within: component.respond_within,
-                ports,
-                lines: lines_of,
+                ports: lender.lend(list.into_boxed_slice()),
+                lines: lender.lend((first..lines.len()).map(|line| LineId(line as u8)).collect::<Box<[_]>>()),
                 rights: component.rights,
             });
             seats.push(Seat {
                 ports: memories,
                 kept: &kept_memory[at * kept_words..][..kept::WORDS],
-                configuration,
+                configuration: lender.lend(component.configuration.clone().into_boxed_slice()),
                 points: 0.into(),
                 knock: None.into(),
                 hung: false.into(),
             });
         }
 
-        let loans = Loans {
-            _lives: Lent::new(vec![Life::default(); count].into_boxed_slice()),
-            _sealed: Lent::new(vec![Sealed::default(); ports.len()].into_boxed_slice()),
-            _lines: Lent::new(lines.into_boxed_slice()),
-            _incidents: Lent::new(vec![None; options.incidents.max(1)].into_boxed_slice()),
-            _components: Lent::new(components.into_boxed_slice()),
-            _ports: Lent::new(ports.into_boxed_slice()),
-            _names: names,
-            _port_lists: port_lists,
-            _line_lists: line_lists,
-            _configurations: configurations,
-            _memory: memory_loan,
-        };
-        // SAFETY: each is taken here once, by the kernel, which this machine drops before the loans.
-        let tables = unsafe {
-            Tables {
-                components: loans._components.shared(),
-                lives: loans._lives.exclusive(),
-                ports: loans._ports.shared(),
-                sealed: loans._sealed.exclusive(),
-                lines: loans._lines.exclusive(),
-                incidents: loans._incidents.exclusive(),
-                manager: image.manager,
-            }
+        let tables = Tables {
+            components: lender.lend(components.into_boxed_slice()),
+            lives: lender.lend(vec![Life::default(); count].into_boxed_slice()),
+            sealed: lender.lend(vec![Sealed::default(); ports.len()].into_boxed_slice()),
+            ports: lender.lend(ports.into_boxed_slice()),
+            lines: lender.lend(lines.into_boxed_slice()),
+            incidents: lender.lend(vec![None; options.incidents.max(1)].into_boxed_slice()),
+            manager: image.manager,
         };
         let kernel = Kernel::new(tables).ok_or(ImageError::Components { found: count })?;
         let all_names: Vec<String> = image.components.iter().map(|component| component.name.clone()).collect();
@@ -342,7 +315,7 @@ impl Machine {
             arenas: image.components.iter().map(|component| Arena::new(component.linked.clone())).collect(),
             world,
             memory,
-            names: all_names,
+            names: all_names.clone(),
             device_names: image.devices.iter().map(|device| device.name.clone()).collect(),
             manager: image.manager,
             costs: image.costs,
@@ -351,6 +324,7 @@ impl Machine {
             stalled: Duration::ZERO,
             turns_at: (0, 0),
             turns: 0,
+            watchdog: options.watchdog.map(|patience| Watchdog::new(patience, all_names.clone())),
             reboots: 0,
             panics: vec![],
             _loans: loans,
@@ -612,7 +586,13 @@ impl Machine {
         self.take_the_processor(id);
         let world = Rc::clone(&self.world);
         let arena = &mut self.arenas[id.index()];
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.begins(self.turns, id.0);
+        }
         let turn = within(&world, || catch_unwind(AssertUnwindSafe(|| arena.poll())));
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.ends();
+        }
         // The gate stays closed for whatever an ended incarnation might still do.
         world.gate_closed.set(true);
         world.current.set(None);
