@@ -71,7 +71,7 @@ pub struct Numbers(pub u64);
 
 impl Numbers {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -81,7 +81,7 @@ impl Numbers {
 
     /// The next number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
+        self.draw() % end.max(1)
     }
 }
 
@@ -349,7 +349,7 @@ pub fn campaign(scenarios: &[Scenario], extent: &Extent, progress: &(dyn Fn(usiz
                         report.failures.push(Failure { scenario: scenario.name, case: *case, outcome });
                     }
                     drop(report);
-                    if at % 256 == 0 {
+                    if at.is_multiple_of(256) {
                         progress(at, cases.len());
                     }
                 }
@@ -361,11 +361,11 @@ pub fn campaign(scenarios: &[Scenario], extent: &Extent, progress: &(dyn Fn(usiz
     report
 }
 
-/// Replays one case, written as [`Failure::replay`] writes it, with its event log.
+/// Replays one case, written as [`Failure::replay`] writes it: whether it was judged well, and its event log.
 ///
 /// # Errors
 /// A sentence that says what is wrong with `text`.
-pub fn replay(text: &str) -> Result<String, String> {
+pub fn replay(text: &str) -> Result<(bool, String), String> {
     let wants = "a replay is SCENARIO,KIND,COMPONENT,POINT,SEED, as a failed run prints it";
     let [scenario, kind, component, point, seed] =
         text.split(',').collect::<Vec<_>>()[..].try_into().map_err(|_| wants.to_owned())?;
@@ -392,5 +392,5 @@ pub fn replay(text: &str) -> Result<String, String> {
         baseline.ended_at / 1_000,
         outcome.panics
     );
-    Ok(told)
+    Ok((outcome.verdict.good(), told))
 }

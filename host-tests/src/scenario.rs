@@ -183,7 +183,7 @@ impl Run<'_> {
     }
 
     /// Runs until everything has arrived; false: it never did.
-    fn to_the_end(&mut self) -> bool {
+    fn runs_to_the_end(&mut self) -> bool {
         let (out, back) = (self.out.len(), self.back.len());
         let (half_out, half_back) = (out / 2, back / 2);
         let waits = matches!(self.scenario.event, Event::NewSetting { .. });
@@ -212,6 +212,9 @@ impl Run<'_> {
 }
 
 /// Runs a scenario with strikes, and judges it. `in_time` is when the run without strikes had everything, if it is known.
+///
+/// # Panics
+/// If the image of the suites cannot run: their own fault.
 #[must_use]
 pub fn run(scenario: &Scenario, plan: Vec<Planned>, in_time: Option<u64>, journal: Depth) -> Outcome {
     let options = Options { journal, plan, unsealed: scenario.unsealed, ..Options::default() };
@@ -232,7 +235,7 @@ pub fn run(scenario: &Scenario, plan: Vec<Planned>, in_time: Option<u64>, journa
         released_at: 0,
     };
     run.machine.run_until(UP);
-    let ended = run.to_the_end();
+    let ended = run.runs_to_the_end();
     let ended_at = run.machine.now();
     // What comes now is too much.
     run.machine.run_until(ended_at + QUIET);
@@ -258,7 +261,7 @@ fn judge(mut run: Run<'_>, ended: bool, ended_at: u64, in_time: Option<u64>) -> 
         Verdict::Repeated
     } else if out.wrong > 0 && !told_out || back.wrong > 0 && !told_back {
         Verdict::Wrong
-    } else if !ended && !(told_out || told_back) {
+    } else if !(ended || told_out || told_back) {
         Verdict::Stuck
     } else if out.lost > 0 && !told_out || back.lost > 0 && !told_back {
         Verdict::Lost

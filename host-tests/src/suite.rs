@@ -9,6 +9,8 @@ pub struct Context<'a> {
     pub quick: bool,
     /// Whatever is left to chance is drawn from this.
     pub seed: u64,
+    /// One case to replay, as a failed run of the suite printed it.
+    pub replay: Option<&'a str>,
     /// Says how far the suite is: so many of so many (0: not known).
     pub progress: &'a (dyn Fn(u64, u64) + Sync),
 }
@@ -31,6 +33,8 @@ pub struct Suite {
     pub name: &'static str,
     /// What it checks, in one line.
     pub about: &'static str,
+    /// It runs only when it is named: it needs what not every machine has.
+    pub on_request: bool,
     /// Runs it.
     pub run: fn(&Context<'_>) -> Report,
 }

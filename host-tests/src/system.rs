@@ -9,7 +9,7 @@ use koboshi_host::scif::{FifoDepth, Layout, Scif};
 use koboshi_host::wire::{LineSettings, Wire};
 use koboshi_interface_kit::Interface;
 use koboshi_interfaces::serial::{Flow, Line};
-use koboshi_interfaces::{control, health, received, serial};
+use koboshi_interfaces::{control, health, log, received, serial};
 use koboshi_restart_manager::policy::{Escalation, Group, Policy, Strategy};
 use koboshi_scif_driver::device::{Board, Chip};
 
@@ -192,6 +192,7 @@ pub fn image(setup: &Setup) -> Image {
         connect(&control::INTERFACE, end(MONITOR, 2), end(MANAGER, 0), 4, false),
         connect(&control::INTERFACE, end(SOS, 2), end(MANAGER, 1), 4, false),
         connect(&health::INTERFACE, end(MONITOR, 3), end(MANAGER, 2), 4, false),
+        connect(&log::INTERFACE, end(MANAGER, 3), end(MONITOR, 4), 8, false),
     ];
     let scif = Scif::new(layout.with_fifo(fifo), clock_hz, Wire::new(setup.outside()));
     let devices = vec![

@@ -54,7 +54,8 @@ fn a_campaign_whose_strikes_come_to_nothing_is_no_proof() {
 
 #[test]
 fn a_failed_run_can_be_replayed_with_its_log() {
-    let told = replay("transmit,crash,2,300,1").expect("a replay of this form");
+    let (good, told) = replay("transmit,crash,2,300,1").expect("a replay of this form");
+    assert!(good, "{told}");
     assert!(told.contains("scif-driver struck at its point 300: Crash"), "{told}");
     assert!(told.contains("scif-driver ended"), "{told}");
     for wrong in ["transmit", "nothing,crash,2,1,1", "transmit,crash,9,1,1", "transmit,crash,2,x,1"] {

@@ -38,6 +38,8 @@ pub struct Setting {
     pub intensity: u8,
     /// The period of these, in milliseconds.
     pub period_ms: u16,
+    /// Slots of `ticks`, at most 32.
+    pub ticks_slots: u8,
     /// What is wrong on purpose.
     pub flaw: Flaw,
 }
@@ -58,8 +60,6 @@ pub enum Flaw {
     RepeatsItem,
     /// The subject begins each life without what it kept.
     ForgetsKept,
-    /// The subject runs a request that its client has cancelled.
-    RunsCancelled,
     /// The tester lets go of replies and items before it has done with them.
     ConsumesFirst,
 }

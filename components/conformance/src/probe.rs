@@ -149,6 +149,8 @@ pub enum Misdeed {
     Never,
     /// Waits for so many milliseconds.
     Slow(u16),
+    /// Between two steps, publishes an item that it gives up after so many milliseconds without room.
+    Hasty(u16),
     /// Instead of its answer, writes one that is wrong in this way.
     Reply(Forgery),
     /// Publishes an item that is wrong in this way.

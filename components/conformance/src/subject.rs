@@ -11,7 +11,7 @@ use core::sync::atomic::AtomicU32;
 
 use koboshi_interface_kit::{Key, MAX_MESSAGE, Message, Operation, Progress, ServerEnd, decode, encode};
 use koboshi_runtime::server::Taken;
-use koboshi_runtime::time::until;
+use koboshi_runtime::time::{until, wake_at};
 use koboshi_runtime::{
     Description, Duration, Exit, Kept, Outcome, PortDescription, Publisher, ServicePort, Side, Start, configuration,
     now, select, sleep, window,
@@ -28,6 +28,12 @@ use crate::{Flaw, Setting, forge};
 const PROBE: u8 = 0;
 /// The subject's port `ticks`.
 const TICKS: u8 = 1;
+
+/// How long the subject waits for room before it waits again.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The request that a hasty item names.
+pub(crate) const HASTY: u32 = u32::MAX;
 
 /// Bytes that are no message of `probe`.
 const RUBBISH: [u8; 8] = [0xFF; 8];
@@ -102,7 +108,7 @@ pub async fn run(start: Start, mut io: Io, kept: Kept<State>) -> Exit {
     };
     will.come_to(Moment::Begin).await;
     if let Some(id) = found.begun {
-        io.ticks.publish(&Tick::Ran { id, replay: true }).await;
+        publish(&mut io.ticks, &Tick::Ran { id, replay: true }).await;
         will.keep(|state| state.begun = None);
     }
     let begun = match start {
@@ -180,12 +186,15 @@ impl Will {
     }
 }
 
-/// Waits for a time that never comes, as a driver does that polls for what its device never says.
+/// Publishes an item, however long its reader takes.
+async fn publish(ticks: &mut Publisher<ticks::Port>, item: &Tick) {
+    while ticks.publish(item, now() + PATIENCE).await.is_err() {}
+}
+
+/// Polls for a time that never comes, as a driver does for what its device never says.
 fn hang() -> ! {
     loop {
-        if now().as_ticks() == u64::MAX {
-            panic!("the end of time");
-        }
+        wake_at(now());
     }
 }
 
@@ -285,7 +294,7 @@ struct Body<'w> {
 impl Body<'_> {
     async fn run(&mut self, request: Request) -> Answer {
         self.will.come_to(Moment::BeforeEffect).await;
-        self.ticks.publish(&Tick::Ran { id: request.id, replay: self.will.replay.get() }).await;
+        publish(&mut self.ticks, &Tick::Ran { id: request.id, replay: self.will.replay.get() }).await;
         self.will.come_to(Moment::AfterEffect).await;
         request.answer()
     }
@@ -316,12 +325,17 @@ impl probe::Server for Body<'_> {
         match self.will.flaw {
             Flaw::ForgetsProgress if replay => progress.set(Steps(0)),
             Flaw::RepeatsItem if replay && progress.get().0 > 0 => {
-                self.ticks.publish(&Tick::Step { id: work.id, number: progress.get().0 - 1 }).await;
+                publish(&mut self.ticks, &Tick::Step { id: work.id, number: progress.get().0 - 1 }).await;
             }
             _ => {}
         }
         while progress.get().0 < work.count {
             self.will.come_to(Moment::BeforeEffect).await;
+            if let Some(Misdeed::Hasty(milliseconds)) = self.will.answering.get() {
+                self.will.answering.set(None);
+                let hasty = Tick::Ran { id: HASTY, replay: false };
+                let _ = self.ticks.publish(&hasty, now() + Duration::from_millis(milliseconds.into())).await;
+            }
             self.ticks.room().await;
             let number = progress.get().0;
             window(|| {

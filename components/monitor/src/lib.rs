@@ -15,14 +15,16 @@ use core::fmt::Write;
 
 use koboshi_interfaces::control::{self, Complaint, ComponentId, Report};
 use koboshi_interfaces::health;
+use koboshi_interfaces::log;
 use koboshi_interfaces::received::{self, Received};
 use koboshi_interfaces::serial::{self, Chunk, Flow, Line, Milliseconds, Written, operation};
 use koboshi_runtime::client::Reply;
 use koboshi_runtime::kit::{Failure, Fill, Key, Operation, Ticket, decode};
+use koboshi_runtime::life::Epoch;
 use koboshi_runtime::time::until;
 use koboshi_runtime::{
     Description, Device, Duration, Exit, Interrupt, Kept, Outcome, PortDescription, RequestPort, Side, Start,
-    Subscriber, configuration, join, join3, log, now, sleep, window,
+    Subscriber, configuration, join, join3, now, sleep, window,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +57,7 @@ pub const DESCRIPTION: Description = Description {
         PortDescription { name: "received", side: Side::Uses, interface: &received::INTERFACE },
         PortDescription { name: "control", side: Side::Uses, interface: &control::INTERFACE },
         PortDescription { name: "health", side: Side::Uses, interface: &health::INTERFACE },
+        PortDescription { name: "log", side: Side::Uses, interface: &log::INTERFACE },
     ],
     devices: &["application"],
     interrupts: &["application"],
@@ -79,6 +82,7 @@ pub struct Io {
     received: Subscriber<received::Port>,
     control: control::Client<RequestPort>,
     health: health::Client<RequestPort>,
+    log: Subscriber<log::Port>,
     application: Application,
     watches: Watches,
 }
@@ -94,6 +98,7 @@ impl Io {
             received: Subscriber::open(1)?,
             control: control::Client::new(RequestPort::open::<control::Port>(2)?),
             health: health::Client::new(RequestPort::open::<health::Port>(3)?),
+            log: Subscriber::open(4)?,
             application: Application::new(Device::open(0)),
             watches: configuration().ok_or(Exit::Unfit("what the Monitor watches is not named"))?,
         })
@@ -109,12 +114,20 @@ pub async fn start(start: Start) -> Exit {
 }
 
 /// One incarnation. How it begins does not matter: all that counts is in the rings.
-pub async fn run(_: Start, mut io: Io, kept: Kept<u32>) -> Exit {
+pub async fn run(_: Start, mut io: Io, mut kept: Kept<u32>) -> Exit {
     io.control.end().cancel_all();
     io.health.end().cancel_all();
     let late = Cell::new(None);
     let application = Shared { device: io.application, work: Cell::new(false), room: Cell::new(false) };
     application.device.enable(false, false);
+    if kept.load().is_none() {
+        if io.serial.end().epoch() != Epoch(1) {
+            // The image began anew, or the Monitor was stopped: what was under way then is gone.
+            window(|| application.device.announce(Announcement::NotSent));
+            window(|| application.device.announce(Announcement::Gap));
+        }
+        kept.store(&0);
+    }
     if application.device.break_begun() {
         // Begun by an incarnation before this one; whether it went out, nobody can tell.
         window(|| application.device.announce(Announcement::NotSent));
@@ -122,7 +135,7 @@ pub async fn run(_: Start, mut io: Io, kept: Kept<u32>) -> Exit {
     }
     let sender = Sender { application: &application, serial: io.serial, line: io.watches.line, late: &late };
     let both_ways = join(sender.send(), deliver(&application, io.received));
-    let watching = join(complain(io.control, io.watches.sos, &late), keep_log(io.health, kept));
+    let watching = join3(complain(io.control, io.watches.sos, &late), keep_log(io.health, kept), write_log(io.log));
     join3(both_ways, watching, acknowledge()).await;
     Exit::Done
 }
@@ -287,7 +300,7 @@ impl Sender<'_> {
                 if done.is_ok() {
                     self.line = line;
                 } else {
-                    log("the line cannot be set as the program wants");
+                    koboshi_runtime::log("the line cannot be set as the program wants");
                 }
                 self.application.device.granted(number);
             }
@@ -404,10 +417,20 @@ async fn keep_log(mut health: health::Client<RequestPort>, mut kept: Kept<u32>) 
                 "incident {}: component {} epoch {} {:?}, {:?}",
                 incident.sequence, incident.ended.component.0, incident.ended.epoch, incident.fault, incident.outcome
             );
-            log(&line);
+            koboshi_runtime::log(&line);
             next = incident.sequence.wrapping_add(1);
             kept.store(&next);
         }
+    }
+}
+
+/// Writes what others have to say to the log.
+async fn write_log(mut records: Subscriber<log::Port>) -> Infallible {
+    loop {
+        if let Ok(record) = records.item().await {
+            koboshi_runtime::log(record.text.as_str());
+        }
+        records.release();
     }
 }
 

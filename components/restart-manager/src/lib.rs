@@ -10,16 +10,19 @@
 #![no_std]
 
 use core::convert::Infallible;
+use core::fmt::Write;
 use core::future::pending;
 
 use koboshi_interfaces::health::{self, Health, NoSuch, Outcome};
+use koboshi_interfaces::log::{self, Level, Record};
 use koboshi_interfaces::{ComponentId, Incarnation, control};
 use koboshi_runtime::authority::{self, Command};
+use koboshi_runtime::kit::wire::Str;
 use koboshi_runtime::platform::koboshi_port;
 use koboshi_runtime::time::{until, wake_at};
 use koboshi_runtime::{
-    Description, Exit, Facts, Fault, Instant, PortDescription, ServicePort, Side, Start, State, configuration, join4,
-    kit, log, now,
+    Description, Exit, Facts, Fault, Instant, PortDescription, Publisher, ServicePort, Side, Start, State,
+    configuration, join4, kit, now,
 };
 
 use crate::policy::{Next, Policy};
@@ -33,6 +36,7 @@ pub const DESCRIPTION: Description = Description {
         PortDescription { name: "control", side: Side::Offers, interface: &control::INTERFACE },
         PortDescription { name: "control-sos", side: Side::Offers, interface: &control::INTERFACE },
         PortDescription { name: "health", side: Side::Offers, interface: &health::INTERFACE },
+        PortDescription { name: "log", side: Side::Offers, interface: &log::INTERFACE },
     ],
     devices: &[],
     interrupts: &[],
@@ -47,6 +51,8 @@ pub struct Io {
     pub control_sos: Option<ServicePort>,
     /// For whoever shows how the components are.
     pub health: Option<ServicePort>,
+    /// For whoever writes down what is done.
+    pub log: Option<Publisher<log::Port>>,
 }
 
 impl Io {
@@ -59,6 +65,7 @@ impl Io {
             control: joined::<control::Port>(0)?,
             control_sos: joined::<control::Port>(1)?,
             health: joined::<health::Port>(2)?,
+            log: koboshi_port(3).map(|_| Publisher::open(3)).transpose()?,
         })
     }
 }
@@ -81,11 +88,12 @@ pub async fn start(start: Start) -> Exit {
 
 /// Looks after everybody in the policy, and serves the ports. A first life and a later one are the same to it.
 pub async fn run(_: Start, io: Io, policy: &Policy) -> Exit {
+    let mut records = io.log;
     let never = join4(
         serve_control(policy, io.control),
         serve_control(policy, io.control_sos),
         serve_health(io.health),
-        until(|| watch(policy)),
+        until(|| watch(policy, &mut records)),
     );
     match never.await.0 {}
 }
@@ -118,7 +126,7 @@ fn order(target: ComponentId, command: Command) -> Result<(), control::Denied> {
 }
 
 /// Does everything that is due now, and sets the alarm for what is due later. Whoever dies or starts rings.
-fn watch(policy: &Policy) -> Option<Infallible> {
+fn watch(policy: &Policy, records: &mut Option<Publisher<log::Port>>) -> Option<Infallible> {
     // Those about whom a command was refused: left alone until the next look, so that this ends.
     let mut refused = 0;
     loop {
@@ -136,12 +144,33 @@ fn watch(policy: &Policy) -> Option<Infallible> {
                 if done.is_ok() && command == Command::Reboot {
                     return None;
                 }
+                record(records, target.0, command, done);
                 if done.is_err() {
-                    log("the kernel refused a command of the restart manager");
                     refused |= target.bit();
                 }
             }
         }
+    }
+}
+
+/// Says what was done, if there is room: nothing waits for the log.
+fn record(
+    records: &mut Option<Publisher<log::Port>>,
+    component: u8,
+    command: Command,
+    done: Result<(), authority::Denied>,
+) {
+    let Some(records) = records else { return };
+    let (level, verdict) = match done {
+        Ok(()) => (Level::Info, ""),
+        Err(_) => (Level::Error, ": refused by the kernel"),
+    };
+    let mut line = heapless::String::<80>::new();
+    // A line that is too long is cut.
+    let _ = write!(line, "component {component}: {command:?}{verdict}");
+    if let Ok(text) = Str::try_from(line.as_str()) {
+        records.place(&Record { level, text });
+        records.ring();
     }
 }
 

@@ -13,7 +13,7 @@ use koboshi_interface_kit::{
 };
 
 use crate::end::End;
-use crate::life::Exit;
+use crate::life::{Epoch, Exit};
 use crate::platform::{Point, koboshi_begin, koboshi_blame, koboshi_now, step};
 use crate::time::{sleep_until, until, wake_at};
 
@@ -69,6 +69,12 @@ impl RequestPort {
 
     fn slots(&self) -> u32 {
         self.end.own_slots().map_or(0, |slots| slots.geometry().slots().min(u64::BITS))
+    }
+
+    /// Which incarnation asks.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        Epoch(self.epoch)
     }
 
     /// Whether a further request has room.

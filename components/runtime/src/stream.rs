@@ -2,6 +2,7 @@
 
 use core::marker::PhantomData;
 
+use embassy_futures::select::{Either, select};
 use koboshi_core::record::Position;
 use koboshi_core::ring::{Header, Message as Slot, Slots};
 use koboshi_interface_kit::{Fill, MAX_MESSAGE, Stream, decode, encode};
@@ -9,7 +10,7 @@ use koboshi_interface_kit::{Fill, MAX_MESSAGE, Stream, decode, encode};
 use crate::end::End;
 use crate::life::Exit;
 use crate::platform::{Point, koboshi_begin, koboshi_blame, step};
-use crate::time::until;
+use crate::time::{Instant, sleep_until, until};
 
 /// A slot that is being filled in place, byte by byte. What it holds survives its owner.
 #[derive(Clone, Copy)]
@@ -57,6 +58,10 @@ impl Place {
         self.slots.finish(self.position, header, self.count_at + 1 + self.count());
     }
 }
+
+/// The consumer gave no credit until the deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
 
 /// The producer's end of a stream.
 pub struct Publisher<S> {
@@ -119,10 +124,16 @@ impl<S: Stream> Publisher<S> {
     }
 
     /// Publishes an item as soon as it has room.
-    pub async fn publish(&mut self, item: &S::Item) {
-        self.room().await;
+    ///
+    /// # Errors
+    /// [`NoRoom`] if it had none until `deadline`. Nothing was sent then, and the item is still the caller's.
+    pub async fn publish(&mut self, item: &S::Item, deadline: Instant) -> Result<(), NoRoom> {
+        if let Either::Second(()) = select(self.room(), sleep_until(deadline)).await {
+            return Err(NoRoom);
+        }
         self.place(item);
         self.ring();
+        Ok(())
     }
 }
 

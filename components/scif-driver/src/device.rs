@@ -82,7 +82,7 @@ pub struct Board {
 pub struct Setting {
     mode: u16,
     divisor: u8,
-    flow: u16,
+    fifos: u16,
 }
 
 /// What the byte that is read next was received with.
@@ -135,21 +135,24 @@ impl Scif {
         if line.stop == StopBits::Two {
             mode |= SMR_TWO_STOP;
         }
+        let fifos = FCR_RECEIVE_TRIGGER | if line.flow == Flow::RtsCts { FCR_MCE } else { 0 };
         let baud = line.baud.max(1);
-        let mut nearest = 0;
+        let mut nearest: Option<(u32, Setting)> = None;
         for select in 0u16..4 {
-            let clocks = CLOCKS_PER_BIT << (2 * select);
-            let divisor = (self.board.clock_hz / clocks + baud / 2).checked_div(baud).unwrap_or(0).clamp(1, 256);
-            let made = self.board.clock_hz / clocks / divisor;
-            if made.abs_diff(baud) < baud.abs_diff(nearest) {
-                nearest = made;
-            }
-            if u64::from(made.abs_diff(baud)) * 1000 <= u64::from(baud) * u64::from(RATE_TOLERANCE) {
-                let flow = if line.flow == Flow::RtsCts { FCR_MCE } else { 0 };
-                return Ok(Setting { mode: mode | select, divisor: (divisor - 1) as u8, flow });
+            let clock = self.board.clock_hz / (CLOCKS_PER_BIT << (2 * select));
+            let below = clock / baud;
+            for divisor in [below.clamp(1, 256), below.saturating_add(1).clamp(1, 256)] {
+                let made = clock / divisor;
+                if nearest.is_none_or(|(best, _)| made.abs_diff(baud) < best.abs_diff(baud)) {
+                    nearest = Some((made, Setting { mode: mode | select, divisor: (divisor - 1) as u8, fifos }));
+                }
             }
         }
-        Err(nearest)
+        let near = |made: u32| u64::from(made.abs_diff(baud)) * 1000 <= u64::from(baud) * u64::from(RATE_TOLERANCE);
+        match nearest {
+            Some((made, setting)) if near(made) => Ok(setting),
+            nearest => Err(nearest.map_or(0, |(made, _)| made)),
+        }
     }
 
     /// What the registers say, if both directions are enabled and no break is held.
@@ -160,15 +163,17 @@ impl Scif {
         (enabled && !held).then(|| Setting {
             mode: self.device.read16(SMR),
             divisor: self.device.read8(BRR),
-            flow: self.device.read16(FCR) & FCR_MCE,
+            fifos: self.device.read16(FCR),
         })
     }
 
-    /// First half of programming: both directions stop; with `reset`, both FIFOs are emptied.
+    /// First half of programming: both directions stop; with `reset`, both FIFOs are emptied, and nothing stays as it was.
     ///
     /// Wait for one bit before [`Scif::enable`].
     pub fn program(&self, setting: Setting, reset: bool) {
-        self.device.write16(SCR, 0);
+        let arrival = self.device.read16(SCR) & (SCR_RIE | SCR_REIE);
+        self.device.write16(SCR, if reset { 0 } else { arrival });
+        let rts = if reset { 0 } else { self.rts_pin() };
         if reset {
             self.device.write16(FCR, FCR_RESET);
             self.clear(FSR_ER | FSR_TEND | FSR_TDFE | FSR_BRK | FSR_RDF | FSR_DR);
@@ -176,13 +181,13 @@ impl Scif {
         }
         self.device.write16(SMR, setting.mode);
         self.device.write8(BRR, setting.divisor);
-        self.device.write16(self.sptr(), 0);
-        self.device.write16(FCR, FCR_RECEIVE_TRIGGER | setting.flow);
+        self.device.write16(self.sptr(), rts);
+        self.device.write16(FCR, setting.fifos);
     }
 
-    /// Second half of programming: both directions go, and the receiver interrupts.
+    /// Second half of programming: both directions go. The interrupts stay as they are.
     pub fn enable(&self) {
-        self.device.write16(SCR, SCR_TE | SCR_RE | SCR_RIE | SCR_REIE);
+        self.switch(SCR_TE | SCR_RE, true);
     }
 
     /// Switches the transmitter's interrupt.
@@ -305,12 +310,31 @@ impl Scif {
         self.transmit_count() == 0 && self.device.read16(FSR) & FSR_TEND != 0
     }
 
-    /// Holds the line low, or lets it go.
+    /// How the request to send was set by hand.
+    fn rts_pin(&self) -> u16 {
+        let pins = self.device.read16(self.sptr());
+        if pins & SPTR_RTS_OUT == 0 { 0 } else { pins & (SPTR_RTS_OUT | SPTR_RTS_HIGH) }
+    }
+
+    /// Holds the line low, or lets it go. The request to send stays as it was set.
     pub fn hold_low(&self, hold: bool) {
-        self.switch(SCR_TE, !hold);
-        self.device.write16(self.sptr(), if hold { SPTR_BREAK_OUT } else { SPTR_BREAK_HIGH });
-        if !hold {
-            self.device.write16(self.sptr(), 0);
+        let rts = self.rts_pin();
+        if hold {
+            self.switch(SCR_TE, false);
+            self.device.write16(self.sptr(), rts | SPTR_BREAK_OUT);
+        } else {
+            self.device.write16(self.sptr(), rts | SPTR_BREAK_OUT | SPTR_BREAK_HIGH);
+            self.switch(SCR_TE, true);
+            self.device.write16(self.sptr(), rts);
+        }
+    }
+
+    /// Lets go of a line that an incarnation before this one held low when it died. The receiver is not touched.
+    pub fn let_go(&self) {
+        let enabled = self.device.read16(SCR) & (SCR_TE | SCR_RE);
+        let held = enabled == SCR_RE || self.device.read16(self.sptr()) & SPTR_BREAK_OUT != 0;
+        if enabled != 0 && held {
+            self.hold_low(false);
         }
     }
 

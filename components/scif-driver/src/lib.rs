@@ -16,7 +16,7 @@ use core::convert::Infallible;
 use koboshi_interfaces::received::{self, Received};
 use koboshi_interfaces::serial::{self, Chunk, Flow, Line, Milliseconds, ModemLines, RefusedLine, Status, Written};
 use koboshi_runtime::kit::{Key, Progress};
-use koboshi_runtime::life::{Exit, Start};
+use koboshi_runtime::life::{Epoch, Exit, Start};
 use koboshi_runtime::time::until;
 use koboshi_runtime::{
     Description, Device, Duration, Interrupt, Kept, PortDescription, Publisher, ServicePort, Side, configuration,
@@ -25,8 +25,8 @@ use koboshi_runtime::{
 
 use device::{Board, NextByte, Scif, Setting};
 
-/// The longest break that the line is held low for.
-pub const LONGEST_BREAK: Milliseconds = Milliseconds(2_000);
+/// The longest break that the line is held low for. It leaves time to send what comes before it within the deadline.
+pub const LONGEST_BREAK: Milliseconds = Milliseconds(1_500);
 
 /// How long a device that has to be reprogrammed may take to send what it still holds. 64 bytes at 9,600 baud are 67 ms.
 const DRAIN_WITHIN: Duration = Duration::from_millis(100);
@@ -81,9 +81,9 @@ pub async fn start(start: Start) -> Exit {
 pub async fn run(start: Start, io: Io, kept: Kept<Line>) -> Exit {
     let scif = Scif::new(io.device, io.board);
     let driver = Driver { scif, status: Cell::default(), line: Cell::new(kept.load().unwrap_or(io.board.line)) };
-    let mut received = io.received;
+    let (mut received, first) = (io.received, io.serial.epoch() == Epoch(1));
     let begun = match start {
-        Start::Fresh => driver.reset().await,
+        Start::Fresh => driver.reset(&mut received, first).await,
         Start::Recovered(_) | Start::Updated(_) => driver.adopt(&mut received).await,
     };
     if let Err(unfit) = begun {
@@ -106,9 +106,15 @@ impl Driver {
         self.scif.setting(&self.line.get()).map_err(|_| Exit::Unfit("the board's clock cannot make the line's speed"))
     }
 
-    /// First life: the device is reset.
-    async fn reset(&self) -> Result<(), Exit> {
-        self.reprogram(self.setting()?, true).await;
+    /// First life, or a life after a stop: the device is reset. What it held then is lost, and that is announced.
+    async fn reset(&self, received: &mut Publisher<received::Port>, first: bool) -> Result<(), Exit> {
+        let setting = self.setting()?;
+        if !first {
+            received.room().await;
+            received.place(&Received::Gap);
+            received.ring();
+        }
+        self.reprogram(setting, true).await;
         Ok(())
     }
 
@@ -118,9 +124,12 @@ impl Driver {
         if self.scif.present_setting() != Some(setting) {
             self.scif.hold_low(false);
             self.drain(DRAIN_WITHIN).await;
+            // Announced before it happens: a death in between announces it twice, and never not at all.
+            self.take_what_is_there(received);
+            received.room().await;
+            received.place(&Received::Gap);
+            received.ring();
             self.reprogram(setting, false).await;
-            received.publish_filled();
-            received.publish(&Received::Gap).await;
         }
         // Whatever the one before was waiting for.
         self.scif.interrupt_on_room(false);

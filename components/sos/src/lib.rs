@@ -18,8 +18,8 @@ use koboshi_runtime::client::Outstanding;
 use koboshi_runtime::server::Taken;
 use koboshi_runtime::time::{until, wake_at};
 use koboshi_runtime::{
-    Description, Duration, Exit, Instant, Outcome, PortDescription, RequestPort, ServicePort, Side, Start, configuration, join,
-    now,
+    Description, Duration, Exit, Instant, Outcome, PortDescription, RequestPort, ServicePort, Side, Start,
+    configuration, join, now,
 };
 use serde::{Deserialize, Serialize};
 

@@ -1,15 +1,58 @@
 //! `koboshi bench`: measures what recovery and messages cost.
 
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use koboshi_host_tests::bench::{self, Options};
+
+use super::{FINE, STOPPED, WRONG, listen_for_stop, stop_wanted};
+
+pub(super) const AFTER_HELP: &str = "Exit codes:
+  0    everything was measured; an aim that is missed is shown as missed
+  1    it could not be measured
+  130  stopped by Ctrl-C";
+
 /// Arguments of `koboshi bench`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Print JSON
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
+    /// Each measurement is shorter: for a first look
+    #[arg(long)]
+    quick: bool,
 }
 
 /// Runs the measurements, and gives the exit code.
-pub(super) fn run(_json: bool) -> i32 {
-    super::complain("there is nothing to measure in this build.", "build the whole workspace, and try again.");
-    super::MISUSED
+pub(super) fn run(arguments: &Arguments) -> i32 {
+    listen_for_stop();
+    let target = if arguments.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let style = ProgressStyle::with_template("{spinner} measuring: {pos} of {len} {elapsed}");
+    let bar = ProgressBar::with_draw_target(Some(0), target)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(250));
+    let options = if arguments.quick { Options::quick() } else { Options::default() };
+    let report = bench::run(&options, &|done, of| {
+        if stop_wanted() {
+            // A measurement that was cut short says nothing: there is no table to show.
+            std::process::exit(STOPPED);
+        }
+        bar.set_length(of);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    if !arguments.json {
+        print!("{report}");
+        return FINE;
+    }
+    match serde_json::to_string_pretty(&report) {
+        Ok(text) => {
+            println!("{text}");
+            FINE
+        }
+        Err(error) => {
+            super::complain(&format!("the numbers cannot be printed: {error}."), "leave out --json.");
+            WRONG
+        }
+    }
 }

@@ -54,7 +54,7 @@ enum Command {
     #[command(after_help = EXIT_CODES)]
     Test(test::Arguments),
     /// Measure what recovery and messages cost
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = bench::AFTER_HELP)]
     Bench(bench::Arguments),
     /// Compose an image without running it, and say what it is or all that is wrong with it
     #[command(after_help = EXIT_CODES)]
@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments) -> i32 {
     match &arguments.command {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Test(arguments) => test::run(arguments),
-        Command::Bench(arguments) => bench::run(arguments.json),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Check(arguments) => check::run(arguments),
     }
 }

@@ -16,7 +16,7 @@ use crate::problem::instead;
 /// Arguments of `koboshi test`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The suites to run [default: all of them]
+    /// The suites to run [default: all but those on request]
     suites: Vec<String>,
     /// A short run of each suite
     #[arg(long)]
@@ -30,11 +30,18 @@ pub struct Arguments {
     /// Whatever is left to chance is drawn from this
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Replay this one case of the suite that is named, as its failed run printed it
+    #[arg(long, value_name = "CASE", requires = "suites")]
+    replay: Option<String>,
 }
 
 /// The suite that runs the workspace's own tests.
-const CARGO: Suite =
-    Suite { name: "cargo", about: "the tests of all packages (nextest where it is there)", run: cargo };
+const CARGO: Suite = Suite {
+    name: "cargo",
+    about: "the tests of all packages (nextest where it is there)",
+    on_request: false,
+    run: cargo,
+};
 
 /// What a suite came to.
 struct Done {
@@ -54,8 +61,10 @@ impl Done {
 pub(super) fn run(arguments: &Arguments) -> i32 {
     let all: Vec<Suite> = koboshi_host_tests::suites().iter().copied().chain([CARGO]).collect();
     if arguments.list {
-        let rows: Vec<String> = all.iter().map(|suite| format!("  {:20} {}", suite.name, suite.about)).collect();
-        println!("{}", rows.join("\n"));
+        for suite in all {
+            let on_request = if suite.on_request { " [only on request]" } else { "" };
+            println!("  {:10} {}{on_request}", suite.name, suite.about);
+        }
         return FINE;
     }
     let names: Vec<&str> = all.iter().map(|suite| suite.name).collect();
@@ -65,8 +74,15 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     }
     let wanted: Vec<Suite> = all
         .into_iter()
-        .filter(|suite| arguments.suites.is_empty() || arguments.suites.iter().any(|name| name == suite.name))
+        .filter(|suite| match arguments.suites.as_slice() {
+            [] => !suite.on_request,
+            named => named.iter().any(|name| name == suite.name),
+        })
         .collect();
+    if arguments.replay.is_some() && wanted.len() != 1 {
+        complain("--replay replays a case of one suite.", "name that suite alone: koboshi test crash --replay CASE.");
+        return MISUSED;
+    }
     listen_for_stop();
     let mut done = Vec::new();
     for suite in wanted {
@@ -100,13 +116,13 @@ fn run_one(suite: Suite, arguments: &Arguments) -> Option<Done> {
     bar.enable_steady_tick(Duration::from_millis(100));
     let began = Instant::now();
     let (send, receive) = mpsc::channel();
-    let (shown, quick, seed) = (bar.clone(), arguments.quick, arguments.seed);
+    let (shown, quick, seed, replay) = (bar.clone(), arguments.quick, arguments.seed, arguments.replay.clone());
     std::thread::spawn(move || {
         let progress = move |done: u64, of: u64| {
             shown.set_position(done);
             shown.set_message(if of > 0 { format!("of {of}") } else { String::new() });
         };
-        let report = (suite.run)(&Context { quick, seed, progress: &progress });
+        let report = (suite.run)(&Context { quick, seed, replay: replay.as_deref(), progress: &progress });
         // Nobody listens any more after Ctrl-C.
         let _ = send.send(report);
     });

@@ -56,6 +56,11 @@ impl ComponentId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortId(pub u16);
 
+impl PortId {
+    /// A port that the image does not join.
+    pub const NONE: PortId = PortId(u16::MAX);
+}
+
 /// Names an interrupt line of this image: its place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LineId(pub u8);

@@ -103,14 +103,6 @@ pub enum ImageError {
         /// What is wrong.
         why: &'static str,
     },
-    /// A port that nothing is connected to.
-    #[error("port {port} of {component} is not connected")]
-    Unconnected {
-        /// Whose.
-        component: String,
-        /// Which.
-        port: &'static str,
-    },
 }
 
 /// Why a run came back.
@@ -248,11 +240,9 @@ impl Machine {
             let description = component.linked.description();
             let mut memories = vec![];
             let mut list = vec![];
-            for (place, port) in by_component[at].iter().zip(description.ports) {
-                let (port_id, memory) = place
-                    .ok_or_else(|| ImageError::Unconnected { component: component.name.clone(), port: port.name })?;
-                list.push(port_id);
-                memories.push(memory);
+            for place in &by_component[at] {
+                list.push(place.map_or(PortId::NONE, |(port_id, _)| port_id));
+                memories.push(place.map(|(_, memory)| memory));
             }
             let first = lines.len();
             lines.extend(description.interrupts.iter().map(|_| Line::new(id)));
@@ -308,6 +298,7 @@ impl Machine {
             wanted_alarm: NEVER.into(),
             gate_closed: false.into(),
             in_window: false.into(),
+            points_in_turn: 0.into(),
             stale_accesses: 0.into(),
             corrupted: 0.into(),
         });
@@ -565,6 +556,7 @@ impl Machine {
         self.world.gate_closed.set(false);
         self.world.in_window.set(false);
         self.world.wanted_alarm.set(NEVER);
+        self.world.points_in_turn.set(0);
     }
 
     fn reboot(&mut self) {

@@ -21,6 +21,11 @@ use crate::image::DeviceModelKind;
 use crate::journal::{Event, Journal};
 use crate::strike::{How, Planned, Strike, Struck};
 
+/// Points in one turn after which a component counts as one that never comes back to its wait: it polls for something.
+///
+/// The longest honest turn has some hundreds. One that loops without touching anything is the watchdog's.
+const POINTS_IN_A_TURN: u32 = 100_000;
+
 /// Why a component's turn ended other than by coming to its wait: what its unwinding carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unwound {
@@ -41,7 +46,8 @@ impl Unwound {
 
 /// What the machine keeps of a component beside the kernel.
 pub(crate) struct Seat {
-    pub(crate) ports: Vec<PortMemory>,
+    /// `None`: nothing is joined to it, which its component may have a use for.
+    pub(crate) ports: Vec<Option<PortMemory>>,
     pub(crate) kept: &'static [AtomicU32],
     pub(crate) configuration: &'static [u8],
     pub(crate) points: Cell<u64>,
@@ -82,6 +88,7 @@ pub(crate) struct World {
     /// The incarnation that has its turn has ended: nothing of it may reach anything.
     pub(crate) gate_closed: Cell<bool>,
     pub(crate) in_window: Cell<bool>,
+    pub(crate) points_in_turn: Cell<u32>,
     pub(crate) stale_accesses: Cell<u64>,
     pub(crate) corrupted: Cell<u64>,
 }
@@ -153,7 +160,7 @@ impl World {
     }
 
     pub(crate) fn port(&self, port: u8) -> Option<PortMemory> {
-        self.seat().ports.get(usize::from(port)).copied()
+        self.seat().ports.get(usize::from(port)).copied().flatten()
     }
 
     pub(crate) fn peer(&self, port: u8) -> Option<Peer> {
@@ -311,6 +318,10 @@ impl World {
         }
         if self.in_window.get() {
             return true;
+        }
+        self.points_in_turn.set(self.points_in_turn.get() + 1);
+        if self.points_in_turn.get() > POINTS_IN_A_TURN {
+            self.end_turn(Unwound::Hang);
         }
         let id = self.current();
         let seat = self.seat();

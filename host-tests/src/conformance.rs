@@ -1,0 +1,289 @@
+//! The conformance suite on the host: the image of restart manager, subject and tester, run under the virtual clock.
+//!
+//! The rules and their trials are components, in `koboshi-conformance`; here is what builds their image and reads the log.
+
+use koboshi_conformance::{Flaw, Setting, probe, subject, tester, ticks};
+use koboshi_core::ComponentId;
+use koboshi_core::kernel::Rights;
+use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd};
+use koboshi_host::journal::{Depth, Event};
+use koboshi_host::linked::Linked;
+use koboshi_host::machine::{Machine, Options, RunEnd};
+use koboshi_host::strike::{Planned, Struck};
+use koboshi_interface_kit::Interface;
+use koboshi_interfaces::{control, health};
+use koboshi_restart_manager::policy::{Escalation, Group, Policy, Strategy};
+
+/// The restart manager.
+pub const MANAGER: ComponentId = ComponentId(0);
+/// The subject.
+pub const SUBJECT: ComponentId = ComponentId(1);
+/// The tester.
+pub const TESTER: ComponentId = ComponentId(2);
+
+/// All components.
+pub const EVERYBODY: [ComponentId; 3] = [MANAGER, SUBJECT, TESTER];
+
+/// Fruitless deaths of the subject that are put up with in [`PERIOD_MS`]; no trial but one has as many.
+const INTENSITY: u8 = 5;
+
+/// The period of [`INTENSITY`].
+const PERIOD_MS: u16 = 50;
+
+/// How long a component may be away from its wait.
+const RESPOND_WITHIN_US: u32 = 200;
+
+/// Slots of `ticks`.
+const TICKS_SLOTS: u8 = 16;
+
+/// A run that takes longer stands still. Without strikes it takes 7 s.
+const AT_MOST: u64 = 120_000_000_000;
+
+/// Between two looks at the log.
+const SLICE: u64 = 100_000_000;
+
+/// What is wrong with the image on purpose: ends that do not keep the rules, to prove that the suite notices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WrongEnd {
+    /// Nothing.
+    #[default]
+    None,
+    /// The kernel takes what must never be repeated for something that may be.
+    Repeatable,
+    /// The kernel takes the subject for one that only forwards, whose requests nobody poisons.
+    Forwards,
+    /// Nobody may say that a message is malformed.
+    NoBlame,
+    /// The subject may be away from its wait for a second.
+    Patient,
+}
+
+/// What is run.
+#[derive(Clone, Debug, Default)]
+pub struct Suite {
+    /// What is wrong with the subject or the tester on purpose.
+    pub flaw: Flaw,
+    /// What is wrong with the image on purpose.
+    pub wrong_end: WrongEnd,
+    /// Strikes.
+    pub plan: Vec<Planned>,
+    /// How much of the event log is given back.
+    pub journal: bool,
+}
+
+/// What came of one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its name.
+    pub rule: String,
+    /// Whether it holds.
+    pub ok: bool,
+    /// The line in the log.
+    pub text: String,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// One line a rule, in the order in which they were tried.
+    pub lines: Vec<Line>,
+    /// The suite came to its end, and counted as many as it wrote lines.
+    pub done: bool,
+    /// When it ended, in platform time.
+    pub ended_at: u64,
+    /// Strikes that were carried out.
+    pub struck: Vec<Struck>,
+    /// The points that each of [`EVERYBODY`] came to.
+    pub points: [u64; EVERYBODY.len()],
+    /// Panics that nobody ordered or planned.
+    pub panics: Vec<String>,
+    /// How often the image began anew; it must not.
+    pub reboots: u32,
+    /// The event log, if it was asked for.
+    pub journal: String,
+}
+
+impl Report {
+    /// The rules of `expected` that do not hold, or were not tried; and whatever else is wrong.
+    #[must_use]
+    pub fn wrong(&self, expected: &[&str]) -> Vec<String> {
+        let mut wrong: Vec<String> = self.lines.iter().filter(|line| !line.ok).map(|line| line.text.clone()).collect();
+        let missing = expected.iter().filter(|rule| !self.lines.iter().any(|line| line.rule == **rule));
+        wrong.extend(missing.map(|rule| format!("rule {rule} was not tried")));
+        let strange = self.lines.iter().filter(|line| !expected.contains(&&*line.rule));
+        wrong.extend(strange.map(|line| format!("rule {} is not expected", line.rule)));
+        if !self.done {
+            wrong.push("the suite did not come to its end".to_owned());
+        }
+        if self.reboots > 0 {
+            wrong.push("the image began anew".to_owned());
+        }
+        wrong.extend(self.panics.iter().map(|text| format!("panic: {text}")));
+        wrong
+    }
+
+    /// Whether this rule was tried and does not hold.
+    #[must_use]
+    pub fn fails(&self, rule: &str) -> bool {
+        self.lines.iter().any(|line| line.rule == rule && !line.ok)
+    }
+}
+
+/// `probe` as an image would have it that is wrong about one contract.
+fn repeatable() -> &'static Interface {
+    use koboshi_interface_kit::{ContractKind, Row};
+    const ROWS: [Row; probe::INTERFACE.operations.len()] = {
+        let mut rows = [probe::INTERFACE.operations[0]; probe::INTERFACE.operations.len()];
+        let mut at = 0;
+        while at < rows.len() {
+            rows[at] = probe::INTERFACE.operations[at];
+            if matches!(rows[at].contract, ContractKind::AtMostOnce) {
+                rows[at].contract = ContractKind::Pure;
+            }
+            at += 1;
+        }
+        rows
+    };
+    const INTERFACE: Interface = Interface { operations: &ROWS, ..probe::INTERFACE };
+    &INTERFACE
+}
+
+/// The restart policy: each by itself; a subject that dies too often is given up.
+fn policy() -> Policy {
+    let group = |member: ComponentId, intensity, escalate| Group {
+        members: heapless::Vec::from_slice(&[member.0]).unwrap_or_default(),
+        strategy: Strategy::OneForOne,
+        intensity,
+        period_ms: PERIOD_MS.into(),
+        backoff_first_ms: 1,
+        backoff_most_ms: 2,
+        rate_per_second: 1_000,
+        escalate,
+    };
+    let groups = [group(SUBJECT, INTENSITY, Escalation::GiveUp), group(TESTER, 15, Escalation::Image)];
+    Policy { groups: heapless::Vec::from_slice(&groups).unwrap_or_default() }
+}
+
+/// The image.
+#[must_use]
+pub fn image(suite: &Suite) -> Image {
+    let setting = Setting {
+        manager: MANAGER.0,
+        subject: SUBJECT.0,
+        tester: TESTER.0,
+        respond_within_us: RESPOND_WITHIN_US,
+        intensity: INTENSITY,
+        period_ms: PERIOD_MS,
+        ticks_slots: TICKS_SLOTS,
+        flaw: suite.flaw,
+    };
+    let setting = postcard::to_stdvec(&setting).unwrap_or_default();
+    let within = u64::from(RESPOND_WITHIN_US) * 1_000;
+    let component = |name: &str, linked, vcpu, respond_within, configuration, rights| ImageComponent {
+        name: name.to_owned(),
+        linked,
+        vcpu,
+        respond_within,
+        configuration,
+        rights,
+    };
+    let blame = suite.wrong_end != WrongEnd::NoBlame;
+    let components = vec![
+        component(
+            "restart-manager",
+            Linked::new(&koboshi_restart_manager::DESCRIPTION, koboshi_restart_manager::start),
+            0,
+            within,
+            postcard::to_stdvec(&policy()).unwrap_or_default(),
+            Rights { control: SUBJECT.bit() | TESTER.bit(), facts: true, blame: true, reboot: true },
+        ),
+        component(
+            "subject",
+            Linked::new(&subject::DESCRIPTION, subject::start),
+            1,
+            if suite.wrong_end == WrongEnd::Patient { 1_000_000_000 } else { within },
+            setting.clone(),
+            Rights { blame, ..Rights::default() },
+        ),
+        component(
+            "tester",
+            Linked::new(&tester::DESCRIPTION, tester::start),
+            2,
+            within,
+            setting,
+            Rights { facts: true, blame, ..Rights::default() },
+        ),
+    ];
+    let end = |component, port| PortEnd { component, port };
+    let connect = |interface, near, far, slots, routed| Connection { interface, near, far, slots, routed };
+    let probe = if suite.wrong_end == WrongEnd::Repeatable { repeatable() } else { &probe::INTERFACE };
+    let routed = suite.wrong_end == WrongEnd::Forwards;
+    let connections = vec![
+        connect(probe, end(TESTER, 0), end(SUBJECT, 0), 8, routed),
+        connect(&ticks::INTERFACE, end(SUBJECT, 1), end(TESTER, 1), TICKS_SLOTS.into(), false),
+        connect(&control::INTERFACE, end(TESTER, 2), end(MANAGER, 0), 4, false),
+        // The manager's port for SOS is joined to nobody: it is optional.
+        connect(&health::INTERFACE, end(TESTER, 3), end(MANAGER, 2), 4, false),
+    ];
+    Image { components, connections, devices: vec![], manager: Some(MANAGER), costs: Costs::default() }
+}
+
+/// Reads a line of the suite's: what came of a rule.
+fn line(text: &str) -> Option<Line> {
+    let (rule, end) = text.strip_prefix("rule ")?.split_once(' ')?;
+    Some(Line { rule: rule.to_owned(), ok: end == "ok", text: text.to_owned() })
+}
+
+/// Runs the suite.
+///
+/// # Panics
+/// If the image is at fault.
+#[must_use]
+pub fn run(suite: &Suite) -> Report {
+    let options = Options { journal: Depth::All, plan: suite.plan.clone(), ..Options::default() };
+    let mut machine = match Machine::new(&image(suite), options) {
+        Ok(machine) => machine,
+        Err(error) => panic!("the image of the suite is at fault: {error}"),
+    };
+    let mut report = Report::default();
+    let mut seen = 0;
+    let mut end = None;
+    while end.is_none() && machine.now() < AT_MOST {
+        let until = machine.now() + SLICE;
+        let ran = machine.run_until(until);
+        let journal = machine.journal();
+        for (_, event) in journal.events().skip(seen) {
+            seen += 1;
+            let Event::Log { component: TESTER, text } = event else { continue };
+            // A tester that dies behind its line writes it once more: the worse one counts.
+            match line(text) {
+                Some(line) => match report.lines.iter_mut().find(|found| found.rule == line.rule) {
+                    Some(found) if found.ok => *found = line,
+                    Some(_) => {}
+                    None => report.lines.push(line),
+                },
+                None if text.starts_with("conformance done ") => end = Some(text.clone()),
+                None => {}
+            }
+        }
+        if ran != RunEnd::Reached {
+            break;
+        }
+    }
+    let (passed, failed) = report.lines.iter().fold((0, 0), |(passed, failed), line| match line.ok {
+        true => (passed + 1, failed),
+        false => (passed, failed + 1),
+    });
+    report.done =
+        end.is_some_and(|end| end == format!("conformance done {} passed {passed} failed {failed}", passed + failed));
+    report.ended_at = machine.now();
+    report.struck = machine.struck();
+    report.points = EVERYBODY.map(|id| machine.points(id));
+    let unasked = |text: &&String| !text.contains(": as ordered") && !text.contains(": as planned");
+    report.panics = machine.panics().iter().filter(unasked).cloned().collect();
+    report.reboots = machine.reboots();
+    if suite.journal {
+        report.journal = machine.journal().to_string();
+    }
+    report
+}

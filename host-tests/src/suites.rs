@@ -1,0 +1,172 @@
+//! The suites of `koboshi test`, beside the workspace's own tests.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use koboshi_host::journal::Depth;
+use koboshi_host::strike::How;
+
+use crate::campaign::{Extent, campaign, replay};
+use crate::record_model::{self, Form, Mistake};
+use crate::scenario;
+use crate::soak::{Plan, soak};
+use crate::suite::{Context, Report, Suite};
+use crate::system::{DRIVER, MANAGER, MONITOR, SOS, Setup};
+
+const MODEL: Suite = Suite {
+    name: "model",
+    about: "the record of a port, in every order of steps and deaths, and 45 mistakes that must be found",
+    on_request: false,
+    run: model,
+};
+
+const CRASH: Suite = Suite {
+    name: "crash",
+    about: "every scenario, struck at every numbered point, in every way",
+    on_request: false,
+    run: crash,
+};
+
+const SOAK: Suite = Suite {
+    name: "soak",
+    about: "30 s of platform time, a knock every 100 ms, each way of falling, 115,200 and 1,000,000 baud",
+    on_request: false,
+    run: soaks,
+};
+
+const LOOM: Suite =
+    Suite { name: "loom", about: "the ring under every interleaving of two threads", on_request: false, run: loom };
+
+const MIRI: Suite = Suite {
+    name: "miri",
+    about: "the core's tests under Miri (needs: rustup +nightly component add miri rust-src)",
+    on_request: true,
+    run: miri,
+};
+
+const ALL: &[Suite] = &[MODEL, CRASH, SOAK, LOOM, MIRI];
+
+/// All of them.
+#[must_use]
+pub fn suites() -> &'static [Suite] {
+    ALL
+}
+
+/// Adds one check to a report.
+fn check(report: &mut Report, holds: bool, text: impl FnOnce() -> String) {
+    if holds {
+        report.passed += 1;
+    } else {
+        report.failed += 1;
+        let _ = writeln!(report.text, "{}", text());
+    }
+}
+
+fn model(context: &Context<'_>) -> Report {
+    let mut report = Report::default();
+    let outcomes = record_model::report(if context.quick { Form::Quick } else { Form::Full });
+    let states: usize = outcomes.iter().map(|outcome| outcome.states).sum();
+    for outcome in &outcomes {
+        check(&mut report, outcome.discoveries.is_empty(), || {
+            let found =
+                outcome.discoveries.iter().map(|found| format!("{}\n    {}", found.rule, found.steps.join("\n    ")));
+            format!("{}: broken: {}", outcome.name, found.collect::<Vec<_>>().join("\n"))
+        });
+    }
+    let _ = writeln!(report.text, "{} models, {states} states", outcomes.len());
+    for (done, mistake) in Mistake::ALL.into_iter().enumerate() {
+        (context.progress)(done as u64, Mistake::ALL.len() as u64);
+        let found = !record_model::explore_mistake(mistake).discoveries.is_empty();
+        check(&mut report, found, || format!("the mistake {mistake:?} was not found"));
+    }
+    report
+}
+
+fn crash(context: &Context<'_>) -> Report {
+    if let Some(case) = context.replay {
+        return match replay(case) {
+            Ok((good, text)) => Report { passed: good.into(), failed: (!good).into(), text },
+            Err(text) => Report { passed: 0, failed: 1, text },
+        };
+    }
+    let extent = Extent { seed: context.seed, ..if context.quick { Extent::QUICK } else { Extent::FULL } };
+    let progress = |done: usize, of: usize| (context.progress)(done as u64, of as u64);
+    let found = campaign(&scenario::all(), &extent, &progress);
+    let bad = (found.bad() + found.complaints.len() + usize::from(!found.proves_enough())) as u64;
+    Report { passed: found.runs() as u64 - found.bad() as u64, failed: bad, text: found.to_string() }
+}
+
+/// Platform time of a soak, in seconds.
+const SECONDS: u64 = 30;
+
+fn soaks(context: &Context<'_>) -> Report {
+    let mut report = Report::default();
+    let seconds = if context.quick { SECONDS / 10 } else { SECONDS };
+    let everybody = vec![DRIVER, SOS, MANAGER, MONITOR];
+    let plans = [115_200, 1_000_000].into_iter().flat_map(|baud| {
+        let one = How::ALL.map(|how| (baud, vec![DRIVER], vec![how]));
+        one.into_iter().chain([(baud, everybody.clone(), How::ALL.to_vec())])
+    });
+    let plans: Vec<_> = plans.collect();
+    let _ =
+        writeln!(report.text, "{:>9} {:<12} {:>9} {:>9} {:>9}  of whom", "baud", "how", "bytes", "knocks", "incidents");
+    for (done, (baud, whom, how)) in plans.iter().enumerate() {
+        (context.progress)(done as u64, plans.len() as u64);
+        let found = soak(&Plan {
+            setup: Setup { flow: true, baud: *baud, ..Setup::default() },
+            whom: whom.clone(),
+            how: how.clone(),
+            every: 100_000_000,
+            time: seconds * 1_000_000_000,
+            journal: Depth::Last(60),
+        });
+        let name = if let [one] = how[..] { format!("{one:?}") } else { "all".to_owned() };
+        let bytes = found.out.0 + found.back.0;
+        let (knocks, incidents) = (found.knocks, found.incidents);
+        let of_whom = if whom.len() == 1 { "the driver" } else { "all four" };
+        let _ = writeln!(report.text, "{baud:>9} {name:<12} {bytes:>9} {knocks:>9} {incidents:>9}  {of_whom}");
+        // A knock waits for a reply, or for its victim to be up again, so not each makes an incident of its own.
+        check(&mut report, found.exact() && u64::from(incidents) >= seconds * 3, || format!("not exact: {found:?}"));
+    }
+    report
+}
+
+/// Runs the workspace's own tests in an unusual way, and counts those that passed.
+fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Report {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let mut command = Command::new("cargo");
+    command.args(arguments).envs(environment.iter().copied()).current_dir(workspace).stdin(Stdio::null());
+    // Else `+nightly` would not be heard: the cargo that runs us has named its own toolchain.
+    command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => return Report { passed: 0, failed: 1, text: format!("cargo cannot be run: {error}") },
+    };
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let count = |line: &str, word: &str| -> u64 {
+        let words: Vec<&str> = line.split([' ', ';']).collect();
+        words.windows(2).find(|pair| pair[1] == word).and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
+    };
+    let results: Vec<&str> = text.lines().filter(|line| line.starts_with("test result:")).collect();
+    let passed = results.iter().map(|line| count(line, "passed")).sum();
+    let failed: u64 = results.iter().map(|line| count(line, "failed")).sum();
+    let failed = if output.status.success() { failed } else { failed.max(1) };
+    let end: Vec<&str> = text.lines().rev().take(30).collect();
+    let shown = if failed > 0 || passed == 0 {
+        format!("cargo {}\n{}", arguments.join(" "), end.into_iter().rev().collect::<Vec<_>>().join("\n"))
+    } else {
+        String::new()
+    };
+    Report { passed, failed, text: shown }
+}
+
+fn loom(_: &Context<'_>) -> Report {
+    let arguments = ["test", "-p", "koboshi-core", "--release", "--test", "loom_ring", "--target-dir", "target/loom"];
+    cargo(&arguments, &[("RUSTFLAGS", "--cfg loom")])
+}
+
+fn miri(_: &Context<'_>) -> Report {
+    let arguments = ["+nightly", "miri", "test", "-p", "koboshi-core", "--target-dir", "target/miri"];
+    cargo(&arguments, &[("MIRIFLAGS", "-Zmiri-disable-isolation")])
+}

@@ -1,0 +1,497 @@
+//! A bench for the SCIF driver alone: the real driver, the model of its device, and a client that does what it is told.
+//!
+//! Nobody polls: the client sleeps until the bench rings its bell, so that turns can be counted.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use koboshi_core::ComponentId;
+use koboshi_core::kernel::{Command, Rights};
+use koboshi_core::life::{Fault, State};
+use koboshi_host::application::Application;
+use koboshi_host::device::{DeviceModel, Width};
+use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageComponent, ImageDevice, PortEnd};
+use koboshi_host::journal::{Depth, Event};
+use koboshi_host::linked::Linked;
+use koboshi_host::machine::{Machine, Options};
+use koboshi_host::scif::{Counters, FifoDepth, Layout, Scif};
+use koboshi_host::wire::{self, LineSettings, Wire};
+use koboshi_interfaces::received::{self, Received};
+use koboshi_interfaces::serial::{
+    self, Chunk, DataBits, Flow, Line, Milliseconds, ModemLines, Parity, RefusedLine, Status, StopBits,
+};
+use koboshi_runtime::time::until;
+use koboshi_runtime::{
+    Description, Device, Duration, Exit, Interrupt, PortDescription, RequestPort, Side, Subscriber, join3,
+};
+use koboshi_scif_driver::device::{Board, Chip};
+
+pub(crate) const MS: u64 = 1_000_000;
+pub(crate) const S: u64 = 1_000 * MS;
+
+pub(crate) const DRIVER: ComponentId = ComponentId(0);
+const CLIENT: ComponentId = ComponentId(1);
+
+/// How long the driver may be away from its wait.
+pub(crate) const RESPOND_WITHIN: u64 = 200_000;
+
+/// How often the bench looks whether the driver has to be started again.
+const LOOK_EVERY: u64 = 50_000;
+
+/// No request of a test takes longer.
+const AT_MOST: u64 = 20 * S;
+
+const CLIENT_DESCRIPTION: Description = Description {
+    name: "client",
+    ports: &[
+        PortDescription { name: "serial", side: Side::Uses, interface: &serial::INTERFACE },
+        PortDescription { name: "received", side: Side::Uses, interface: &received::INTERFACE },
+    ],
+    devices: &["bell"],
+    interrupts: &["bell"],
+    kept: None,
+};
+
+/// What the client is to ask of the driver.
+#[derive(Clone, Debug)]
+pub(crate) enum Ask {
+    Status,
+    Configure(Line),
+    /// In chunks, one after the other.
+    Write(Vec<u8>),
+    Break(u32),
+    ModemLines,
+    SetRts(bool),
+}
+
+/// How that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Status(Status),
+    Done(Result<(), RefusedLine>),
+    Written(usize),
+    Lines(ModemLines),
+    Failed(String),
+}
+
+/// What arrived, byte by byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum In {
+    Byte(u8),
+    Framing(u8),
+    Parity(u8),
+    Break,
+    Overrun,
+    Gap,
+}
+
+/// The board under test.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fit {
+    pub(crate) chip: Chip,
+    pub(crate) fifo: FifoDepth,
+    pub(crate) clock_hz: u32,
+    pub(crate) line: Line,
+}
+
+impl Default for Fit {
+    /// 64 MHz make 115,200 (2.1 % off) and 1,000,000 baud.
+    fn default() -> Self {
+        Fit { chip: Chip::Sh7751r, fifo: FifoDepth::Sixteen, clock_hz: 64_000_000, line: Line::default() }
+    }
+}
+
+impl Fit {
+    pub(crate) fn at(self, baud: u32) -> Self {
+        Fit { line: Line { baud, ..self.line }, ..self }
+    }
+
+    pub(crate) fn with_flow(self) -> Self {
+        Fit { line: Line { flow: Flow::RtsCts, ..self.line }, ..self }
+    }
+
+    /// All that exist: both layouts, and the SH7780 with either depth.
+    pub(crate) fn all() -> [Fit; 3] {
+        let (chip, fifo) = (Chip::Sh7780, FifoDepth::SixtyFour);
+        [Fit::default(), Fit { chip, ..Fit::default() }, Fit { chip, fifo, ..Fit::default() }]
+    }
+}
+
+/// How the outside end sets a line that the driver has set like this.
+pub(crate) fn outside(line: &Line) -> LineSettings {
+    LineSettings {
+        baud: line.baud,
+        data_bits: if line.data == DataBits::Seven { 7 } else { 8 },
+        parity: match line.parity {
+            Parity::None => wire::Parity::None,
+            Parity::Even => wire::Parity::Even,
+            Parity::Odd => wire::Parity::Odd,
+        },
+        stop_bits: if line.stop == StopBits::Two { 2 } else { 1 },
+        flow_control: line.flow == Flow::RtsCts,
+    }
+}
+
+struct Shared {
+    asks: VecDeque<Ask>,
+    told: Vec<Told>,
+    items: Vec<Received>,
+    consumes: bool,
+    /// The client waits for as long as it takes, not for as long as the interface says.
+    patient: bool,
+}
+
+type Stage = Arc<Mutex<Shared>>;
+
+async fn does_as_told(stage: &Stage, mut serial: serial::Client<RequestPort>) -> Exit {
+    loop {
+        let ask = until(|| stage.lock().unwrap().asks.pop_front()).await;
+        let told = if stage.lock().unwrap().patient {
+            asks(ask, &mut serial.within(Duration::from_secs(3_600))).await
+        } else {
+            asks(ask, &mut serial).await
+        };
+        stage.lock().unwrap().told.push(told);
+    }
+}
+
+async fn asks<E: koboshi_interface_kit::ClientEnd>(ask: Ask, serial: &mut serial::Client<E>) -> Told {
+    macro_rules! told {
+        ($asked:expr, $as:expr) => {
+            $asked.await.map_or_else(|failure| Told::Failed(format!("{failure:?}")), $as)
+        };
+    }
+    match ask {
+        Ask::Status => told!(serial.status(()), Told::Status),
+        Ask::Configure(line) => told!(serial.configure(line), Told::Done),
+        Ask::Break(length) => told!(serial.send_break(Milliseconds(length)), Told::Done),
+        Ask::ModemLines => told!(serial.modem_lines(()), Told::Lines),
+        Ask::SetRts(may_send) => told!(serial.set_rts(may_send), Told::Done),
+        Ask::Write(bytes) => {
+            let mut written = 0;
+            for chunk in bytes.chunks(96) {
+                match serial.write(Chunk::try_from(chunk).unwrap()).await {
+                    Ok(count) => written += count.0 as usize,
+                    Err(failure) => return Told::Failed(format!("{failure:?} after {written} bytes")),
+                }
+            }
+            Told::Written(written)
+        }
+    }
+}
+
+async fn consumes(stage: &Stage, mut received: Subscriber<received::Port>) -> Exit {
+    loop {
+        let item = until(|| received.peek().filter(|_| stage.lock().unwrap().consumes)).await;
+        stage.lock().unwrap().items.push(item.expect("the driver spells well"));
+        received.release();
+    }
+}
+
+async fn answers_the_bell() -> Exit {
+    let (bell, line) = (koboshi_monitor::device::Application::new(Device::open(0)), Interrupt::open(0));
+    bell.enable(true, false);
+    until(|| {
+        while bell.waiting() > 0 {
+            let _ring = bell.pop();
+        }
+        if line.delivered() {
+            line.acknowledge();
+        }
+        None
+    })
+    .await
+}
+
+async fn client(stage: Stage) -> Exit {
+    let serial = serial::Client::new(RequestPort::open::<serial::Port>(0).unwrap());
+    let received = Subscriber::open(1).unwrap();
+    // The bell is polled last: by then the others have looked.
+    join3(does_as_told(&stage, serial), consumes(&stage, received), answers_the_bell()).await.0
+}
+
+/// The driver on its bench.
+pub(crate) struct Bench {
+    pub(crate) machine: Machine,
+    /// Whether a driver that has died is started again at once.
+    pub(crate) revives: bool,
+    fit: Fit,
+    stage: Stage,
+}
+
+impl Bench {
+    /// The driver is up, and the outside end is set as it is.
+    pub(crate) fn new(fit: Fit) -> Self {
+        let real = Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start);
+        let mut bench = Bench::with_driver(fit, fit, real);
+        bench.run(MS);
+        assert_eq!(bench.state(), State::Running);
+        bench
+    }
+
+    /// Before anything has happened, with this driver; it may believe to be on another board.
+    pub(crate) fn with_driver(fit: Fit, believes: Fit, driver: Linked) -> Self {
+        let stage = Arc::new(Mutex::new(Shared {
+            asks: VecDeque::new(),
+            told: vec![],
+            items: vec![],
+            consumes: true,
+            patient: true,
+        }));
+        let options = Options { journal: Depth::All, ..Options::default() };
+        let machine = Machine::new(&image(fit, believes, driver, &stage), options).unwrap();
+        Bench { machine, revives: true, fit, stage }
+    }
+
+    /// Runs for so many nanoseconds. No component panics but where a test strikes.
+    pub(crate) fn run(&mut self, span: u64) {
+        let end = self.machine.now() + span;
+        while self.machine.now() < end {
+            let next = if self.revives { end.min(self.machine.now() + LOOK_EVERY) } else { end };
+            self.machine.run_until(next);
+            if self.revives && self.state() == State::Failed {
+                self.revive();
+            }
+        }
+        assert!(self.machine.panics().is_empty(), "{:?}", self.machine.panics());
+        assert_eq!(self.machine.stale_accesses(), 0);
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.machine.facts(DRIVER).unwrap().state
+    }
+
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.machine.facts(DRIVER).unwrap().fault
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.machine.facts(DRIVER).unwrap().epoch
+    }
+
+    /// Ends the driver, as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.machine.kill(DRIVER);
+    }
+
+    /// Starts the driver that has died again: it adopts its device.
+    pub(crate) fn revive(&mut self) {
+        self.machine.command(DRIVER, Command::Start).unwrap();
+    }
+
+    /// The driver dies and is up again.
+    pub(crate) fn recover(&mut self) {
+        self.kill();
+        self.revive();
+        self.run(MS);
+    }
+
+    fn wake(&mut self) {
+        let taken = self.machine.application("bell", |bell| bell.offer(&[0])).unwrap();
+        assert_eq!(taken, Ok(1));
+    }
+
+    /// The client asks this next.
+    pub(crate) fn ask(&mut self, ask: Ask) {
+        self.stage.lock().unwrap().asks.push_back(ask);
+        self.wake();
+    }
+
+    /// How everything ended since this was last called.
+    pub(crate) fn told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.stage.lock().unwrap().told)
+    }
+
+    /// Asks, and runs until it is answered.
+    pub(crate) fn answer(&mut self, ask: Ask) -> Told {
+        let asked = format!("{ask:?}");
+        self.ask(ask);
+        let end = self.machine.now() + AT_MOST;
+        while self.machine.now() < end {
+            self.run(LOOK_EVERY);
+            if let Some(told) = self.told().pop() {
+                return told;
+            }
+        }
+        panic!("{asked} is not answered; {}", self.last_events());
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        assert_eq!(self.answer(Ask::Write(bytes.to_vec())), Told::Written(bytes.len()));
+    }
+
+    pub(crate) fn configure(&mut self, line: Line) {
+        assert_eq!(self.answer(Ask::Configure(line)), Told::Done(Ok(())));
+    }
+
+    /// Both ends are set to this.
+    pub(crate) fn set_both(&mut self, line: Line) {
+        self.configure(line);
+        self.scif(|scif| scif.wire_mut().set_settings(outside(&line)));
+    }
+
+    /// Whether the client takes what arrives.
+    pub(crate) fn consume(&mut self, on: bool) {
+        self.stage.lock().unwrap().consumes = on;
+        self.wake();
+    }
+
+    /// The client waits no longer than the interface says.
+    pub(crate) fn be_impatient(&mut self) {
+        self.stage.lock().unwrap().patient = false;
+    }
+
+    pub(crate) fn scif<T>(&mut self, act: impl FnOnce(&mut Scif) -> T) -> T {
+        self.machine.scif("scif", act).unwrap()
+    }
+
+    pub(crate) fn counters(&mut self) -> Counters {
+        self.scif(|scif| *scif.counters())
+    }
+
+    /// What the outside end sends.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.scif(|scif| scif.wire_mut().send_bytes(bytes.iter().copied()));
+    }
+
+    /// The good bytes that the outside end has heard since this was last called.
+    pub(crate) fn heard(&mut self) -> Vec<u8> {
+        self.scif(|scif| scif.wire_mut().take_received())
+    }
+
+    /// What the client has received since this was last called.
+    pub(crate) fn received(&mut self) -> Vec<In> {
+        let items = std::mem::take(&mut self.stage.lock().unwrap().items);
+        let mut all = vec![];
+        for item in items {
+            match item {
+                Received::Bytes(bytes) => all.extend(bytes.as_slice().iter().map(|byte| In::Byte(*byte))),
+                Received::Framing(byte) => all.push(In::Framing(byte)),
+                Received::Parity(byte) => all.push(In::Parity(byte)),
+                Received::Break => all.push(In::Break),
+                Received::Overrun => all.push(In::Overrun),
+                Received::Gap => all.push(In::Gap),
+            }
+        }
+        all
+    }
+
+    /// How long so many bytes take on the line.
+    pub(crate) fn line_time(&self, bytes: usize) -> u64 {
+        self.fit.line.byte_time().as_ticks() * bytes as u64
+    }
+
+    fn pins(&self) -> u32 {
+        if self.fit.chip == Chip::Sh7751r { 0x20 } else { 0x24 }
+    }
+
+    /// SCSMR, SCBRR, SCSCR, SCFCR and SCSPTR, read without touching the device.
+    pub(crate) fn registers(&mut self) -> [u32; 5] {
+        let places = [(0x00, Width::Half), (0x04, Width::Byte), (0x08, Width::Half), (0x18, Width::Half)];
+        let pins = (self.pins(), Width::Half);
+        self.scif(|scif| {
+            let (mut copy, now) = (scif.clone(), scif.now());
+            [places[0], places[1], places[2], places[3], pins].map(|(at, width)| copy.read(at, width, now).unwrap())
+        })
+    }
+
+    /// Writes a register behind the driver's back.
+    pub(crate) fn poke(&mut self, offset: u32, width: Width, value: u32) {
+        self.scif(|scif| {
+            let now = scif.now();
+            scif.write(offset, width, value, now).unwrap();
+        });
+    }
+
+    /// When the driver's incarnations ended, and why.
+    pub(crate) fn ends(&self) -> Vec<(u64, Fault)> {
+        let journal = self.machine.journal();
+        let of_it = journal.events().filter_map(|(at, event)| match event {
+            Event::Ended { component, fault, .. } if *component == DRIVER => Some((*at, *fault)),
+            _ => None,
+        });
+        of_it.collect()
+    }
+
+    pub(crate) fn last_events(&self) -> String {
+        let text = self.machine.journal().to_string();
+        let skip = text.lines().count().saturating_sub(60);
+        text.lines().skip(skip).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The device was used as it must be, and no frame in either direction was cut short or missed.
+    pub(crate) fn assert_untouched(&mut self) {
+        let counters = self.counters();
+        let found = (counters.aborted, counters.missed, counters.discarded_tx, counters.discarded_rx);
+        assert_eq!(found, (0, 0, 0, 0), "{counters:?}");
+        self.assert_proper();
+    }
+
+    /// The device was used as it must be.
+    pub(crate) fn assert_proper(&mut self) {
+        let counters = self.counters();
+        let misuses = [
+            counters.pushed_into_full,
+            counters.popped_empty,
+            counters.read_of_undefined_register,
+            counters.write_of_read_only_register,
+            counters.illegal_reprogramming,
+        ];
+        assert_eq!(misuses, [0; 5], "{counters:?}");
+    }
+}
+
+/// Each byte, without a fault.
+pub(crate) fn good(bytes: &[u8]) -> Vec<In> {
+    bytes.iter().map(|byte| In::Byte(*byte)).collect()
+}
+
+fn image(fit: Fit, believes: Fit, driver: Linked, stage: &Stage) -> Image {
+    let board =
+        Board { chip: believes.chip, fifo: believes.fifo.bytes() as u8, clock_hz: fit.clock_hz, line: fit.line };
+    let layout = match fit.chip {
+        Chip::Sh7751r => Layout::SH7751R,
+        Chip::Sh7780 => Layout::SH7780,
+    };
+    let component = |name: &str, linked, vcpu, configuration| ImageComponent {
+        name: name.to_owned(),
+        linked,
+        vcpu,
+        respond_within: RESPOND_WITHIN,
+        configuration,
+        rights: Rights { blame: true, ..Rights::default() },
+    };
+    let stage = Arc::clone(stage);
+    let asking = Linked::new(&CLIENT_DESCRIPTION, move |_| client(Arc::clone(&stage)));
+    let scif = Scif::new(layout.with_fifo(fit.fifo), fit.clock_hz, Wire::new(outside(&fit.line)));
+    let device = |name: &str, owner, model| ImageDevice { name: name.to_owned(), owner, number: 0, first_line: 0, model };
+    let end = |component, port| PortEnd { component, port };
+    Image {
+        components: vec![
+            component("scif-driver", driver, 0, postcard::to_stdvec(&board).unwrap()),
+            component("client", asking, 1, vec![]),
+        ],
+        connections: vec![
+            Connection {
+                interface: &serial::INTERFACE,
+                near: end(CLIENT, 0),
+                far: end(DRIVER, 0),
+                slots: 8,
+                routed: false,
+            },
+            Connection {
+                interface: &received::INTERFACE,
+                near: end(DRIVER, 1),
+                far: end(CLIENT, 1),
+                slots: 16,
+                routed: false,
+            },
+        ],
+        devices: vec![
+            device("scif", DRIVER, DeviceModelKind::Scif(Box::new(scif))),
+            device("bell", CLIENT, DeviceModelKind::Application(Box::new(Application::new(64)))),
+        ],
+        manager: None,
+        costs: Costs::default(),
+    }
+}
