@@ -4,7 +4,7 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     if let Some(case) = args.get(2) {
         match koboshi_host_tests::campaign::replay(case) {
-            Ok(t) | Err(t) => println!("{t}"),
+            Ok((_, t)) | Err(t) => println!("{t}"),
         }
         return;
     }

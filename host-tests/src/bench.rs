@@ -353,6 +353,7 @@ pub fn run(options: &Options, progress: &dyn Fn(u64, u64)) -> Report {
 }
 
 /// Nanoseconds of one operation, of `count` that `act` does.
+#[inline(always)]
 fn timed(count: u64, act: impl FnOnce()) -> f64 {
     let began = Instant::now();
     act();

@@ -23,7 +23,7 @@ interface! {
     | set_rts     | Idempotent         | bool         | Result<(), RefusedLine> | 100 ms   | "Asks the other side to send (true) or to hold."           |
 }
 
-/// What a line has done since its device was last reset. The counts wrap.
+/// What a line has done since its driver was last started: a driver that recovers counts anew. The counts wrap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Schema, MaxSize)]
 pub struct Status {
     /// Bytes given to the transmitter.

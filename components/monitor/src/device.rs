@@ -92,6 +92,12 @@ impl Application {
         self.device.write32(STATE, 1 + u32::from(gone));
     }
 
+    /// Whether the program was told so.
+    #[must_use]
+    pub fn gone(&self) -> bool {
+        self.device.read32(STATE) == 2
+    }
+
     /// The number of the program's wish for its line that is not carried out yet, and the wish.
     #[must_use]
     pub fn wish(&self) -> Option<(u32, Line)> {

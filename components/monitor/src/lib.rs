@@ -118,7 +118,8 @@ pub async fn run(_: Start, mut io: Io, mut kept: Kept<u32>) -> Exit {
     io.control.end().cancel_all();
     io.health.end().cancel_all();
     let late = Cell::new(None);
-    let application = Shared { device: io.application, work: Cell::new(false), room: Cell::new(false) };
+    let (work, room, gone) = (Cell::new(false), Cell::new(false), Cell::new(false));
+    let application = Shared { device: io.application, work, room, gone };
     application.device.enable(false, false);
     if kept.load().is_none() {
         if io.serial.end().epoch() != Epoch(1) {
@@ -134,7 +135,8 @@ pub async fn run(_: Start, mut io: Io, mut kept: Kept<u32>) -> Exit {
         application.device.end_break();
     }
     let sender = Sender { application: &application, serial: io.serial, line: io.watches.line, late: &late };
-    let both_ways = join(sender.send(), deliver(&application, io.received));
+    // In this order, for the sender waits for what the other notes about the driver.
+    let both_ways = join(deliver(&application, io.received), sender.send());
     let watching = join3(complain(io.control, io.watches.sos, &late), keep_log(io.health, kept), write_log(io.log));
     join3(both_ways, watching, acknowledge()).await;
     Exit::Done
@@ -145,6 +147,8 @@ struct Shared {
     device: Application,
     work: Cell<bool>,
     room: Cell<bool>,
+    /// The driver was stopped or given up.
+    gone: Cell<bool>,
 }
 
 impl Shared {
@@ -164,6 +168,7 @@ impl Shared {
 
 /// What the program wants next.
 enum Work {
+    Gone,
     Line(u32, Line),
     Break(u32),
     Bytes,
@@ -179,6 +184,9 @@ struct Sender<'m> {
 
 impl Sender<'_> {
     async fn send(mut self) -> Infallible {
+        if self.application.device.gone() {
+            self.give_up().await;
+        }
         loop {
             while let Some(oldest) = self.serial.end().outstanding().next() {
                 if oldest.operation == operation::write::INDEX {
@@ -190,8 +198,13 @@ impl Sender<'_> {
             }
             let begun = self.serial.end().filling::<operation::write>().is_some_and(|slot| !slot.is_empty());
             if !begun {
-                match self.application.wait(&self.application.work, next_work).await {
+                let gone = || self.application.gone.get().then_some(Work::Gone);
+                match self.application.wait(&self.application.work, |device| gone().or_else(|| next_work(device))).await {
                     Work::Bytes => {}
+                    Work::Gone => {
+                        self.give_up().await;
+                        continue;
+                    }
                     Work::Line(number, line) => {
                         self.set_line(number, line).await;
                         continue;
@@ -259,7 +272,10 @@ impl Sender<'_> {
             return;
         }
         match reply.outcome {
-            Outcome::Gone => self.give_up(position).await,
+            Outcome::Gone => {
+                self.tell_not_sent(position);
+                self.give_up().await;
+            }
             Outcome::Refused | Outcome::Interrupted => self.tell_not_sent(position),
             _ => self.go_on(position, rest).await,
         }
@@ -284,14 +300,27 @@ impl Sender<'_> {
         self.serial.end().settle(position);
     }
 
-    /// The line was given up: the program gets a clear error at once, until somebody starts the line again.
-    async fn give_up(&mut self, position: u32) {
-        self.tell_not_sent(position);
-        self.application.device.set_gone(true);
-        while self.serial.status(()).await.is_err() {
-            sleep(TRY_AGAIN).await;
+    /// The line was given up: the program gets a clear error at once, until somebody starts the line again. What it had
+    /// sent is not kept until then.
+    async fn give_up(&mut self) {
+        let device = &self.application.device;
+        device.set_gone(true);
+        if device.waiting() > 0 {
+            window(|| device.announce(Announcement::NotSent));
         }
-        self.application.device.set_gone(false);
+        while device.waiting() > 0 {
+            window(|| {
+                let _not_sent = device.pop();
+            });
+        }
+        loop {
+            match self.serial.status(()).await {
+                Ok(_) => break,
+                Err(Failure::Late { ticket, .. }) => self.serial.end().cancel(ticket.position),
+                Err(_) => sleep(TRY_AGAIN).await,
+            }
+        }
+        device.set_gone(false);
     }
 
     async fn set_line(&mut self, number: u32, line: Line) {
@@ -320,13 +349,12 @@ impl Sender<'_> {
         }
     }
 
-    /// A request that is late is given up; one to a server that is gone is not repeated without a pause.
+    /// A request that is late is given up; one to a server that is gone is not repeated.
     async fn after_failure<O: Operation>(&mut self, failure: Failure<O>) {
-        if let Failure::Late { ticket, .. } = failure {
-            let Ticket { position, .. } = ticket;
-            self.serial.end().cancel(position);
-        } else {
-            sleep(RECOVERY).await;
+        match failure {
+            Failure::Late { ticket: Ticket { position, .. }, .. } => self.serial.end().cancel(position),
+            Failure::Gone { .. } => self.give_up().await,
+            _ => sleep(RECOVERY).await,
         }
     }
 }
@@ -344,7 +372,11 @@ fn next_work(application: &Application) -> Option<Work> {
 /// Gives the program what arrives.
 async fn deliver(application: &Shared, mut received: Subscriber<received::Port>) -> Infallible {
     loop {
-        let item = received.item().await;
+        let item = until(|| {
+            application.gone.set(received.producer_gone());
+            received.peek()
+        })
+        .await;
         let announcement = match item {
             Ok(Received::Bytes(_)) => None,
             Ok(Received::Framing(_)) => Some(Announcement::Framing),
@@ -373,7 +405,11 @@ async fn deliver(application: &Shared, mut received: Subscriber<received::Port>)
             _ => &[],
         };
         while let Some(byte) = received.moved().checked_sub(told).and_then(|at| bytes.get(at)) {
-            application.wait(&application.room, |device| (device.room() > 0).then_some(())).await;
+            let room = |device: &Application| {
+                application.gone.set(received.producer_gone());
+                (device.room() > 0).then_some(())
+            };
+            application.wait(&application.room, room).await;
             window(|| {
                 application.device.push(*byte);
                 received.set_moved(received.moved() + 1);

@@ -15,6 +15,7 @@ use koboshi_interface_kit::{
 use crate::end::End;
 use crate::life::{Epoch, Exit};
 use crate::platform::{Point, koboshi_begin, koboshi_blame, koboshi_now, step};
+use crate::server::CANCELLED;
 use crate::time::{sleep_until, until, wake_at};
 
 /// A reply in the client's own memory.
@@ -212,7 +213,7 @@ impl RequestPort {
     /// One that is in hand goes on; for `AtMostOnce` it may have happened.
     pub fn cancel(&mut self, position: u32) {
         if let Some(requests) = self.end.own_slots() {
-            step(Point::Port, || requests.write_deadline(position, 0));
+            step(Point::Port, || requests.write_deadline(position, CANCELLED));
         }
         self.settle(position);
     }

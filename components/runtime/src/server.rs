@@ -16,6 +16,9 @@ use crate::life::{Epoch, Exit};
 use crate::platform::{Point, koboshi_begin, koboshi_blame, koboshi_now, step};
 use crate::time::until;
 
+/// The deadline of a request that its client has given up: what is taken behind that is not run.
+pub(crate) const CANCELLED: u64 = 0;
+
 /// A request in the server's own memory.
 pub struct Taken {
     /// Its position in its ring.
@@ -115,6 +118,16 @@ impl ServicePort {
                 Ok(true) | Err(_) => {}
             }
             let replay = self.replays > 0;
+            let over = message.deadline() == CANCELLED || replay && message.deadline() <= koboshi_now();
+            let ends_as = match read {
+                Err(_) => Some(Outcome::Refused),
+                Ok(_) if over && !self.routed => Some(Outcome::Expired),
+                Ok(_) => None,
+            };
+            if ends_as.is_some() && position != self.answered {
+                // Answers go in order: its own comes when those before it are given.
+                return None;
+            }
             self.replays = self.replays.saturating_sub(1);
             if !replay {
                 let words = [replies.progress(position), replies.mark(position)];
@@ -122,12 +135,9 @@ impl ServicePort {
             }
             self.taken = position.wrapping_add(1);
             step(Point::Port, || self.end.own.set(Position::Taken, self.taken));
-            if read.is_err() {
-                self.finish(position, Outcome::Refused, &[]);
-            } else if replay && !self.routed && message.deadline() <= koboshi_now() {
-                self.finish(position, Outcome::Expired, &[]);
-            } else {
-                return Some(Taken { position, replay, message });
+            match ends_as {
+                Some(outcome) => self.finish(position, outcome, &[]),
+                None => return Some(Taken { position, replay, message }),
             }
         }
     }

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use embassy_futures::select::{Either, select};
 use koboshi_core::record::Position;
-use koboshi_core::ring::{Header, Message as Slot, Slots};
+use koboshi_core::ring::{Header, Message as Slot, Ready, Slots};
 use koboshi_interface_kit::{Fill, MAX_MESSAGE, Stream, decode, encode};
 
 use crate::end::End;
@@ -221,6 +221,12 @@ impl<S: Stream> Subscriber<S> {
         Ok(Subscriber { end, consumed: end.own.get(Position::Consumed), carries: PhantomData })
     }
 
+    /// Whether the producer was stopped or given up. Whoever consumes is woken when that changes.
+    #[must_use]
+    pub fn producer_gone(&self) -> bool {
+        self.end.peer_gone()
+    }
+
     /// The item at hand, if there is one. It stays until [`Subscriber::release`].
     #[must_use]
     pub fn peek(&self) -> Option<Result<S::Item, Undecodable>> {
@@ -264,6 +270,10 @@ impl<S: Stream> Subscriber<S> {
 
     /// Done with the item at hand: its producer gets its slot back.
     pub fn release(&mut self) {
+        if self.end.peer_slots().is_none_or(|slots| slots.ready(self.consumed) == Ready::NotYet) {
+            // Its producer was reported and begins anew right here: to step over nothing would be to wait for ever.
+            return;
+        }
         // Else the word would, 65,536 items later, seem to speak of an item that it never saw.
         step(Point::Port, || self.set_moved(self.moved()));
         self.consumed = self.consumed.wrapping_add(1);

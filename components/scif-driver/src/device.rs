@@ -53,7 +53,7 @@ const LSR_ORER: u16 = 1 << 0;
 const CLOCKS_PER_BIT: u32 = 32;
 
 /// The largest error of the bit rate that a receiver surely bears, in thousandths: half a bit in ten, shared by both ends.
-const RATE_TOLERANCE: u32 = 25;
+const RATE_TOLERANCE: u64 = 25;
 
 /// Which chip's register layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
@@ -136,22 +136,22 @@ impl Scif {
             mode |= SMR_TWO_STOP;
         }
         let fifos = FCR_RECEIVE_TRIGGER | if line.flow == Flow::RtsCts { FCR_MCE } else { 0 };
-        let baud = line.baud.max(1);
-        let mut nearest: Option<(u32, Setting)> = None;
+        // In thousandths of a bit per second: at 300 baud a whole one is too coarse.
+        let wanted = u64::from(line.baud.max(1)) * 1000;
+        let mut nearest: Option<(u64, Setting)> = None;
         for select in 0u16..4 {
-            let clock = self.board.clock_hz / (CLOCKS_PER_BIT << (2 * select));
-            let below = clock / baud;
-            for divisor in [below.clamp(1, 256), below.saturating_add(1).clamp(1, 256)] {
+            let clock = u64::from(self.board.clock_hz) * 1000 / u64::from(CLOCKS_PER_BIT << (2 * select));
+            let below = clock / wanted;
+            for divisor in [below.clamp(1, 256), (below + 1).clamp(1, 256)] {
                 let made = clock / divisor;
-                if nearest.is_none_or(|(best, _)| made.abs_diff(baud) < best.abs_diff(baud)) {
+                if nearest.is_none_or(|(best, _)| made.abs_diff(wanted) < best.abs_diff(wanted)) {
                     nearest = Some((made, Setting { mode: mode | select, divisor: (divisor - 1) as u8, fifos }));
                 }
             }
         }
-        let near = |made: u32| u64::from(made.abs_diff(baud)) * 1000 <= u64::from(baud) * u64::from(RATE_TOLERANCE);
         match nearest {
-            Some((made, setting)) if near(made) => Ok(setting),
-            nearest => Err(nearest.map_or(0, |(made, _)| made)),
+            Some((made, setting)) if made.abs_diff(wanted) * 1000 <= wanted * RATE_TOLERANCE => Ok(setting),
+            nearest => Err(nearest.map_or(0, |(made, _)| (made / 1000) as u32)),
         }
     }
 

@@ -19,8 +19,8 @@ use koboshi_runtime::kit::{Key, Progress};
 use koboshi_runtime::life::{Epoch, Exit, Start};
 use koboshi_runtime::time::until;
 use koboshi_runtime::{
-    Description, Device, Duration, Interrupt, Kept, PortDescription, Publisher, ServicePort, Side, configuration,
-    join3, now, sleep, window,
+    Description, Device, Duration, Instant, Interrupt, Kept, PortDescription, Publisher, ServicePort, Side,
+    configuration, join3, now, sleep, window,
 };
 
 use device::{Board, NextByte, Scif, Setting};
@@ -30,6 +30,8 @@ pub const LONGEST_BREAK: Milliseconds = Milliseconds(1_500);
 
 /// How long a device that has to be reprogrammed may take to send what it still holds. 64 bytes at 9,600 baud are 67 ms.
 const DRAIN_WITHIN: Duration = Duration::from_millis(100);
+
+const NEVER: Instant = Instant::from_ticks(u64::MAX);
 
 /// The key of what the driver keeps: how the line is set.
 pub const KEPT: Key = Key::of_state::<Line>();
@@ -115,25 +117,27 @@ impl Driver {
             received.ring();
         }
         self.reprogram(setting, true).await;
+        self.scif.interrupt_on_arrival(true);
         Ok(())
     }
 
     /// A later life: the device goes on as it stands, FIFOs and all, unless it is not set as it should be.
     async fn adopt(&self, received: &mut Publisher<received::Port>) -> Result<(), Exit> {
         let setting = self.setting()?;
+        // Whatever the one before was waiting for, or died in.
+        self.scif.let_go();
+        self.scif.interrupt_on_room(false);
+        self.scif.interrupt_on_arrival(true);
         if self.scif.present_setting() != Some(setting) {
             self.scif.hold_low(false);
-            self.drain(DRAIN_WITHIN).await;
+            self.drain(now() + DRAIN_WITHIN).await;
             // Announced before it happens: a death in between announces it twice, and never not at all.
-            self.take_what_is_there(received);
-            received.room().await;
-            received.place(&Received::Gap);
+            while !self.take_what_is_there(received) || !received.place(&Received::Gap) {
+                received.room().await;
+            }
             received.ring();
             self.reprogram(setting, false).await;
         }
-        // Whatever the one before was waiting for.
-        self.scif.interrupt_on_room(false);
-        self.scif.interrupt_on_arrival(true);
         Ok(())
     }
 
@@ -143,11 +147,11 @@ impl Driver {
         self.scif.enable();
     }
 
-    /// Waits until the last bit has left, for `at_most`.
-    async fn drain(&self, at_most: Duration) {
-        let end = now() + at_most;
+    /// Waits until the last bit has left, or until `end`. No interrupt tells, so it looks again when that may be so.
+    async fn drain(&self, end: Instant) {
         while !self.scif.silent() && now() < end {
-            sleep(self.line.get().byte_time()).await;
+            let waiting = self.scif.transmit_count().max(1) as u32;
+            sleep(self.line.get().byte_time() * waiting).await;
         }
     }
 
@@ -183,10 +187,13 @@ impl Driver {
             if !received.reserve() {
                 return false;
             }
+            let mut may_be_break = false;
             match next {
                 NextByte::Good => window(|| received.push(self.scif.pop())),
                 NextByte::Framing => window(|| {
-                    received.place(&Received::Framing(self.scif.pop()));
+                    let byte = self.scif.pop();
+                    received.place(&Received::Framing(byte));
+                    may_be_break = byte == 0;
                 }),
                 _ => window(|| {
                     received.place(&Received::Parity(self.scif.pop()));
@@ -198,6 +205,10 @@ impl Driver {
             });
             if next != NextByte::Good {
                 received.ring();
+            }
+            // A break leaves such a byte, and is known for one by a flag a byte later.
+            if may_be_break && !self.announce_break(received) {
+                return false;
             }
         }
         self.scif.clear_arrival();
@@ -213,6 +224,11 @@ impl Driver {
             received.ring();
             self.count(|status| status.overruns = status.overruns.wrapping_add(1));
         }
+        self.announce_break(received)
+    }
+
+    /// Announces a break if there was one; false: there was no room for it.
+    fn announce_break(&self, received: &mut Publisher<received::Port>) -> bool {
         if self.scif.broken() {
             if !received.has_room() {
                 return false;
@@ -269,9 +285,7 @@ impl serial::Server for Transmitter<'_> {
         // Kept first: an incarnation that dies in between is followed by one that finishes this.
         self.kept.store(&line);
         if driver.scif.present_setting() != Some(setting) {
-            while !driver.scif.silent() {
-                sleep(driver.line.get().byte_time()).await;
-            }
+            driver.drain(NEVER).await;
             driver.reprogram(setting, false).await;
         }
         driver.line.set(line);
@@ -298,9 +312,7 @@ impl serial::Server for Transmitter<'_> {
         if length > LONGEST_BREAK {
             return Err(RefusedLine::BreakTooLong);
         }
-        while !self.driver.scif.silent() {
-            sleep(self.driver.line.get().byte_time()).await;
-        }
+        self.driver.drain(NEVER).await;
         self.driver.scif.hold_low(true);
         sleep(Duration::from_millis(length.0.into())).await;
         self.driver.scif.hold_low(false);

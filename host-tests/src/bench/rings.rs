@@ -257,6 +257,8 @@ impl<M: RawMutex, T> Receives<T> for &Channel<M, T, DEPTH> {
 const ONE_THREAD: &str = "A queue, one thread: send and receive";
 const TWO_THREADS: &str = "A queue, two threads: one way (half of a ping-pong), busy polling";
 
+/// One function for each queue: what the compiler makes of one must not depend on the others.
+#[inline(never)]
 fn to_and_fro<T: Payload>(
     count: u64,
     source: &Source<T>,
@@ -334,6 +336,7 @@ fn wait<T>(receive: &mut impl Receives<T>) -> bool {
 }
 
 /// Sends and waits for the echo; nanoseconds one way, or none if a message was lost.
+#[inline(never)]
 fn ping<T: Payload>(
     rounds: u64,
     source: &Source<T>,
@@ -350,6 +353,7 @@ fn ping<T: Payload>(
 }
 
 /// Waits and sends as much back.
+#[inline(never)]
 fn echo<T: Payload>(
     rounds: u64,
     source: &Source<T>,

@@ -135,6 +135,8 @@ pub(crate) fn outside(line: &Line) -> LineSettings {
 struct Shared {
     asks: VecDeque<Ask>,
     told: Vec<Told>,
+    asked: usize,
+    answered: usize,
     items: Vec<Received>,
     consumes: bool,
     /// The client waits for as long as it takes, not for as long as the interface says.
@@ -151,7 +153,9 @@ async fn does_as_told(stage: &Stage, mut serial: serial::Client<RequestPort>) ->
         } else {
             asks(ask, &mut serial).await
         };
-        stage.lock().unwrap().told.push(told);
+        let mut stage = stage.lock().unwrap();
+        stage.told.push(told);
+        stage.answered += 1;
     }
 }
 
@@ -224,7 +228,8 @@ impl Bench {
     pub(crate) fn new(fit: Fit) -> Self {
         let real = Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start);
         let mut bench = Bench::with_driver(fit, fit, real);
-        bench.run(MS);
+        // The driver waits for one bit before it lets the device go.
+        bench.run_bytes(1);
         assert_eq!(bench.state(), State::Running);
         bench
     }
@@ -234,6 +239,8 @@ impl Bench {
         let stage = Arc::new(Mutex::new(Shared {
             asks: VecDeque::new(),
             told: vec![],
+            asked: 0,
+            answered: 0,
             items: vec![],
             consumes: true,
             patient: true,
@@ -293,7 +300,11 @@ impl Bench {
 
     /// The client asks this next.
     pub(crate) fn ask(&mut self, ask: Ask) {
-        self.stage.lock().unwrap().asks.push_back(ask);
+        {
+            let mut stage = self.stage.lock().unwrap();
+            stage.asks.push_back(ask);
+            stage.asked += 1;
+        }
         self.wake();
     }
 
@@ -302,15 +313,17 @@ impl Bench {
         std::mem::take(&mut self.stage.lock().unwrap().told)
     }
 
-    /// Asks, and runs until it is answered.
+    /// Asks, and runs until it is answered, behind all that was asked before.
     pub(crate) fn answer(&mut self, ask: Ask) -> Told {
         let asked = format!("{ask:?}");
         self.ask(ask);
         let end = self.machine.now() + AT_MOST;
         while self.machine.now() < end {
             self.run(LOOK_EVERY);
-            if let Some(told) = self.told().pop() {
-                return told;
+            let all = { self.stage.lock().unwrap() };
+            if all.answered == all.asked {
+                drop(all);
+                return self.told().pop().expect("it was answered");
             }
         }
         panic!("{asked} is not answered; {}", self.last_events());
@@ -376,9 +389,12 @@ impl Bench {
         all
     }
 
-    /// How long so many bytes take on the line.
-    pub(crate) fn line_time(&self, bytes: usize) -> u64 {
-        self.fit.line.byte_time().as_ticks() * bytes as u64
+    /// Runs for as long as so many bytes take on the line, and a little longer.
+    pub(crate) fn run_bytes(&mut self, bytes: usize) {
+        // A start bit, eight for data, and up to three more.
+        let bits = 12 * bytes as u64;
+        let baud = self.scif(|scif| scif.wire().settings().baud);
+        self.run(MS + bits * S / u64::from(baud));
     }
 
     fn pins(&self) -> u32 {
@@ -464,7 +480,8 @@ fn image(fit: Fit, believes: Fit, driver: Linked, stage: &Stage) -> Image {
     let stage = Arc::clone(stage);
     let asking = Linked::new(&CLIENT_DESCRIPTION, move |_| client(Arc::clone(&stage)));
     let scif = Scif::new(layout.with_fifo(fit.fifo), fit.clock_hz, Wire::new(outside(&fit.line)));
-    let device = |name: &str, owner, model| ImageDevice { name: name.to_owned(), owner, number: 0, first_line: 0, model };
+    let device =
+        |name: &str, owner, model| ImageDevice { name: name.to_owned(), owner, number: 0, first_line: 0, model };
     let end = |component, port| PortEnd { component, port };
     Image {
         components: vec![

@@ -86,8 +86,10 @@ pub struct Life {
     starts: History,
     fruitless: History,
     fruitless_in_a_row: u32,
-    /// The incident that its present incarnation recovers from, until its first answer.
+    /// The incident that its present incarnation recovers from.
     incident: Option<u32>,
+    /// It has rung a peer: its first answer, or its first item.
+    answered: bool,
     /// A command was given: the restart manager's kind of progress.
     commanded: bool,
 }
@@ -302,6 +304,7 @@ impl<'a> Kernel<'a> {
         life.signalled = true;
         life.away = false;
         life.commanded = false;
+        life.answered = false;
         life.starts.add(now);
         let epoch = life.epoch;
         let incident = life.incident;
@@ -350,8 +353,15 @@ impl<'a> Kernel<'a> {
         let Some((peer, port)) = self.across(from, port).filter(|_| self.alive(from)) else {
             return;
         };
-        if let Some(number) = self.lives.get_mut(from.index()).and_then(|life| life.incident.take()) {
-            self.incidents.change(number, |incident| incident.answered_at = Some(now));
+        if let Some(life) = self.lives.get_mut(from.index()).filter(|life| !life.answered) {
+            life.answered = true;
+            if let Some(number) = life.incident {
+                self.incidents.change(number, |incident| {
+                // It may answer before it comes to its first wait.
+                incident.up_at.get_or_insert(now);
+                incident.answered_at = Some(now);
+            });
+            }
         }
         if self.lives.get(peer.index()).is_some_and(|life| life.state.gone()) {
             self.answer_gone(peer, port);
@@ -593,6 +603,7 @@ impl<'a> Kernel<'a> {
             return;
         };
         life.state = state;
+        life.incident = None;
         let Some(component) = self.components.get(id.index()) else {
             return;
         };

@@ -6,7 +6,8 @@ mod common;
 
 use common::{Client, Server, cases, snapshot};
 use koboshi_core::kernel::{
-    Actions, Command, Component, Denied, Kernel, Life, Line, MANAGER_DEATHS, MANAGER_PERIOD, Port, Record, Rights, Tables,
+    Actions, Command, Component, Denied, Kernel, Life, Line, MANAGER_DEATHS, MANAGER_PERIOD, Port, Record, Rights,
+    Tables,
 };
 use koboshi_core::life::{Begin, Facts, Fault, HISTORY, History, State};
 use koboshi_core::record::{Contracts, Outcome, Sealed};
@@ -26,18 +27,17 @@ const CONTRACTS: Contracts = Contracts { at_most_once: 0b10, idempotent: 0, rout
 /// and no right at all.
 fn with(test: impl FnOnce(&mut Kernel<'_>, &common::Port, &common::Port)) {
     let (port, other) = (common::Port::service(4), common::Port::service(4));
-    let nothing = Component {
-        name: "",
-        vcpu: 1,
-        respond_within: WITHIN,
-        ports: &[],
-        lines: &[],
-        rights: Rights::default(),
-    };
+    let nothing =
+        Component { name: "", vcpu: 1, respond_within: WITHIN, ports: &[], lines: &[], rights: Rights::default() };
     let all = Rights { control: !MANAGER.bit(), facts: true, blame: false, reboot: true };
     let components = [
         Component { name: "manager", vcpu: 0, rights: all, ..nothing },
-        Component { name: "client", ports: &[PortId(0)], rights: Rights { blame: true, ..Rights::default() }, ..nothing },
+        Component {
+            name: "client",
+            ports: &[PortId(0)],
+            rights: Rights { blame: true, ..Rights::default() },
+            ..nothing
+        },
         Component { name: "server", ports: &[PortId(0), PortId(1)], lines: &[LineId(0)], ..nothing },
         Component { name: "bystander", ports: &[PortId(1)], ..nothing },
     ];
@@ -450,14 +450,8 @@ fn an_alarm_that_has_passed_keeps_its_owner_awake() {
 
 // Rights.
 
-const COMMANDS: [Command; 6] = [
-    Command::Start,
-    Command::End(Fault::Told),
-    Command::Stop,
-    Command::BackOff,
-    Command::GiveUp,
-    Command::Reboot,
-];
+const COMMANDS: [Command; 6] =
+    [Command::Start, Command::End(Fault::Told), Command::Stop, Command::BackOff, Command::GiveUp, Command::Reboot];
 
 #[test]
 fn a_command_without_the_right_is_refused_and_changes_nothing() {
@@ -689,6 +683,18 @@ fn an_incident_says_who_why_when_and_how_it_went_on() {
             (incident.started_at, incident.up_at, incident.answered_at, incident.seal.interrupted),
             (Some(12), Some(15), Some(20), 1)
         );
+    });
+}
+
+#[test]
+fn one_that_answers_before_its_first_wait_is_up() {
+    running(|kernel, _, _| {
+        kernel.fault(SERVER, Fault::Panic, 10);
+        kernel.command(SERVER, Command::Start, 20).unwrap();
+        kernel.ring(SERVER, 0, 30);
+        rest(kernel, 40);
+        let incident = kernel.incidents().get(0).unwrap();
+        assert_eq!((incident.up_at, incident.answered_at), (Some(30), Some(30)));
     });
 }
 

@@ -8,7 +8,7 @@ use koboshi_core::sync::{AtomicU32, Ordering};
 /// How often a property is tried. Miri runs about a thousand times slower.
 pub(crate) fn cases(many: u32) -> proptest::test_runner::Config {
     proptest::test_runner::Config {
-        cases: if cfg!(miri) { 2 } else { many },
+        cases: if cfg!(miri) { 1 } else { many },
         failure_persistence: None,
         max_global_rejects: 1 << 20,
         ..Default::default()
