@@ -11,7 +11,7 @@ use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd};
 use koboshi_host::journal::{Depth, Event};
 use koboshi_host::linked::Linked;
 use koboshi_host::machine::{Machine, Options, RunEnd};
-use koboshi_host::strike::{Planned, Struck};
+use koboshi_host::strike::{Planned, Strike, Struck};
 use koboshi_interface_kit::Interface;
 use koboshi_interfaces::{control, health};
 use koboshi_restart_manager::policy::{Escalation, Group, Policy, Strategy};
@@ -46,9 +46,6 @@ const SLICE: u64 = 100_000_000;
 
 /// How the subject's panics begin, that the tester ordered.
 const ORDERED: &str = "as ordered";
-
-/// How the tester's own panics begin.
-const PLANNED: &str = "as planned";
 
 /// What is wrong with the image on purpose: ends that do not keep the rules, to prove that the suite notices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,7 +100,7 @@ pub struct Report {
     pub struck: Vec<Struck>,
     /// The points that each of [`EVERYBODY`] came to.
     pub points: [u64; EVERYBODY.len()],
-    /// Panics that nobody ordered or planned.
+    /// Panics that nobody ordered.
     pub panics: Vec<String>,
     /// How often the image began anew; it must not.
     pub reboots: u32,
@@ -242,14 +239,14 @@ fn line(text: &str) -> Option<Line> {
     Some(Line { rule: rule.to_owned(), ok: end == "ok", text: text.to_owned() })
 }
 
-/// Lets no panic be printed that was ordered or planned: there are dozens in a run.
+/// Lets no panic be printed that was ordered: there are dozens in a run.
 fn quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let print = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             let text = panic.payload_as_str().unwrap_or_default();
-            if !(text.starts_with(ORDERED) || text.starts_with(PLANNED)) {
+            if !text.starts_with(ORDERED) {
                 print(panic);
             }
         }));
@@ -302,12 +299,66 @@ pub fn run(suite: &Suite) -> Report {
     report.ended_at = machine.now();
     report.struck = machine.struck();
     report.points = EVERYBODY.map(|id| machine.points(id));
-    let asked = |text: &str| text.starts_with(ORDERED) || text.starts_with(PLANNED);
-    let unasked = |text: &&String| !text.split_once(": ").is_some_and(|(_, text)| asked(text));
+    let unasked = |text: &&String| !text.split_once(": ").is_some_and(|(_, text)| text.starts_with(ORDERED));
     report.panics = machine.panics().iter().filter(unasked).cloned().collect();
     report.reboots = machine.reboots();
     if suite.journal {
         report.journal = machine.journal().to_string();
     }
     report
+}
+
+/// The suite with strikes besides: one run for each point that is struck at.
+#[derive(Clone, Copy, Debug)]
+pub struct Strikes {
+    /// What it is, in a few words.
+    pub about: &'static str,
+    /// At whose points.
+    pub component: ComponentId,
+    /// What happens there.
+    pub strike: Strike,
+    /// The same happens once more, so many points later.
+    pub again: Option<u64>,
+    /// Every so-many-th point, if there is some time.
+    pub stride: usize,
+}
+
+/// All kinds of strikes.
+pub const STRIKES: [Strikes; 6] = [
+    strikes("the subject dies", SUBJECT, Strike::Crash, None, 29),
+    strikes("the subject dies twice", SUBJECT, Strike::Crash, Some(17), 41),
+    strikes("the subject hangs", SUBJECT, Strike::Hang, None, 53),
+    strikes("the tester dies", TESTER, Strike::Crash, None, 23),
+    strikes("the subject is ended while the tester acts", TESTER, Strike::Kill(SUBJECT), None, 29),
+    strikes("the restart manager dies", MANAGER, Strike::Crash, None, 7),
+];
+
+const fn strikes(
+    about: &'static str,
+    component: ComponentId,
+    strike: Strike,
+    again: Option<u64>,
+    stride: usize,
+) -> Strikes {
+    Strikes { about, component, strike, again, stride }
+}
+
+impl Strikes {
+    /// Strikes at every `stride`-th point: how many strikes were carried out, and what was wrong then.
+    #[must_use]
+    pub fn carry_out(&self, stride: usize, expected: &[&str]) -> (usize, Vec<String>) {
+        let Strikes { component, strike, again, .. } = *self;
+        let points = run(&Suite::default()).points[component.index()];
+        let mut carried_out = 0;
+        let mut wrong = vec![];
+        for after_points in (1..=points).step_by(stride) {
+            let first = Planned { component, after_points, strike };
+            let second = again.map(|after_points| Planned { component, after_points, strike });
+            let report = run(&Suite { plan: [first].into_iter().chain(second).collect(), ..Suite::default() });
+            carried_out += report.struck.len();
+            let at = |text| format!("{} at point {after_points}: {text}", self.about);
+            wrong.extend(report.wrong(expected).into_iter().map(at));
+        }
+        (carried_out, wrong)
+    }
 }

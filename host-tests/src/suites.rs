@@ -8,6 +8,7 @@ use koboshi_host::journal::Depth;
 use koboshi_host::strike::How;
 
 use crate::campaign::{Extent, campaign, replay};
+use crate::conformance;
 use crate::record_model::{self, Form, Mistake};
 use crate::scenario;
 use crate::soak::{Plan, soak};
@@ -19,6 +20,13 @@ const MODEL: Suite = Suite {
     about: "the record of a port, in every order of steps and deaths, and 45 mistakes that must be found",
     on_request: false,
     run: model,
+};
+
+const CONFORMANCE: Suite = Suite {
+    name: "conformance",
+    about: "the six rules, by components that run on every platform; here with strikes besides",
+    on_request: false,
+    run: conformance,
 };
 
 const CRASH: Suite = Suite {
@@ -45,7 +53,7 @@ const MIRI: Suite = Suite {
     run: miri,
 };
 
-const ALL: &[Suite] = &[MODEL, CRASH, SOAK, LOOM, MIRI];
+const ALL: &[Suite] = &[MODEL, CONFORMANCE, CRASH, SOAK, LOOM, MIRI];
 
 /// All of them.
 #[must_use]
@@ -79,6 +87,26 @@ fn model(context: &Context<'_>) -> Report {
         (context.progress)(done as u64, Mistake::ALL.len() as u64);
         let found = !record_model::explore_mistake(mistake).discoveries.is_empty();
         check(&mut report, found, || format!("the mistake {mistake:?} was not found"));
+    }
+    report
+}
+
+/// Of the points that are struck at otherwise, those that a quick run strikes at: every so-many-th.
+const QUICKLY: usize = 8;
+
+fn conformance(context: &Context<'_>) -> Report {
+    let mut report = Report::default();
+    let found = conformance::run(&conformance::Suite::default());
+    let wrong = found.wrong(&koboshi_conformance::RULES);
+    report.passed += found.lines.iter().filter(|line| line.ok).count() as u64;
+    report.failed += wrong.len() as u64;
+    report.text = wrong.into_iter().fold(String::new(), |text, line| text + &line + "\n");
+    for (done, strikes) in conformance::STRIKES.iter().enumerate() {
+        (context.progress)(done as u64, conformance::STRIKES.len() as u64);
+        let stride = if context.quick { strikes.stride * QUICKLY } else { strikes.stride };
+        let (carried_out, wrong) = strikes.carry_out(stride, &koboshi_conformance::RULES);
+        check(&mut report, carried_out > 0 && wrong.is_empty(), || wrong.join("\n"));
+        let _ = writeln!(report.text, "{:<44} {carried_out:>6} strikes, {:>4} wrong", strikes.about, wrong.len());
     }
     report
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wasmparser::{Imports, Parser, Payload};
+use wasmparser::{Parser, Payload};
 
 const TARGET: &str = "wasm32v1-none";
 const PANICKED: &str = "koboshi_panicked";

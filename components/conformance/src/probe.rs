@@ -31,6 +31,8 @@ pub struct Status {
     pub asked: u32,
     /// The number that `put` kept last.
     pub value: u32,
+    /// How often it is still to do what was ordered.
+    pub left: u8,
 }
 
 /// Why a life began.
@@ -139,10 +141,10 @@ pub enum Moment {
 pub enum Misdeed {
     /// Panics.
     Panic,
-    /// Panics after so many milliseconds of waiting.
-    PanicLater(u16),
     /// Comes back from its `run`.
     Exit,
+    /// The same, after so many milliseconds of waiting.
+    ExitLater(u16),
     /// Never comes back to its wait.
     Hang,
     /// Waits for ever with the request in hand.
@@ -159,9 +161,9 @@ pub enum Misdeed {
     Twice,
     /// Answers the request after this one first.
     Backwards,
-    /// Instead of its answer, says that it stands somewhere far off in the ring, and panics.
+    /// Instead of its answer, says that it stands somewhere far off in the ring, and comes back from its `run`.
     Positions,
-    /// Instead of its answer, writes one to a request that was never sent, and panics.
+    /// Instead of its answer, writes one to a request that was never sent, and comes back from its `run`.
     Early,
 }
 

@@ -158,6 +158,12 @@ impl Will {
         Some(misdeed)
     }
 
+    /// Has `run` come back. No strike can come in between, and no strike looks like it.
+    async fn exit(&self) {
+        self.exits.set(true);
+        pending().await
+    }
+
     async fn come_to(&self, moment: Moment) {
         let bound = matches!(moment, Moment::BeforeEffect | Moment::AfterEffect | Moment::AfterAnswering);
         if bound && !self.obeys.get() {
@@ -166,13 +172,10 @@ impl Will {
         match self.due(moment) {
             None => {}
             Some(Misdeed::Panic) => panic!("as ordered"),
-            Some(Misdeed::PanicLater(milliseconds)) => {
+            Some(Misdeed::Exit) => self.exit().await,
+            Some(Misdeed::ExitLater(milliseconds)) => {
                 sleep(Duration::from_millis(milliseconds.into())).await;
-                panic!("as ordered, later");
-            }
-            Some(Misdeed::Exit) => {
-                self.exits.set(true);
-                pending().await
+                self.exit().await
             }
             Some(Misdeed::Hang) => hang(),
             Some(Misdeed::Never) => pending().await,
@@ -258,11 +261,11 @@ impl ServerEnd for WilfulEnd<'_> {
             }
             Some(Misdeed::Positions) => {
                 forge::server_positions(PROBE);
-                panic!("as ordered, with wild positions");
+                self.will.exit().await;
             }
             Some(Misdeed::Early) => {
                 forge::early(PROBE, position.wrapping_add(1), payload);
-                panic!("as ordered, with an answer to nothing");
+                self.will.exit().await;
             }
             Some(Misdeed::Twice) => {
                 self.port.answer(taken, reply).await;
@@ -304,7 +307,8 @@ impl probe::Server for Body<'_> {
     async fn status(&mut self, (): ()) -> Status {
         let asked = self.asked;
         self.asked = asked.wrapping_add(1);
-        Status { epoch: self.epoch, begun: self.begun, asked, value: self.will.state.get().value }
+        let State { value, order, .. } = self.will.state.get();
+        Status { epoch: self.epoch, begun: self.begun, asked, value, left: order.times }
     }
 
     async fn ask(&mut self, request: Request) -> Answer {
@@ -317,6 +321,8 @@ impl probe::Server for Body<'_> {
     }
 
     async fn order(&mut self, order: Order) {
+        // What a poisoned request has left half filled is an item of its own.
+        self.ticks.publish_filled();
         self.will.keep(|state| state.order = order);
     }
 

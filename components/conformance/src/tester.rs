@@ -68,6 +68,8 @@ pub(crate) enum Wrong {
     Broken(&'static str),
     /// Somebody died who was not told to, or did not die who was.
     Disturbed(&'static str),
+    /// Nothing is wrong: the tester's own death is a part of the trial.
+    Dies,
 }
 
 pub(crate) type Trial = Result<(), Wrong>;
@@ -154,12 +156,15 @@ pub async fn run(_: Start, io: Io, kept: Kept<Place>) -> Exit {
     };
     while let Some(name) = RULES.get(usize::from(bench.place.rule)) {
         let outcome = bench.trial(name).await;
-        bench.place.stage = 0;
+        if outcome != Err(Wrong::Dies) {
+            bench.place.stage = 0;
+        }
         let failed = match outcome {
             Ok(()) => None,
             Err(Wrong::Broken(why)) => Some(("", why)),
             Err(Wrong::Disturbed(why)) if bench.place.trials >= MOST_TRIALS => Some(("disturbed each time: ", why)),
             Err(Wrong::Disturbed(_)) => continue,
+            Err(Wrong::Dies) => return Exit::Done,
         };
         let mut line = String::<LINE>::new();
         // A line that is too long is cut.
@@ -249,9 +254,9 @@ impl Bench {
 
     /// Ends a trial: what must hold in any, and whether exactly these deaths of the subject belong to it.
     pub(crate) async fn finish(&mut self, deaths: &[Fault]) -> Trial {
-        let up = self.up().await;
+        let up = self.status().await;
         self.sound()?;
-        up?;
+        planned(up?.left == 0, "it was not done as often as was ordered")?;
         let epochs = self.server_epoch().wrapping_sub(self.place.before);
         let found = self.deaths();
         planned(found.iter().map(|incident| incident.fault).eq(deaths.iter().copied()), "its deaths were others")?;
@@ -322,10 +327,10 @@ impl Bench {
         Incarnation { component: self.subject(), epoch: self.server_epoch() }
     }
 
-    /// Dies by plan: the next life goes on at the next stage of this rule.
-    pub(crate) fn die(&mut self, notes: [u32; 4]) -> ! {
+    /// Ends this life by plan, in the way that no strike looks like: the next one goes on at the next stage of this rule.
+    pub(crate) fn die(&mut self, notes: [u32; 4]) -> Trial {
         self.next_stage(notes);
-        panic!("as planned");
+        Err(Wrong::Dies)
     }
 
     /// Keeps that the next life goes on at the next stage of this rule.

@@ -164,9 +164,26 @@ impl Shared {
         })
         .await
     }
+
+    /// Waits for what is to be done next.
+    async fn next_work(&self) -> Work {
+        self.wait(&self.work, |device| {
+            if self.gone.get() {
+                return Some(Work::Gone);
+            }
+            if let Some((number, line)) = device.wish() {
+                return Some(Work::Line(number, line));
+            }
+            match device.wished_break() {
+                0 => (device.waiting() > 0).then_some(Work::Bytes),
+                length => Some(Work::Break(length)),
+            }
+        })
+        .await
+    }
 }
 
-/// What the program wants next.
+/// What the sender is to do next.
 enum Work {
     Gone,
     Line(u32, Line),
@@ -198,8 +215,7 @@ impl Sender<'_> {
             }
             let begun = self.serial.end().filling::<operation::write>().is_some_and(|slot| !slot.is_empty());
             if !begun {
-                let gone = || self.application.gone.get().then_some(Work::Gone);
-                match self.application.wait(&self.application.work, |device| gone().or_else(|| next_work(device))).await {
+                match self.application.next_work().await {
                     Work::Bytes => {}
                     Work::Gone => {
                         self.give_up().await;
@@ -356,16 +372,6 @@ impl Sender<'_> {
             Failure::Gone { .. } => self.give_up().await,
             _ => sleep(RECOVERY).await,
         }
-    }
-}
-
-fn next_work(application: &Application) -> Option<Work> {
-    if let Some((number, line)) = application.wish() {
-        return Some(Work::Line(number, line));
-    }
-    match application.wished_break() {
-        0 => (application.waiting() > 0).then_some(Work::Bytes),
-        length => Some(Work::Break(length)),
     }
 }
 

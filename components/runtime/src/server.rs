@@ -86,17 +86,31 @@ impl ServicePort {
         self.answered
     }
 
-    /// Behind a request that was opened again, later ones may be answered already.
+    /// Behind a request that was opened again, later ones may be answered already: they are not taken again.
     fn pass_answered(&mut self) {
         let Some(replies) = self.end.own_slots() else {
             return;
         };
-        while self.taken == self.answered && self.replays > 0 && replies.committed(self.taken, self.epoch) {
+        while self.replays > 0 && replies.committed(self.taken, self.epoch) {
             self.replays -= 1;
             self.taken = self.taken.wrapping_add(1);
             step(Point::Port, || self.end.own.set(Position::Taken, self.taken));
-            self.answered = self.taken;
-            step(Point::Port, || self.end.own.set(Position::Answered, self.answered));
+        }
+        self.count_answered();
+    }
+
+    /// Moves `answered` to the first request in hand.
+    fn count_answered(&mut self) {
+        let Some(replies) = self.end.own_slots() else {
+            return;
+        };
+        let mut answered = self.answered;
+        while answered != self.taken && replies.committed(answered, self.epoch) {
+            answered = answered.wrapping_add(1);
+        }
+        if answered != self.answered {
+            self.answered = answered;
+            step(Point::Port, || self.end.own.set(Position::Answered, answered));
         }
     }
 
@@ -169,8 +183,7 @@ impl ServicePort {
             replies.write(position, header, payload);
         });
         step(Point::Port, || replies.commit(position));
-        self.answered = position.wrapping_add(1);
-        step(Point::Port, || self.end.own.set(Position::Answered, self.answered));
+        self.count_answered();
         self.end.ring();
     }
 }

@@ -48,6 +48,7 @@ impl<T> Global<T> {
     }
 
     /// The value for good.
+    #[expect(clippy::mut_from_ref, reason = "the host calls `begin` once")]
     fn lend(&'static self) -> &'static mut T {
         // SAFETY: only `begin` lends, and the host calls it once.
         unsafe { &mut *self.0.get() }

@@ -59,8 +59,6 @@ trait Payload: Copy + Send + Sync {
     fn of(number: u64) -> Self;
     /// Shows its bytes to whoever sends them.
     fn show<T>(&self, to: impl FnOnce(&[u8]) -> T) -> T;
-    /// Uses the bytes that were received. False: there are too many, or too few.
-    fn arrived(bytes: &[u8]) -> bool;
 }
 
 impl Payload for u64 {
@@ -73,11 +71,6 @@ impl Payload for u64 {
     #[inline]
     fn show<T>(&self, to: impl FnOnce(&[u8]) -> T) -> T {
         to(&self.to_le_bytes())
-    }
-
-    #[inline]
-    fn arrived(bytes: &[u8]) -> bool {
-        black_box(bytes.try_into().map(u64::from_le_bytes)).is_ok()
     }
 }
 
@@ -96,11 +89,6 @@ impl Payload for Block {
     #[inline]
     fn show<T>(&self, to: impl FnOnce(&[u8]) -> T) -> T {
         to(&self.0)
-    }
-
-    #[inline]
-    fn arrived(bytes: &[u8]) -> bool {
-        black_box(bytes).len() == size_of::<Self>()
     }
 }
 
@@ -202,7 +190,7 @@ impl<T: Payload> Receives<T> for Consumer<'_> {
         if self.slots.read(self.consumed, EPOCH, &mut self.message) != Ok(true) {
             return false;
         }
-        let whole = T::arrived(self.message.bytes());
+        let whole = black_box(self.message.bytes()).len() == size_of::<T>();
         self.consumed = self.consumed.wrapping_add(1);
         self.own.set(Position::Consumed, self.consumed);
         whole
@@ -257,14 +245,17 @@ impl<M: RawMutex, T> Receives<T> for &Channel<M, T, DEPTH> {
 const ONE_THREAD: &str = "A queue, one thread: send and receive";
 const TWO_THREADS: &str = "A queue, two threads: one way (half of a ping-pong), busy polling";
 
-/// One function for each queue: what the compiler makes of one must not depend on the others.
+/// One function for each queue, which owns both ends while it runs: what the compiler makes of one queue depends neither
+/// on the others nor on where its ends are kept.
 #[inline(never)]
-fn to_and_fro<T: Payload>(
+fn to_and_fro<T: Payload, S: Sends<T>, R: Receives<T>>(
     count: u64,
     source: &Source<T>,
-    send: &mut impl Sends<T>,
-    receive: &mut impl Receives<T>,
+    ends: &mut Option<(S, R)>,
 ) -> f64 {
+    let Some((mut send, mut receive)) = ends.take() else {
+        return f64::NAN;
+    };
     let mut lost = false;
     let took = timed(count, || {
         for number in 0..count {
@@ -272,6 +263,7 @@ fn to_and_fro<T: Payload>(
             lost |= !receive.receive();
         }
     });
+    *ends = Some((send, receive));
     if lost { f64::NAN } else { took }
 }
 
@@ -302,16 +294,17 @@ fn one_thread<T: Payload>(options: &Options) -> Vec<Row> {
     let count = if options.quick { 2_000 } else { 20_000 };
     let source = Source::<T>::new();
     let ring = Ring::new::<T>();
-    let (mut producer, mut consumer) = ring.ends();
-    let (mut rtrb_in, mut rtrb_out) = rtrb::RingBuffer::<T>::new(DEPTH);
-    let mut heapless = Box::new(Heapless::<T>::new());
-    let (mut heapless_in, mut heapless_out) = heapless.split();
-    let embassy = Channel::<NoopRawMutex, T, DEPTH>::new();
+    let mut ours = Some(ring.ends());
+    let mut rtrb = Some(rtrb::RingBuffer::<T>::new(DEPTH));
+    let mut queue = Box::new(Heapless::<T>::new());
+    let mut heapless = Some(queue.split());
+    let channel = Channel::<NoopRawMutex, T, DEPTH>::new();
+    let mut embassy = Some((&channel, &channel));
     let values = in_turns(options, |contestant| match contestant {
-        0 => to_and_fro(count, &source, &mut producer, &mut consumer),
-        1 => to_and_fro(count, &source, &mut rtrb_in, &mut rtrb_out),
-        2 => to_and_fro(count, &source, &mut heapless_in, &mut heapless_out),
-        _ => to_and_fro(count, &source, &mut &embassy, &mut &embassy),
+        0 => to_and_fro(count, &source, &mut ours),
+        1 => to_and_fro(count, &source, &mut rtrb),
+        2 => to_and_fro(count, &source, &mut heapless),
+        _ => to_and_fro(count, &source, &mut embassy),
     });
     let note = "Queues: raw slots of 64 messages. Ours alone stamps each message with its writer's epoch and judges the \
                 reader's private copy; the others trust their memory. The message's encoding is a row of its own.";

@@ -357,10 +357,10 @@ impl<'a> Kernel<'a> {
             life.answered = true;
             if let Some(number) = life.incident {
                 self.incidents.change(number, |incident| {
-                // It may answer before it comes to its first wait.
-                incident.up_at.get_or_insert(now);
-                incident.answered_at = Some(now);
-            });
+                    // It may answer before it comes to its first wait.
+                    incident.up_at.get_or_insert(now);
+                    incident.answered_at = Some(now);
+                });
             }
         }
         if self.lives.get(peer.index()).is_some_and(|life| life.state.gone()) {
@@ -441,7 +441,9 @@ impl<'a> Kernel<'a> {
         if life.state == State::Starting {
             life.state = State::Running;
             if let Some(number) = life.incident {
-                self.incidents.change(number, |incident| incident.up_at = Some(now));
+                self.incidents.change(number, |incident| {
+                    incident.up_at.get_or_insert(now);
+                });
             }
         }
         if life.signalled || alarm <= now {

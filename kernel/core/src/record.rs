@@ -248,7 +248,8 @@ impl ServiceRecord<'_> {
         let taken = self.server.get(Position::Taken);
         let skipped = found != floor && !reaches(taken, found) && !self.answered_before(found);
         // At most one message lies between its slot word and `sent`; and what the server has taken was sent.
-        let believed = |sent: u32| sent.wrapping_sub(before) <= 1 || taken.wrapping_sub(found) <= sent.wrapping_sub(found);
+        let believed =
+            |sent: u32| sent.wrapping_sub(before) <= 1 || taken.wrapping_sub(found) <= sent.wrapping_sub(found);
         let (consumed, sent, wild) = match (requests.waiting(found), requests.waiting(before)) {
             (Some(waiting), _)
                 if reaches(found, floor)
@@ -356,7 +357,8 @@ impl ServiceRecord<'_> {
         let (_, wild_answered) = clamp(answered_word, least, taken.wrapping_sub(least));
         // And, behind a request that was opened again, replies that this server had not yet come by.
         let behind = |word: u32| reaches(word, floor) && word.wrapping_sub(floor) <= consumed.wrapping_sub(floor);
-        let passed = reaches(replayed, consumed) && reaches(consumed, floor) && behind(taken_word) && behind(answered_word);
+        let passed =
+            reaches(replayed, consumed) && reaches(consumed, floor) && behind(taken_word) && behind(answered_word);
         // A client may also say that it consumed what was never answered.
         let fair = consumed == sealed.near[1] || self.answered_before(consumed);
         // Or its slots tell of fewer requests than its own word does.

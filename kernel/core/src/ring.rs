@@ -19,6 +19,20 @@ pub const MAX_PAYLOAD: usize = 104;
 /// Slots and halves start at multiples of this many words (64 bytes: a cache line of x86-64, two of SH-4).
 pub const LINE_WORDS: usize = 16;
 
+/// One line of slots.
+type Line = [AtomicU32; LINE_WORDS];
+
+/// Bytes of payload in a slot's first line.
+const NEAR_BYTES: usize = (LINE_WORDS - HEADER_WORDS) * 4;
+
+/// Copies words out of a slot.
+#[inline]
+fn copy_out(from: &[AtomicU32], to: &mut [[u8; 4]]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = from.load(Ordering::Relaxed).to_le_bytes();
+    }
+}
+
 /// The words of a slot's header.
 #[derive(Clone, Copy)]
 enum Word {
@@ -163,7 +177,7 @@ impl Geometry {
 /// The slots of one ring.
 #[derive(Clone, Copy)]
 pub struct Slots<'a> {
-    words: &'a [AtomicU32],
+    lines: &'a [Line],
     geometry: Geometry,
 }
 
@@ -171,7 +185,8 @@ impl<'a> Slots<'a> {
     /// The ring in `words`, which is exactly [`Geometry::words`] long, or `None`.
     #[must_use]
     pub const fn new(words: &'a [AtomicU32], geometry: Geometry) -> Option<Self> {
-        if words.len() == geometry.words() { Some(Slots { words, geometry }) } else { None }
+        let (lines, _) = words.as_chunks();
+        if words.len() == geometry.words() { Some(Slots { lines, geometry }) } else { None }
     }
 
     /// How many slots, and how large.
@@ -180,16 +195,33 @@ impl<'a> Slots<'a> {
         self.geometry
     }
 
+    /// Where the first line of the slot at `position` lies, and how many it has.
     #[inline]
+    const fn place(&self, position: u32) -> (usize, usize) {
+        let lines = self.geometry.slot_words as usize / LINE_WORDS;
+        ((position & (self.geometry.slots - 1)) as usize * lines, lines)
+    }
+
+    /// The slot's first line, which holds its header and [`NEAR_BYTES`] of its payload.
+    #[inline]
+    fn near(&self, position: u32) -> Option<&'a Line> {
+        self.lines.get(self.place(position).0)
+    }
+
+    /// The words behind the slot's first line, for a payload that is longer than that; the slot must have them.
+    #[inline]
+    fn far(&self, position: u32) -> &'a [AtomicU32] {
+        self.lines.get(self.place(position).0 + 1).map_or(&[], |line| line)
+    }
+
     fn slot(&self, position: u32) -> &'a [AtomicU32] {
-        let size = self.geometry.slot_words as usize;
-        let at = (position & (self.geometry.slots - 1)) as usize * size;
-        self.words.get(at..at + size).unwrap_or(&[])
+        let (at, lines) = self.place(position);
+        self.lines.get(at..at + lines).map_or(&[], |lines| lines.as_flattened())
     }
 
     #[inline]
     fn word(&self, position: u32, word: Word) -> Option<&'a AtomicU32> {
-        self.slot(position).get(word as usize)
+        self.near(position)?.get(word as usize)
     }
 
     /// The word of this slot that holds the progress of the request at `position` (in a ring of replies).
@@ -209,23 +241,27 @@ impl<'a> Slots<'a> {
     /// `progress` of a reply is left alone. Returns false, with nothing written, for a payload that is too large.
     #[inline]
     pub fn write(&self, position: u32, header: Header, payload: &[u8]) -> bool {
-        if payload.len() > self.geometry.payload() {
+        // What fits one line fits every slot.
+        if payload.len() > NEAR_BYTES && payload.len() > self.geometry.payload() {
             return false;
         }
-        let slot = self.slot(position);
-        let (Some(epoch), Some(shape), Some(origin)) = (slot.get(1), slot.get(2), slot.get(3)) else {
+        let Some([_, epoch, shape, origin, _, _, near @ ..]) = self.near(position) else {
             return false;
         };
         epoch.store(header.epoch, Ordering::Relaxed);
         shape.store(payload.len() as u32 | u32::from(header.tag) << 16, Ordering::Relaxed);
         origin.store(header.origin, Ordering::Relaxed);
         let (words, rest) = payload.as_chunks::<4>();
-        let room = slot.get(HEADER_WORDS..).unwrap_or(&[]);
-        for (to, from) in room.iter().zip(words) {
+        for (to, from) in near.iter().zip(words) {
             to.store(u32::from_le_bytes(*from), Ordering::Relaxed);
         }
+        if payload.len() > NEAR_BYTES {
+            for (to, from) in self.far(position).iter().zip(words.iter().skip(near.len())) {
+                to.store(u32::from_le_bytes(*from), Ordering::Relaxed);
+            }
+        }
         if !rest.is_empty()
-            && let Some(to) = room.get(words.len())
+            && let Some(to) = self.slot(position).get(HEADER_WORDS + words.len())
         {
             let mut last = [0; 4];
             for (to, from) in last.iter_mut().zip(rest) {
@@ -276,7 +312,11 @@ impl<'a> Slots<'a> {
         let Some(word) = self.word(position, Word::Sequence) else {
             return Ready::Malformed;
         };
-        let sequence = word.load(Ordering::Acquire);
+        self.judge(position, word.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    const fn judge(&self, position: u32, sequence: u32) -> Ready {
         let due = position.wrapping_add(1);
         if sequence == due {
             Ready::Yes
@@ -334,35 +374,43 @@ impl<'a> Slots<'a> {
     ///
     /// # Errors
     /// [`Malformed`]: the producer's fault; `into` is then not to be used.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, position: u32, epoch: u32, into: &mut Message) -> Result<bool, Malformed> {
-        match self.ready(position) {
+        let Some([sequence, found, shape, origin, first, second, near @ ..]) = self.near(position) else {
+            return Err(Malformed::Sequence);
+        };
+        match self.judge(position, sequence.load(Ordering::Acquire)) {
             Ready::NotYet => return Ok(false),
             Ready::Malformed => return Err(Malformed::Sequence),
             Ready::Yes => {}
         }
-        let slot = self.slot(position);
-        let word = |at: usize| slot.get(at).map_or(0, |word| word.load(Ordering::Relaxed));
-        let found = word(Word::Epoch as usize);
-        let shape = word(Word::Shape as usize);
+        let found = found.load(Ordering::Relaxed);
+        let shape = shape.load(Ordering::Relaxed);
         if !may_have_written(found, epoch) {
             return Err(Malformed::Epoch);
         }
         let length = (shape & 0xFFFF) as usize;
-        if length > self.geometry.payload() {
+        if length > NEAR_BYTES && length > self.geometry.payload() {
             return Err(Malformed::Length);
         }
-        let payload = slot.get(HEADER_WORDS..).unwrap_or(&[]);
-        let (room, _) = into.payload.as_chunks_mut::<4>();
-        for (to, from) in room.iter_mut().zip(payload).take(length.div_ceil(4)) {
-            *to = from.load(Ordering::Relaxed).to_le_bytes();
+        // Two words, a line, or all: to copy a little too much costs less than to count words.
+        let ([few @ .., _, _, _, _, _, _, _, _], (room, _)) = (near, into.payload.as_chunks_mut::<4>());
+        if length > size_of_val(few) {
+            copy_out(near, room);
+        } else {
+            copy_out(few, room);
+        }
+        if length > NEAR_BYTES
+            && let Some(room) = room.get_mut(near.len()..)
+        {
+            copy_out(self.far(position), room);
         }
         // A writer that breaks the rules may store while we copy. Then the copy is a mix, still private, and judged as such.
         fence(Ordering::Acquire);
         into.length = length;
-        into.first = word(Word::First as usize);
-        into.second = word(Word::Second as usize);
-        into.header = Header { epoch: found, tag: (shape >> 16) as u8, origin: word(Word::Origin as usize) };
+        into.first = first.load(Ordering::Relaxed);
+        into.second = second.load(Ordering::Relaxed);
+        into.header = Header { epoch: found, tag: (shape >> 16) as u8, origin: origin.load(Ordering::Relaxed) };
         Ok(true)
     }
 

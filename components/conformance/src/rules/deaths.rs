@@ -19,7 +19,7 @@ const fn request(id: u32) -> Request {
 }
 
 pub(crate) async fn new_epoch_is_an_event(bench: &mut Bench) -> Trial {
-    bench.order(Order::once(Misdeed::PanicLater(SLOW), Moment::AfterAnswering)).await?;
+    bench.order(Order::once(Misdeed::ExitLater(SLOW), Moment::AfterAnswering)).await?;
     let asked = bench.request();
     let answer = bench.ask(asked).await;
     let before = bench.server_epoch();
@@ -29,7 +29,7 @@ pub(crate) async fn new_epoch_is_an_event(bench: &mut Bench) -> Trial {
         matches!(select(changed, sleep(LONG)).await, Either::First(()))
     };
     let status = bench.status().await?;
-    bench.finish(&[Fault::Panic]).await?;
+    bench.finish(&[Fault::Exit]).await?;
     must(answer == Ok(asked.answer()), "it was not answered")?;
     must(learnt, "its client was not rung")?;
     must(status.epoch == before.wrapping_add(1), "its new epoch is not the next one")
@@ -38,7 +38,7 @@ pub(crate) async fn new_epoch_is_an_event(bench: &mut Bench) -> Trial {
 /// The tester's deaths in this trial are this one by plan.
 fn died_by_plan(bench: &Bench) -> Trial {
     let deaths = bench.incidents(bench.setting.tester);
-    planned(deaths.iter().map(|death| death.fault).eq([Fault::Panic]), "the tester's deaths were others")
+    planned(deaths.iter().map(|death| death.fault).eq([Fault::Exit]), "the tester's deaths were others")
 }
 
 pub(crate) async fn client_claims(bench: &mut Bench) -> Trial {
@@ -49,7 +49,7 @@ pub(crate) async fn client_claims(bench: &mut Bench) -> Trial {
         bench.send::<operation::put>(&put, LONG)?;
         bench.send::<operation::act>(&act, LONG)?;
         bench.send::<operation::emit>(&work, LONG)?;
-        bench.die([first, ask.id, 0, 0]);
+        return bench.die([first, ask.id, 0, 0]);
     }
     let [first, id, ..] = bench.place.notes;
     let (ask, put, act, work) = (request(id), request(id + 1), request(id + 2), Work { id: id + 3, count: 5 });
@@ -80,7 +80,7 @@ pub(crate) async fn client_cancels(bench: &mut Bench) -> Trial {
         sleep(Duration::from_millis(5)).await;
         bench.send::<operation::put>(&put, LONG)?;
         bench.send::<operation::act>(&act, LONG)?;
-        bench.die([ask.id, 0, 0, 0]);
+        return bench.die([ask.id, 0, 0, 0]);
     }
     let [id, ..] = bench.place.notes;
     bench.probe.end().cancel_all();
@@ -102,7 +102,7 @@ pub(crate) async fn reply_stays(bench: &mut Bench) -> Trial {
         if bench.setting.flaw == Flaw::ConsumesFirst {
             bench.probe.end().settle(position);
         }
-        bench.die([position, ask.id, 0, 0]);
+        return bench.die([position, ask.id, 0, 0]);
     }
     let [position, id, ..] = bench.place.notes;
     let found = bench.probe.end().outstanding().map(|outstanding| outstanding.position).eq([position]);
@@ -125,7 +125,7 @@ pub(crate) async fn moved_once(bench: &mut Bench) -> Trial {
             bench.diary.ticks.release();
         }
         bench.diary.ticks.set_moved(3);
-        bench.die([0; 4]);
+        return bench.die([0; 4]);
     }
     let moved = bench.diary.ticks.moved();
     let there = matches!(bench.diary.ticks.peek(), Some(Ok(Tick::Filled(bytes))) if bytes.len() == 8);
@@ -154,25 +154,25 @@ pub(crate) async fn half_filled(bench: &mut Bench) -> Trial {
 
 pub(crate) async fn both_die(bench: &mut Bench) -> Trial {
     if bench.place.stage == 0 {
-        let misdeed = Misdeed::PanicLater(SLOW);
+        let misdeed = Misdeed::ExitLater(SLOW);
         bench.order(Order { misdeed, moment: Moment::AfterEffect, skip: 2, times: 1 }).await?;
         let (work, put) = (bench.work(9), bench.request());
         let first = bench.send::<operation::emit>(&work, LONG)?;
         bench.send::<operation::put>(&put, LONG)?;
-        bench.die([first, work.id, 0, 0]);
+        return bench.die([first, work.id, 0, 0]);
     }
     let [first, id, ..] = bench.place.notes;
     let put = request(id + 1);
     let done = bench.collect::<Steps>(first).await;
     let answer = bench.collect_answer(first + 1, put).await;
-    bench.finish(&[Fault::Panic]).await?;
+    bench.finish(&[Fault::Exit]).await?;
     died_by_plan(bench)?;
     must(done == Ended::With(Steps(9)) && bench.diary.steps(id) == 9, "work was lost or repeated")?;
     must(answer == Ended::With(put.answer()), "the next request was not answered")
 }
 
 pub(crate) async fn manager_dies(bench: &mut Bench) -> Trial {
-    bench.order(Order::once(Misdeed::PanicLater(5), Moment::AfterAnswering)).await?;
+    bench.order(Order::once(Misdeed::ExitLater(5), Moment::AfterAnswering)).await?;
     let asked = bench.request();
     let answer = bench.ask(asked).await;
     let before = bench.control.end().server_epoch();
@@ -184,7 +184,7 @@ pub(crate) async fn manager_dies(bench: &mut Bench) -> Trial {
     let done = bench.emit(work).await;
     let after = bench.control.end().server_epoch();
     let deaths = bench.incidents(bench.setting.manager);
-    bench.finish(&[Fault::Panic]).await?;
+    bench.finish(&[Fault::Exit]).await?;
     planned(deaths.iter().map(|death| death.fault).eq([Fault::BadMessage]), "the manager's deaths were others")?;
     must(after == before.wrapping_add(1), "the restart manager was not started again")?;
     must(answer == Ok(asked.answer()) && done == Ok(Steps(4)), "the subject was not started again")

@@ -56,15 +56,15 @@ pub(crate) async fn late_may_have_happened(bench: &mut Bench) -> Trial {
 }
 
 pub(crate) async fn expired_is_not_replayed(bench: &mut Bench) -> Trial {
-    bench.order(Order { misdeed: Misdeed::PanicLater(SLOW), moment: Moment::BeforeEffect, skip: 3, times: 1 }).await?;
+    bench.order(Order { misdeed: Misdeed::ExitLater(SLOW), moment: Moment::BeforeEffect, skip: 3, times: 1 }).await?;
     let work = bench.work(8);
     let late = bench.diary.beside(bench.probe.within(HASTE).emit(work)).await;
     let Some(ticket) = ticket_of(late) else {
-        bench.finish(&[Fault::Panic]).await?;
+        bench.finish(&[Fault::Exit]).await?;
         return must(false, "it was not late");
     };
     let end = bench.diary.beside(bench.probe.wait(ticket)).await;
-    bench.finish(&[Fault::Panic]).await?;
+    bench.finish(&[Fault::Exit]).await?;
     must(end == Err(Failure::Expired { progress: 3 }), "it did not expire with its progress")?;
     must(bench.diary.steps(work.id) == 3, "it went on behind its deadline")
 }
