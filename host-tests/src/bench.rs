@@ -135,15 +135,7 @@ pub struct Row {
 
 impl Row {
     fn new(id: &str, group: &'static str, what: &str) -> Self {
-        Row {
-            id: id.to_owned(),
-            group,
-            what: what.to_owned(),
-            peer: None,
-            pairs: vec![],
-            at_most: None,
-            note: None,
-        }
+        Row { id: id.to_owned(), group, what: what.to_owned(), peer: None, pairs: vec![], at_most: None, note: None }
     }
 
     fn beside(mut self, peer: &str) -> Self {
@@ -299,9 +291,8 @@ impl fmt::Display for Report {
         let width = |at: usize| lines.iter().map(|line| line[at].len()).chain([HEAD[at].len()]).max().unwrap_or(0);
         let [w0, w1, w2, w3, w4, w5] = [0, 1, 2, 3, 4, 5].map(width);
         let line = |f: &mut fmt::Formatter<'_>, [what, peer, ours, theirs, ratio, reach, aim]: [&str; 7]| {
-            let text = format!(
-                "  {what:w0$}  {peer:w1$}  {ours:>w2$}  {theirs:>w3$}  {ratio:>w4$}  {reach:>w5$}  {aim}"
-            );
+            let text =
+                format!("  {what:w0$}  {peer:w1$}  {ours:>w2$}  {theirs:>w3$}  {ratio:>w4$}  {reach:>w5$}  {aim}");
             writeln!(f, "{}", text.trim_end())
         };
         line(f, HEAD)?;
@@ -320,7 +311,8 @@ impl fmt::Display for Report {
             paragraph(f, "-", note)?;
         }
         let pairs = self.pairs;
-        let how = format!("Ratio: ours / peer, the median of {pairs} pairs that were measured in turns; below 1 is faster.");
+        let how =
+            format!("Ratio: ours / peer, the median of {pairs} pairs that were measured in turns; below 1 is faster.");
         paragraph(f, "-", &how)?;
         if self.unoptimised {
             paragraph(f, "-", "Built without optimisation: the numbers say nothing. Use a release build.")?;

@@ -97,14 +97,14 @@ const QUICKLY: usize = 8;
 fn conformance(context: &Context<'_>) -> Report {
     let mut report = Report::default();
     let found = conformance::run(&conformance::Suite::default());
-    let wrong = found.wrong(&koboshi_conformance::RULES);
+    let wrong = found.wrong(&conformance::RULES);
     report.passed += found.lines.iter().filter(|line| line.ok).count() as u64;
     report.failed += wrong.len() as u64;
     report.text = wrong.into_iter().fold(String::new(), |text, line| text + &line + "\n");
     for (done, strikes) in conformance::STRIKES.iter().enumerate() {
         (context.progress)(done as u64, conformance::STRIKES.len() as u64);
         let stride = if context.quick { strikes.stride * QUICKLY } else { strikes.stride };
-        let (carried_out, wrong) = strikes.carry_out(stride, &koboshi_conformance::RULES);
+        let (carried_out, wrong) = strikes.carry_out(stride, &conformance::RULES);
         check(&mut report, carried_out > 0 && wrong.is_empty(), || wrong.join("\n"));
         let _ = writeln!(report.text, "{:<44} {carried_out:>6} strikes, {:>4} wrong", strikes.about, wrong.len());
     }

@@ -43,7 +43,9 @@ fn the_quick_bench_measures_every_row_and_says_so_in_json() {
         let id = row["id"].as_str().unwrap_or_default();
         if row["verdict"] == "not-measured" {
             assert!(depends_on_the_machine(id), "{row:#}");
-            assert!(row["note"].as_str().is_some_and(|note| note.contains("Not measured") || note.contains("only one")));
+            assert!(
+                row["note"].as_str().is_some_and(|note| note.contains("Not measured") || note.contains("only one"))
+            );
             continue;
         }
         assert!(row["ours_ns"]["median"].as_f64().is_some_and(|time| time > 0.0), "{row:#}");
@@ -104,7 +106,10 @@ fn an_aim_is_met_up_to_and_including_its_number() {
 
 #[test]
 fn a_number_that_could_not_be_taken_meets_no_aim() {
-    assert_eq!(row(Some(1.0), &[(10.0, Some(10.0)), (f64::NAN, Some(10.0)), (9.0, Some(10.0))]).verdict(), Verdict::Missed);
+    assert_eq!(
+        row(Some(1.0), &[(10.0, Some(10.0)), (f64::NAN, Some(10.0)), (9.0, Some(10.0))]).verdict(),
+        Verdict::Missed
+    );
 }
 
 #[test]

@@ -1,64 +1,7 @@
 //! The rules that every platform keeps, on the host: plainly, under strikes, and with ends that are wrong on purpose.
 
 use koboshi_conformance::Flaw;
-use koboshi_host_tests::conformance::{STRIKES, Strikes, Suite, WrongEnd, run};
-
-/// The rules that must be tried. It is not read from the suite, so that no rule gets lost there.
-const RULES: [&str; 53] = [
-    "r1-each-request-gets-its-own-answer",
-    "r1-what-is-answered-twice-is-answered-once",
-    "r1-pure-in-hand-is-answered-later",
-    "r1-idempotent-in-hand-is-run-again-and-told-so",
-    "r1-resumable-goes-on-where-it-was",
-    "r1-resumable-outlives-death-after-death",
-    "r1-at-most-once-not-yet-done-is-interrupted",
-    "r1-at-most-once-already-done-is-interrupted",
-    "r1-what-was-answered-is-not-offered-again",
-    "r1-what-was-not-taken-is-no-replay",
-    "r1-two-deaths-in-a-row-poison",
-    "r1-poisoned-says-how-far-it-came",
-    "r1-deaths-of-two-requests-poison-neither",
-    "r2-answers-come-in-order",
-    "r2-order-is-kept-across-deaths",
-    "r2-a-stream-loses-and-repeats-nothing",
-    "r2-a-full-stream-makes-its-publisher-wait",
-    "r2-a-full-ring-makes-its-sender-wait",
-    "r3-a-deadline-ends-the-wait-not-the-request",
-    "r3-late-at-most-once-may-have-happened",
-    "r3-an-expired-request-is-not-replayed",
-    "r3-a-cancelled-request-is-not-run",
-    "r3-a-send-that-expires-sends-nothing",
-    "r3-an-item-that-expires-is-not-published",
-    "r3-waits-for-work-have-no-deadline",
-    "r4-an-unreadable-reply-is-its-servers-fault",
-    "r4-an-unreadable-reply-ends-at-most-once",
-    "r4-a-forged-reply-is-its-servers-fault",
-    "r4-wild-positions-of-a-server-harm-nobody",
-    "r4-an-answer-to-nothing-answers-nothing",
-    "r4-an-unreadable-item-is-its-publishers-fault",
-    "r4-a-forged-item-is-its-publishers-fault",
-    "r4-an-unreadable-request-is-refused",
-    "r4-a-forged-request-is-refused",
-    "r4-a-request-out-of-turn-is-its-clients-fault",
-    "r4-wild-positions-of-a-client-harm-itself-only",
-    "r4-a-wild-position-of-a-consumer-harms-itself-only",
-    "r5-a-peer-learns-of-a-new-epoch",
-    "r5-a-client-that-dies-claims-its-requests",
-    "r5-a-client-that-dies-may-cancel",
-    "r5-a-reply-stays-until-it-is-settled",
-    "r5-what-was-moved-is-not-moved-again",
-    "r5-a-half-filled-slot-outlives-its-owner",
-    "r5-both-sides-may-die",
-    "r5-the-restart-manager-may-die-too",
-    "r6-a-hang-is-noticed",
-    "r6-busy-is-not-stuck",
-    "r6-late-is-reported-and-mended",
-    "life-every-end-is-a-fault-with-its-name",
-    "life-epochs-grow-by-one",
-    "life-memory-is-reset-and-kept-state-stays",
-    "life-a-stopped-server-is-gone-until-started",
-    "life-who-dies-too-often-is-given-up",
-];
+use koboshi_host_tests::conformance::{RULES, STRIKES, Strikes, Suite, WrongEnd, run};
 
 #[test]
 fn every_rule_holds() {

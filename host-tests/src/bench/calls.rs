@@ -13,9 +13,7 @@ use koboshi_core::ring::{Geometry, Header, Message, Slots};
 use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd};
 use koboshi_host::linked::Linked;
 use koboshi_host::machine::{self, Machine};
-use koboshi_runtime::{
-    Description, Duration, Exit, PortDescription, RequestPort, ServicePort, Side, sleep, window,
-};
+use koboshi_runtime::{Description, Duration, Exit, PortDescription, RequestPort, ServicePort, Side, sleep, window};
 
 use super::rings::Memory;
 use super::{Options, Row, in_turns, paired, timed};
@@ -273,7 +271,7 @@ fn contracts(options: &Options) -> Vec<Row> {
     let count = calls(options);
     let mut typed = Typed::new(count);
     let geometry = Geometry::new(SLOTS, size_of::<u64>());
-    let halves = [const { () }; 4].map(|()| Memory::new(Half::words(geometry)));
+    let halves: [Memory; 4] = std::array::from_fn(|_| Memory::new(Half::words(geometry)));
     let [a, b, c, d] = halves.each_ref().map(|memory| memory.half(geometry));
     let (bare, with_words) = (RawCalls::new(a, b), RawCalls::new(c, d));
     let (mut bare_at, mut with_words_at) = (0, 0);
@@ -293,7 +291,9 @@ fn contracts(options: &Options) -> Vec<Row> {
         Row::new("nothing-fails/contract-words", NOTHING_FAILS, "raw rings with contract words")
             .beside("two raw rings, no contract words")
             .measured(paired(&with_words, &bare))
-            .noting("Contract words: the request's deadline, its progress and mark, and the server's taken and answered."),
+            .noting(
+                "Contract words: the request's deadline, its progress and mark, and the server's taken and answered.",
+            ),
     ]
 }
 

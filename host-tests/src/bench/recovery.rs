@@ -148,8 +148,9 @@ pub(super) fn run(options: &Options) -> Vec<Row> {
     // A value is a median of recoveries already.
     let options = Options { quick: true, ..*options };
     let mut house = House::new();
-    let row = Row::new("recovery/otp", "Recovery: from the fault to the first answer", "panic, restart, replayed answer")
-        .aiming_at(1.0);
+    let row =
+        Row::new("recovery/otp", "Recovery: from the fault to the first answer", "panic, restart, replayed answer")
+            .aiming_at(1.0);
     let note = "Recovery: a linked-in component unwinds, the restart manager decides, and the request in hand is answered \
                 by the next incarnation; virtual clock, so this is the work alone. OTP: a gen_server exits in a call, its \
                 supervisor restarts it, and the client, told so by the new one, asks again; one scheduler, no reports, \

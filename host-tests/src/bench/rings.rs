@@ -150,7 +150,7 @@ struct Producer<'m> {
 }
 
 impl Producer<'_> {
-    #[inline]
+    #[inline(always)]
     fn has_room(&mut self) -> bool {
         let slots = self.slots.geometry().slots();
         if self.sent.wrapping_sub(self.consumed) >= slots {
@@ -161,7 +161,7 @@ impl Producer<'_> {
 }
 
 impl<T: Payload> Sends<T> for Producer<'_> {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, payload: T) -> bool {
         if !self.has_room() {
             return false;
@@ -185,7 +185,7 @@ struct Consumer<'m> {
 }
 
 impl<T: Payload> Receives<T> for Consumer<'_> {
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self) -> bool {
         if self.slots.read(self.consumed, EPOCH, &mut self.message) != Ok(true) {
             return false;
@@ -198,14 +198,14 @@ impl<T: Payload> Receives<T> for Consumer<'_> {
 }
 
 impl<T> Sends<T> for rtrb::Producer<T> {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, payload: T) -> bool {
         self.push(payload).is_ok()
     }
 }
 
 impl<T> Receives<T> for rtrb::Consumer<T> {
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self) -> bool {
         black_box(self.pop()).is_ok()
     }
@@ -215,28 +215,28 @@ impl<T> Receives<T> for rtrb::Consumer<T> {
 type Heapless<T> = heapless::spsc::Queue<T, { DEPTH + 1 }>;
 
 impl<T> Sends<T> for heapless::spsc::Producer<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, payload: T) -> bool {
         self.enqueue(payload).is_ok()
     }
 }
 
 impl<T> Receives<T> for heapless::spsc::Consumer<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self) -> bool {
         black_box(self.dequeue()).is_some()
     }
 }
 
 impl<M: RawMutex, T> Sends<T> for &Channel<M, T, DEPTH> {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, payload: T) -> bool {
         self.try_send(payload).is_ok()
     }
 }
 
 impl<M: RawMutex, T> Receives<T> for &Channel<M, T, DEPTH> {
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self) -> bool {
         black_box(self.try_receive()).is_ok()
     }
@@ -330,12 +330,7 @@ fn wait<T>(receive: &mut impl Receives<T>) -> bool {
 
 /// Sends and waits for the echo; nanoseconds one way, or none if a message was lost.
 #[inline(never)]
-fn ping<T: Payload>(
-    rounds: u64,
-    source: &Source<T>,
-    send: &mut impl Sends<T>,
-    receive: &mut impl Receives<T>,
-) -> f64 {
+fn ping<T: Payload>(rounds: u64, source: &Source<T>, send: &mut impl Sends<T>, receive: &mut impl Receives<T>) -> f64 {
     let mut lost = false;
     let one_way = timed(2 * rounds, || {
         for number in 0..rounds {
@@ -347,12 +342,7 @@ fn ping<T: Payload>(
 
 /// Waits and sends as much back.
 #[inline(never)]
-fn echo<T: Payload>(
-    rounds: u64,
-    source: &Source<T>,
-    receive: &mut impl Receives<T>,
-    send: &mut impl Sends<T>,
-) -> f64 {
+fn echo<T: Payload>(rounds: u64, source: &Source<T>, receive: &mut impl Receives<T>, send: &mut impl Sends<T>) -> f64 {
     let mut lost = false;
     for number in 0..rounds {
         lost = lost || !wait(receive) || !send.send(source.at(number));
@@ -377,7 +367,8 @@ mod affinity {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
     pub(super) fn allowed() -> Vec<usize> {
-        sched_getaffinity(None).map_or_else(|_| vec![], |set| (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
+        sched_getaffinity(None)
+            .map_or_else(|_| vec![], |set| (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
     }
 
     /// Keeps this thread on a processor; where that is not permitted, the thread stays free.

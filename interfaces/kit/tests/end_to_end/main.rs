@@ -250,6 +250,7 @@ fn a_match_needs_no_arm_for_an_ending_that_the_contract_rules_out() {
     fn name(failure: Failure<operation::print>) -> &'static str {
         match failure {
             Failure::Late { .. } => "late",
+            Failure::NotSent => "not sent",
             Failure::Expired { .. } => "expired",
             Failure::Poisoned { .. } => "poisoned",
             Failure::Gone { .. } => "gone",
