@@ -101,6 +101,8 @@ pub enum Verdict {
     NoAim,
     /// There is nothing to judge; the row's note says why.
     NotMeasured,
+    /// An answer was wrong or a message was lost, so that the numbers are void.
+    Wrong,
 }
 
 impl Verdict {
@@ -110,6 +112,7 @@ impl Verdict {
             Verdict::Missed => "MISSED",
             Verdict::NoAim => "",
             Verdict::NotMeasured => "not measured",
+            Verdict::Wrong => "WRONG",
         }
     }
 }
@@ -179,6 +182,9 @@ impl Row {
     /// What became of the aim.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
+        if self.pairs.iter().any(|pair| !pair.ours.is_finite() || pair.peer.is_some_and(|peer| !peer.is_finite())) {
+            return Verdict::Wrong;
+        }
         match (self.at_most, self.ratio()) {
             (_, None) if self.peer.is_some() || self.pairs.is_empty() => Verdict::NotMeasured,
             (Some(at_most), Some(ratio)) if ratio.median <= at_most => Verdict::Met,
@@ -222,9 +228,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// The rows whose aim was missed.
+    /// The rows whose aim was missed, or whose numbers are void.
     pub fn missed(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(|row| row.verdict() == Verdict::Missed)
+        self.rows.iter().filter(|row| matches!(row.verdict(), Verdict::Missed | Verdict::Wrong))
     }
 }
 

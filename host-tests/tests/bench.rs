@@ -105,11 +105,14 @@ fn an_aim_is_met_up_to_and_including_its_number() {
 }
 
 #[test]
-fn a_number_that_could_not_be_taken_meets_no_aim() {
-    assert_eq!(
-        row(Some(1.0), &[(10.0, Some(10.0)), (f64::NAN, Some(10.0)), (9.0, Some(10.0))]).verdict(),
-        Verdict::Missed
-    );
+fn a_number_that_could_not_be_taken_makes_its_row_wrong_with_or_without_an_aim() {
+    let pairs = [(10.0, Some(10.0)), (f64::NAN, Some(10.0)), (9.0, Some(10.0))];
+    for aim in [Some(1.0), None] {
+        let report = report(vec![row(aim, &pairs)]);
+        assert_eq!(report.rows[0].verdict(), Verdict::Wrong);
+        assert_eq!(report.missed().count(), 1);
+        assert!(report.to_string().contains("WRONG"));
+    }
 }
 
 #[test]

@@ -73,12 +73,23 @@ fn a_server_that_looks_before_it_skips_is_stuck() {
 }
 
 #[test]
-fn a_router_that_goes_by_answered_alone_replaces_an_interrupted_reply() {
-    breaks(Mistake::DropsByAnswered, "nothing is overwritten before it was consumed");
+fn a_router_that_takes_replays_together_replaces_an_interrupted_reply() {
+    breaks(Mistake::TakesReplaysTogether, "nothing is overwritten before it was consumed");
 }
 
 #[test]
 fn a_resumable_request_that_a_router_forwards_again_starts_from_nothing() {
-    breaks(Mistake::ReopensResumable, "every step of a resumable request happens once and in order");
+    breaks(Mistake::DoesNotLookBack, "every step of a resumable request happens once and in order");
+    breaks(Mistake::ForwardsWhatIsLost, "every step of a resumable request happens once and in order");
     breaks(Mistake::ConsumesBeforeAnswering, "every step of a resumable request happens once and in order");
+}
+
+#[test]
+fn a_router_that_finds_a_half_written_slot_answers_with_an_old_reply() {
+    breaks(Mistake::FindsWhatIsHalfWritten, "what is at a position belongs to that position");
+}
+
+#[test]
+fn a_router_that_passes_on_what_it_has_not_read_is_blamed_for_ever() {
+    breaks(Mistake::PassesOnUnread, "no run goes round in a circle");
 }

@@ -55,6 +55,7 @@ impl Otp {
         };
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
+            let _ = child.kill();
             return Err(failed(&"its pipes are missing"));
         };
         let (sender, lines) = channel();

@@ -83,12 +83,13 @@ impl Service {
 impl Router {
     fn bound(&self) -> String {
         format!(
-            "{SLOTS} slots each, {} choices of {} requests, {} deaths, {} bad replies, {} deadlines",
+            "{SLOTS} slots each, {} choices of {} requests, {} deaths, {} bad replies, {} deadlines, {} probes",
             self.contracts.len(),
             self.contracts[0].len(),
             self.deaths,
             self.bad_replies,
             self.deadlines,
+            self.probes,
         )
     }
 
@@ -217,11 +218,19 @@ pub fn explore_mistake(mistake: Mistake) -> Outcome {
         ComparesPlainly => Service { first: u32::MAX, ..service(&[Resumable, Pure]) }.explore("service"),
         ComparesBySign => Service { stale: 1 << 31 | 1, ..service(&[Resumable, Pure, Resumable]) }.explore("service"),
         ExpiresBeforeTheReset => Service { deadlines: 1, ..service(&[Resumable, Pure, Resumable]) }.explore("service"),
-        ConsumesBeforeAnswering | ForwardsAgain => router(&[Resumable]).explore("router"),
+        ForwardsAgain => router(&[Resumable]).explore("router"),
         ExpiresWhatIsForwarded => Router { deadlines: 1, ..router(&[Resumable]) }.explore("router"),
-        DropsByAnswered => Router { bad_replies: 1, ..router(&[Pure, AtMostOnce]) }.explore("router"),
+        ConsumesBeforeAnswering => router(&[Resumable]).explore("router"),
+        TakesReplaysTogether => router(&[Pure, AtMostOnce]).explore("router"),
         ForwardsBeforeTaking => router(&[AtMostOnce]).explore("router"),
-        ReopensResumable => Router { bad_replies: 1, ..router(&[Resumable]) }.explore("router"),
+        DoesNotLookBack => Router { bad_replies: 1, ..router(&[Resumable]) }.explore("router"),
+        FindsWhatIsHalfWritten => router(&[Pure, Pure, Pure]).explore("router"),
+        ForwardsWhatIsLost => {
+            Router { bad_replies: 1, probes: 1, ..router(&[Resumable, Pure, Pure]) }.explore("router")
+        }
+        PassesOnUnread => {
+            Router { bad_replies: 1, ..router(&[Pure]) }.explore_circles("router")
+        }
         AnswersBeforeTakingAgain => Router { deaths: 2, ..router(&[Pure, Pure]) }.explore("router"),
         PopsThenCounts | BeginsTheSlotAnew | CountsThenPushes | PushesThenCounts => stream(&[2]).explore("stream"),
         MarksBeforeTheReset

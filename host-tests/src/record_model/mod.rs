@@ -170,16 +170,22 @@ pub enum Mistake {
     ComparesBySign,
     /// Service: an expired request is answered before its progress is reset.
     ExpiresBeforeTheReset,
-    /// Router: the driver's reply is consumed before the client is answered.
+    /// Router: the driver's reply is let go before the client is answered (and it does not look back).
     ConsumesBeforeAnswering,
-    /// Router: a driver's reply is dropped only when its origin is below `answered`.
-    DropsByAnswered,
+    /// Router: what was in hand at a death is taken again while an earlier one is in hand.
+    TakesReplaysTogether,
     /// Router: the next incarnation claims nothing and forwards all again.
     ForwardsAgain,
     /// Router: a request is forwarded before `taken` is stored.
     ForwardsBeforeTaking,
-    /// Router: a resumable request is forwarded again after a bad reply.
-    ReopensResumable,
+    /// Router: what was let go is not looked for.
+    DoesNotLookBack,
+    /// Router: a slot that is being written is taken for the one that it was.
+    FindsWhatIsHalfWritten,
+    /// Router: what was forwarded, and whose slot was used again, is forwarded once more.
+    ForwardsWhatIsLost,
+    /// Router: a driver's reply is passed on unread.
+    PassesOnUnread,
     /// Router: what is forwarded and past its deadline is answered `Expired` by the router itself.
     ExpiresWhatIsForwarded,
     /// Router: the next incarnation answers what it has not taken up again.
@@ -210,7 +216,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Mistake; 45] = {
+    pub const ALL: [Mistake; 48] = {
         use Mistake::*;
         [
             CountsBeforeTheStep,
@@ -241,10 +247,13 @@ impl Mistake {
             ComparesBySign,
             ExpiresBeforeTheReset,
             ConsumesBeforeAnswering,
-            DropsByAnswered,
+            TakesReplaysTogether,
             ForwardsAgain,
             ForwardsBeforeTaking,
-            ReopensResumable,
+            DoesNotLookBack,
+            FindsWhatIsHalfWritten,
+            ForwardsWhatIsLost,
+            PassesOnUnread,
             ExpiresWhatIsForwarded,
             AnswersBeforeTakingAgain,
             PopsThenCounts,
@@ -299,12 +308,14 @@ impl Wrong {
     const BLAMED: u16 = 1 << 7;
     /// A position went back that must not.
     const BACK: u16 = 1 << 8;
-    /// Poisoned after fewer than two deaths with the request in hand.
+    /// Poisoned without two deaths with the request in hand, and not as overtaken or lost.
     const POISONED: u16 = 1 << 9;
     /// A deadly request was offered a third time.
     const DEADLY: u16 = 1 << 10;
     /// A reply names other progress than the device made.
     const PROGRESS: u16 = 1 << 11;
+    /// Interrupted, but repeating it would have done no harm.
+    const INTERRUPTED: u16 = 1 << 12;
 
     fn note(&mut self, bit: u16, wrong: bool) {
         if wrong {
@@ -335,7 +346,8 @@ fn service_rules<M: Model<State: Watched>>() -> Vec<Property<M>> {
         "nothing is overwritten before it was consumed": OVERWRITTEN,
         "the seal finds no fault with the honest": BLAMED,
         "no position goes back": BACK,
-        "a request is poisoned only when in hand at two deaths": POISONED,
+        "a request is poisoned only when in hand at two deaths, overtaken or lost": POISONED,
+        "only what must never be repeated is interrupted": INTERRUPTED,
         "a deadly request is offered twice at most": DEADLY,
         "a reply names the progress that the device made": PROGRESS,
     ]

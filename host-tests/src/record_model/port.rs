@@ -48,7 +48,7 @@ pub(super) struct Reply {
 pub(super) struct RequestSlot {
     pub(super) sequence: u32,
     pub(super) request: u8,
-    /// For a forwarded request: its position at the router's client.
+    /// For a forwarded request: its position at the router's client, plus one.
     pub(super) origin: u32,
 }
 
@@ -74,6 +74,8 @@ pub(super) struct Port {
     pub(super) requests: [RequestSlot; SLOTS],
     pub(super) sent: u32,
     pub(super) consumed: u32,
+    /// For a client that forwards: position + 1 of the slot that it writes.
+    pub(super) writing: u32,
     // the server's outbox
     pub(super) replies: [ReplySlot; SLOTS],
     pub(super) taken: u32,
@@ -92,9 +94,11 @@ impl Port {
         // As after the lap before: no slot may look ready at the start.
         let lap = |index: usize| first.wrapping_add(index as u32).wrapping_add(1).wrapping_sub(RING);
         let mut port = Self {
-            requests: [RequestSlot { sequence: 0, request: u8::MAX, origin: 0 }; SLOTS],
+            // An origin that none of the requests has.
+            requests: [RequestSlot { sequence: 0, request: u8::MAX, origin: first.wrapping_add(1 << 31) }; SLOTS],
             sent: first,
             consumed: first,
+            writing: first,
             replies: [ReplySlot {
                 sequence: 0,
                 epoch: KERNEL,
@@ -234,20 +238,30 @@ impl Port {
         // Both words count: what was ever taken may have had its effect.
         let next = position.wrapping_add(1);
         let later = behind(next, self.taken) || ahead(next, self.replayed) > 0;
-        let ends = match contract {
-            AtMostOnce => !mistakes.has(Mistake::OffersAtMostOnceAgain),
-            Idempotent => later && !mistakes.has(Mistake::ReopensBehindALaterOne),
-            _ => false,
-        };
-        if ends {
+        let overtaken = contract == Idempotent && later && !mistakes.has(Mistake::ReopensBehindALaterOne);
+        if contract == AtMostOnce && !mistakes.has(Mistake::OffersAtMostOnceAgain) {
             self.kernel_replies(position, Kind::Interrupted, request, wrong);
-        } else if poisons && again {
+        } else if overtaken || poisons && again {
             self.kernel_replies(position, Kind::Poisoned, request, wrong);
         }
     }
 
     /// The server is dead, last step: its words say where its next incarnation begins.
-    pub(super) fn finish_server(&mut self, consumed: u32, mistakes: Mistakes) {
+    pub(super) fn finish_server(
+        &mut self,
+        consumed: u32,
+        contract: impl Fn(u32) -> Contract,
+        mistakes: Mistakes,
+        wrong: &mut Wrong,
+    ) {
+        // Taken by an earlier incarnation, not yet again by this one, and its reply was taken back.
+        for further in 0..ahead(self.taken, self.replayed) {
+            let position = self.taken.wrapping_add(further);
+            let must_end = contract(position) == AtMostOnce && !mistakes.has(Mistake::OffersAtMostOnceAgain);
+            if must_end && !self.replied(position) {
+                self.kernel_replies(position, Kind::Interrupted, self.requests[slot(position)].request, wrong);
+            }
+        }
         let replayed = ahead(consumed, self.replayed).max(self.taken.wrapping_sub(consumed));
         self.replayed = if mistakes.has(Mistake::ComparesPlainly) {
             self.replayed.max(self.taken)
@@ -286,6 +300,10 @@ pub(super) struct Ghost {
     pub(super) told: bool,
     /// Deaths by a deadly request, by request.
     pub(super) killed: [u8; REQUESTS],
+    /// Requests that were in hand when a later one was taken.
+    pub(super) overtaken: u8,
+    /// Requests that a router had forwarded and lost sight of.
+    pub(super) lost: u8,
 }
 
 impl Ghost {
@@ -317,8 +335,25 @@ impl Ghost {
         };
         self.wrong.note(Wrong::UNDONE, reply.kind == Kind::Plain && !done);
         self.wrong.note(Wrong::PROGRESS, contract == Resumable && reply.progress != effects);
-        let deaths = self.in_hand[request as usize];
-        self.wrong.note(Wrong::POISONED, reply.kind == Kind::Poisoned && deaths < 2);
+        let overtaken = contract == Idempotent && self.overtaken & 1 << request != 0;
+        let may_be_poisoned = self.in_hand[request as usize] >= 2 || overtaken || self.lost & 1 << request != 0;
+        self.wrong.note(Wrong::POISONED, reply.kind == Kind::Poisoned && !may_be_poisoned);
+        let may_be_interrupted = contract == AtMostOnce;
+        self.wrong.note(Wrong::INTERRUPTED, reply.kind == Kind::Interrupted && !may_be_interrupted);
+    }
+
+    /// The request at `position` is taken.
+    pub(super) fn takes(&mut self, port: &Port, position: u32) {
+        for further in 1..=position.wrapping_sub(port.consumed).min(RING) {
+            let earlier = port.requests[slot(position.wrapping_sub(further))].request;
+            self.overtaken |= 1u8.checked_shl(u32::from(earlier)).unwrap_or(0);
+        }
+    }
+
+    /// A death with this request in hand.
+    pub(super) fn is_in_hand(&mut self, request: u8) {
+        let deaths = &mut self.in_hand[request as usize];
+        *deaths = (*deaths + 1).min(2);
     }
 }
 

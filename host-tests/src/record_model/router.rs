@@ -1,44 +1,67 @@
-//! The router: a client, SOS and a driver.
+//! The router: SOS between a client and a driver.
+//!
+//! Job: walk through what SOS does between its two ports, store by store, with deaths and unreadable replies of SOS and of
+//! the driver. SOS is one task: it relays, else lets go, else passes on, and begins again. It keeps nothing of its own; what
+//! it did before it died, it sees from the two rings alone.
+//!
+//! The driver and the client take larger steps here: the service model looks at their small ones.
 
 use super::*;
+
+/// What a probe asks: no request of the client, and it changes nothing.
+const PROBE: u8 = u8::MAX;
 
 /// The router model: a client, SOS, a driver.
 pub(super) struct Router {
     pub(super) contracts: Vec<Vec<Contract>>,
     pub(super) deaths: u8,
+    /// Replies, of SOS or of the driver, that cannot be decoded.
     pub(super) bad_replies: u8,
     pub(super) deadlines: u8,
+    pub(super) probes: u8,
     pub(super) first: u32,
     pub(super) mistakes: Mistakes,
 }
 
 impl Default for Router {
     fn default() -> Self {
-        Self { contracts: every(3), deaths: 2, bad_replies: 0, deadlines: 0, first: 0, mistakes: Mistakes::default() }
+        Self {
+            contracts: every(3),
+            deaths: 2,
+            bad_replies: 0,
+            deadlines: 0,
+            probes: 0,
+            first: 0,
+            mistakes: Mistakes::default(),
+        }
     }
 }
 
+/// What SOS does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Forwarding {
-    /// Has not yet taken up again what was in hand.
-    Born,
-    Idle,
-    /// Must forward this position.
-    Forward,
-    /// Has written that this position is expired, and must commit it.
-    Expired,
-    /// Has committed that, and must store `answered`.
-    Settled,
+pub(super) enum Routing {
+    Looking,
+    /// Has written the reply to the oldest request in hand, and must commit it.
+    Answering,
+    /// Has committed it, and must store `answered`.
+    Answered,
+    /// Has taken what is answered already, and must store `answered`.
+    Passing,
+    /// Has taken a request, and must see what became of it.
+    Taken,
+    /// Has marked the slot below that it forwards into.
+    Marked,
+    /// Has written it.
     Written,
+    /// Has committed it, and must store `sent`.
     Committed,
 }
 
+/// A request that SOS has taken, and not forwarded yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Answering {
-    Idle,
-    Written,
-    Committed,
-    Answered,
+pub(super) struct Taken {
+    position: u32,
+    replay: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,16 +73,23 @@ pub(super) struct RouterState {
     /// Between SOS and the driver.
     pub(super) lower: Port,
     pub(super) router: Life,
-    pub(super) forwarding: Forwarding,
-    pub(super) answering: Answering,
-    /// The next position that the forwarding task looks at.
-    pub(super) cursor: u32,
+    pub(super) routing: Routing,
+    pub(super) held: Option<Taken>,
+    /// How many of the next requests were in hand at a death.
+    pub(super) replays: u8,
+    /// The last request that was taken was one of them, or none was taken yet.
+    pub(super) replaying: bool,
+    /// Below: slots of probes that SOS has let go, before they were answered.
+    pub(super) let_go: [bool; SLOTS],
     pub(super) driver: Server,
     pub(super) deaths: u8,
     pub(super) bad_replies: u8,
     pub(super) deadlines: u8,
+    pub(super) probes: u8,
     /// Requests whose deadline has passed.
     pub(super) expired: u8,
+    /// For the onlooker: requests that were ever forwarded.
+    pub(super) forwarded: u8,
     pub(super) ghost: Ghost,
 }
 
@@ -73,28 +103,59 @@ impl Watched for RouterState {
 pub(super) enum RouterStep {
     ClientSends,
     ClientReceives,
-    RouterForwards,
-    RouterAnswers,
+    RouterRoutes,
     RouterSpoilsAnswer,
+    RouterProbes,
     KernelSealsRouter,
     KernelStartsRouter,
     DriverServes,
+    DriverSpoilsReply,
     KernelSealsDriver,
     DeadlinePasses(u8),
     RouterDies,
     DriverDies,
 }
 
-pub(super) const ROUTER_STEPS: [RouterStep; 8] = [
+pub(super) const ROUTER_STEPS: [RouterStep; 7] = [
     RouterStep::DriverServes,
-    RouterStep::RouterForwards,
-    RouterStep::RouterAnswers,
+    RouterStep::RouterRoutes,
     RouterStep::ClientReceives,
     RouterStep::ClientSends,
     RouterStep::KernelSealsRouter,
     RouterStep::KernelStartsRouter,
     RouterStep::KernelSealsDriver,
 ];
+
+impl RouterState {
+    fn contract(&self, request: u8) -> Contract {
+        if request == PROBE { Pure } else { self.contracts[request as usize % REQUESTS] }
+    }
+
+    fn router_dies(&mut self) {
+        self.router = Life::Down;
+        self.routing = Routing::Looking;
+        self.held = None;
+        self.replays = 0;
+        self.replaying = true;
+        self.let_go = [false; SLOTS];
+    }
+
+    /// The oldest request below that SOS still waits for.
+    fn oldest(&self) -> Option<u32> {
+        let count = self.lower.sent.wrapping_sub(self.lower.consumed);
+        (0..count).map(|further| self.lower.consumed.wrapping_add(further)).find(|&at| !self.let_go[slot(at)])
+    }
+
+    /// Writes the reply to the oldest request in hand; it is not committed yet.
+    fn writes_answer(&mut self, reply: Reply) {
+        let position = self.upper.answered;
+        self.ghost.wrong.note(Wrong::OVERWRITTEN, !self.upper.may_reply(position));
+        let one = &mut self.upper.replies[slot(position)];
+        one.reply = reply;
+        one.progress = reply.progress;
+        self.routing = Routing::Answering;
+    }
+}
 
 impl Router {
     pub(super) fn index(&self, position: u32) -> u8 {
@@ -110,18 +171,26 @@ impl Router {
         let moved = match step {
             RouterStep::ClientSends => self.client_sends(&mut state),
             RouterStep::ClientReceives => self.client_receives(&mut state),
-            RouterStep::RouterForwards => last.router == Life::Up && self.router_forwards(&mut state),
-            RouterStep::RouterAnswers => last.router == Life::Up && self.router_answers(&mut state, false),
+            RouterStep::RouterRoutes => last.router == Life::Up && self.router_routes(&mut state),
             RouterStep::RouterSpoilsAnswer => {
-                last.router == Life::Up && last.bad_replies > 0 && self.router_answers(&mut state, true)
+                let moved = last.router == Life::Up && last.bad_replies > 0 && self.router_routes(&mut state);
+                let written = last.routing == Routing::Looking && state.routing == Routing::Answering;
+                state.upper.replies[slot(last.upper.answered)].reply.bad = true;
+                state.bad_replies = last.bad_replies.saturating_sub(1);
+                moved && written
             }
+            RouterStep::RouterProbes => last.router == Life::Up && self.router_probes(&mut state),
             RouterStep::KernelSealsRouter => self.kernel_seals_router(&mut state),
             RouterStep::KernelStartsRouter => {
                 state.router = Life::Up;
+                state.replays = ahead(last.upper.taken, last.upper.replayed) as u8;
                 last.router == Life::Sealed
             }
-            RouterStep::DriverServes => last.driver.life == Life::Up && self.driver_serves(&mut state),
-            RouterStep::KernelSealsDriver => self.kernel_seals_driver(&mut state),
+            RouterStep::DriverServes => last.driver.life == Life::Up && self.driver_serves(&mut state, false),
+            RouterStep::DriverSpoilsReply => {
+                last.driver.life == Life::Up && last.bad_replies > 0 && self.driver_serves(&mut state, true)
+            }
+            RouterStep::KernelSealsDriver => last.driver.life == Life::Down && self.kernel_seals_driver(&mut state),
             RouterStep::DeadlinePasses(request) => {
                 let at = self.first.wrapping_add(u32::from(request));
                 let waits = !behind(at, last.upper.consumed) && behind(at, last.upper.sent);
@@ -130,7 +199,7 @@ impl Router {
                 waits && last.deadlines > 0 && last.expired & 1 << request == 0
             }
             RouterStep::RouterDies => {
-                router_dies(&mut state);
+                state.router_dies();
                 state.deaths = last.deaths.saturating_sub(1);
                 last.deaths > 0 && last.router == Life::Up
             }
@@ -143,7 +212,7 @@ impl Router {
         moved.then_some(state)
     }
 
-    pub(super) fn client_sends(&self, state: &mut RouterState) -> bool {
+    fn client_sends(&self, state: &mut RouterState) -> bool {
         let position = state.upper.sent;
         if self.index(position) >= state.requests || !state.upper.room() {
             return false;
@@ -154,200 +223,259 @@ impl Router {
         true
     }
 
-    pub(super) fn client_receives(&self, state: &mut RouterState) -> bool {
+    fn client_receives(&self, state: &mut RouterState) -> bool {
         let position = state.upper.consumed;
         if !state.upper.replied(position) {
             return false;
         }
         let request = self.index(position);
-        let contract = state.contracts[request as usize % REQUESTS];
         let reply = state.upper.replies[slot(position)].reply;
         if reply.bad {
-            // The complaint: SOS is stopped, and what ended below it does not begin anew.
-            router_dies(state);
+            // The complaint: SOS is stopped, and what it answered is no answer.
+            state.router_dies();
             state.upper.reopen(position);
-            if contract == Resumable && !self.mistakes.has(Mistake::ReopensResumable) {
-                let to = reply.to;
-                state.upper.kernel_replies(position, Kind::Interrupted, to, &mut state.ghost.wrong);
-            }
         } else {
+            let contract = state.contract(request);
             state.ghost.deliver(request, contract, reply);
             state.upper.consumed = position.wrapping_add(1);
         }
         true
     }
 
-    /// The position below, if any, that carries `origin` and waits for its reply to be consumed.
-    pub(super) fn forwarded(&self, lower: &Port, origin: u32) -> bool {
-        (0..lower.sent.wrapping_sub(lower.consumed))
-            .map(|further| lower.consumed.wrapping_add(further))
-            .any(|position| lower.requests[slot(position)].origin == origin)
+    /// Where the request with this origin lies below, if its reply can still be read: it is outstanding, or was let go and
+    /// its slot has not been used again.
+    fn find(&self, lower: &Port, origin: u32) -> Option<u32> {
+        let looks_back =
+            !self.mistakes.has(Mistake::DoesNotLookBack) && !self.mistakes.has(Mistake::ConsumesBeforeAnswering);
+        let first = if looks_back { lower.consumed.wrapping_sub(RING) } else { lower.consumed };
+        // A slot that is being written still shows the word of the request that had it.
+        let marked = lower.writing == lower.sent.wrapping_add(1);
+        let torn = lower.sent.wrapping_sub(RING);
+        (0..lower.sent.wrapping_sub(first)).map(|further| first.wrapping_add(further)).find(|&at| {
+            let found = lower.asked(at) && lower.requests[slot(at)].origin == origin;
+            found && (at != torn || !marked || self.mistakes.has(Mistake::FindsWhatIsHalfWritten))
+        })
     }
 
-    pub(super) fn router_forwards(&self, state: &mut RouterState) -> bool {
-        let RouterState { upper, lower, ghost, .. } = state;
-        let position = state.cursor;
+    /// Whether a request behind the one with this origin was forwarded.
+    fn later(&self, lower: &Port, origin: u32) -> bool {
+        (1..=RING).any(|further| self.find(lower, origin.wrapping_add(further)).is_some())
+    }
+
+    fn router_routes(&self, state: &mut RouterState) -> bool {
+        let RouterState { upper, lower, .. } = state;
         let below = lower.sent;
-        state.forwarding = match state.forwarding {
-            Forwarding::Born => {
-                state.cursor = upper.answered;
-                let in_hand = ahead(upper.taken, upper.replayed);
-                if !self.mistakes.has(Mistake::AnswersBeforeTakingAgain) {
-                    upper.taken = upper.taken.wrapping_add(in_hand);
-                }
-                Forwarding::Idle
+        match state.routing {
+            Routing::Looking => return self.relays(state) || self.lets_go(state) || self.passes_on(state),
+            Routing::Answering => {
+                upper.replies[slot(upper.answered)].sequence = upper.answered.wrapping_add(1);
+                state.routing = Routing::Answered;
             }
-            Forwarding::Idle if behind(position, upper.taken) => {
-                let claims = !self.mistakes.has(Mistake::ForwardsAgain);
-                let request = self.index(position);
-                // Looked at in both cases below: whether it runs, the driver alone knows.
-                let expires = state.expired & 1 << request != 0
-                    && (self.mistakes.has(Mistake::ExpiresWhatIsForwarded) || !self.forwarded(lower, position));
-                if expires && !behind(position, upper.answered) && !upper.replied(position) {
-                    ghost.wrong.note(Wrong::OVERWRITTEN, !upper.may_reply(position));
-                    let one = &mut upper.replies[slot(position)];
-                    one.reply = Reply { kind: Kind::Expired, to: request, progress: 0, bad: false };
-                    Forwarding::Expired
-                } else if behind(position, upper.answered)
-                    || upper.replied(position)
-                    || claims && self.forwarded(lower, position)
-                {
-                    state.cursor = position.wrapping_add(1);
-                    Forwarding::Idle
-                } else {
-                    Forwarding::Forward
-                }
+            Routing::Answered => {
+                upper.answered = upper.answered.wrapping_add(1);
+                state.routing = Routing::Looking;
             }
-            Forwarding::Expired => {
-                upper.replies[slot(position)].sequence = position.wrapping_add(1);
-                Forwarding::Settled
+            Routing::Passing => {
+                upper.answered = upper.taken;
+                state.routing = Routing::Looking;
             }
-            Forwarding::Settled => {
-                upper.answered = upper.proven_answered();
-                Forwarding::Idle
+            Routing::Taken => {
+                state.routing = Routing::Looking;
+                self.passes_on(state);
             }
-            Forwarding::Idle if upper.replied(position) => {
-                // Only with a mistake: nothing above `taken` has a reply.
-                upper.taken = position.wrapping_add(1);
-                Forwarding::Idle
-            }
-            Forwarding::Idle => {
-                if !upper.asked(position) {
-                    return false;
-                }
-                let copied = upper.requests[slot(position)].request;
-                ghost.wrong.note(Wrong::MISMATCH, copied != self.index(position));
-                if self.mistakes.has(Mistake::ForwardsBeforeTaking) {
-                    Forwarding::Forward
-                } else {
-                    upper.taken = position.wrapping_add(1);
-                    Forwarding::Idle
-                }
-            }
-            Forwarding::Forward => {
-                if !lower.room() {
-                    return false;
-                }
-                ghost.wrong.note(Wrong::OVERWRITTEN, lower.asked(below));
-                let request = self.index(position);
+            Routing::Marked => {
+                let Some(Taken { position, .. }) = state.held else { return false };
+                state.ghost.wrong.note(Wrong::OVERWRITTEN, lower.asked(below));
                 let one = &mut lower.requests[slot(below)];
-                (one.request, one.origin) = (request, position);
-                Forwarding::Written
+                (one.request, one.origin) = (self.index(position), position.wrapping_add(1));
+                state.routing = Routing::Written;
             }
-            Forwarding::Written => {
+            Routing::Written => {
                 lower.requests[slot(below)].sequence = below.wrapping_add(1);
-                Forwarding::Committed
+                state.forwarded |= 1 << (lower.requests[slot(below)].request % 8);
+                state.routing = Routing::Committed;
             }
-            Forwarding::Committed => {
+            Routing::Committed => {
                 lower.sent = below.wrapping_add(1);
-                if behind(upper.taken, position.wrapping_add(1)) {
+                if let Some(Taken { position, .. }) = state.held.take()
+                    && behind(upper.taken, position.wrapping_add(1))
+                {
+                    // Only with a mistake: forwarded before it is taken.
                     upper.taken = position.wrapping_add(1);
                 }
-                state.cursor = position.wrapping_add(1);
-                Forwarding::Idle
+                state.routing = Routing::Looking;
             }
-        };
+        }
         true
     }
 
-    pub(super) fn router_answers(&self, state: &mut RouterState, spoils: bool) -> bool {
-        let early = self.mistakes.has(Mistake::ConsumesBeforeAnswering);
-        let RouterState { upper, lower, ghost, .. } = state;
-        let below =
-            if early && state.answering != Answering::Idle { lower.consumed.wrapping_sub(1) } else { lower.consumed };
-        let position = lower.requests[slot(below)].origin;
-        if spoils && state.answering != Answering::Idle {
+    /// Answers the oldest request in hand, if the driver has.
+    fn relays(&self, state: &mut RouterState) -> bool {
+        let RouterState { upper, lower, .. } = state;
+        let asked = upper.answered;
+        if asked == upper.taken && !self.mistakes.has(Mistake::AnswersBeforeTakingAgain) {
             return false;
         }
-        state.answering = match state.answering {
-            Answering::Idle => {
-                if state.forwarding == Forwarding::Born || !lower.replied(below) {
-                    return false;
-                }
-                let settled = upper.replied(position) && !self.mistakes.has(Mistake::DropsByAnswered);
-                if behind(position, upper.answered) || settled {
-                    lower.consumed = below.wrapping_add(1);
-                    if spoils {
-                        return false;
-                    }
-                    Answering::Idle
-                } else {
-                    let reply = lower.replies[slot(below)].reply;
-                    ghost.wrong.note(Wrong::OVERWRITTEN, !upper.may_reply(position));
-                    let one = &mut upper.replies[slot(position)];
-                    one.reply = Reply { bad: spoils, ..reply };
-                    // For the seal: a request that is not resumed by SOS has no progress here.
-                    one.progress = reply.progress;
-                    state.bad_replies -= u8::from(spoils);
-                    if early {
-                        lower.consumed = below.wrapping_add(1);
-                    }
-                    Answering::Written
-                }
-            }
-            Answering::Written => {
-                upper.replies[slot(position)].sequence = position.wrapping_add(1);
-                Answering::Committed
-            }
-            Answering::Committed => {
-                // Behind a reopened request the replies wait until that one is answered again.
-                upper.answered = upper.proven_answered();
-                Answering::Answered
-            }
-            Answering::Answered => {
-                if !early {
-                    lower.consumed = below.wrapping_add(1);
-                }
-                Answering::Idle
-            }
+        let Some(below) = self.find(lower, asked.wrapping_add(1)).filter(|&below| lower.replied(below)) else {
+            return false;
         };
+        let reply = lower.replies[slot(below)].reply;
+        if reply.bad && !self.mistakes.has(Mistake::PassesOnUnread) {
+            // The complaint: the driver is stopped, and what it answered is no answer.
+            if below.wrapping_sub(lower.consumed) < RING {
+                lower.reopen(below);
+            }
+            state.driver.dies();
+            return self.kernel_seals_driver(state);
+        }
+        if self.mistakes.has(Mistake::ConsumesBeforeAnswering) {
+            lower.consumed = below.wrapping_add(1);
+        }
+        state.writes_answer(reply);
         true
     }
 
-    pub(super) fn kernel_seals_router(&self, state: &mut RouterState) -> bool {
+    /// Lets go of the oldest reply below if nobody waits for it any more: only now may its slot be used again.
+    fn lets_go(&self, state: &mut RouterState) -> bool {
+        let Some(oldest) = state.oldest() else { return false };
+        let RouterState { upper, lower, .. } = state;
+        let request = lower.requests[slot(oldest)];
+        let answered = request.request == PROBE || behind(request.origin.wrapping_sub(1), upper.answered);
+        if !answered || !lower.replied(oldest) {
+            return false;
+        }
+        state.let_go[slot(oldest)] = true;
+        while state.let_go[slot(lower.consumed)] && lower.replied(lower.consumed) {
+            state.let_go[slot(lower.consumed)] = false;
+            lower.consumed = lower.consumed.wrapping_add(1);
+        }
+        true
+    }
+
+    /// Takes the next request, or forwards the one that was taken.
+    fn passes_on(&self, state: &mut RouterState) -> bool {
+        let RouterState { upper, lower, ghost, .. } = state;
+        let Some(Taken { position, replay }) = state.held else { return self.takes(state) };
+        let origin = position.wrapping_add(1);
+        if replay && !self.mistakes.has(Mistake::ForwardsAgain) {
+            if self.find(lower, origin).is_some() {
+                state.held = None;
+                return true;
+            }
+            if self.later(lower, origin) && !self.mistakes.has(Mistake::ForwardsWhatIsLost) {
+                // It was forwarded, and what became of it is lost. Without probes that never happens.
+                let to = self.index(position);
+                let was = state.forwarded & 1 << to != 0 && self.probes > 0;
+                ghost.wrong.note(Wrong::POISONED, !was);
+                ghost.lost |= 1 << to;
+                let progress = upper.replies[slot(position)].progress;
+                state.held = None;
+                state.writes_answer(Reply { kind: Kind::Poisoned, to, progress, bad: false });
+                return true;
+            }
+        }
+        if !lower.room() {
+            return false;
+        }
+        lower.writing = lower.sent.wrapping_add(1);
+        state.routing = Routing::Marked;
+        true
+    }
+
+    fn takes(&self, state: &mut RouterState) -> bool {
+        let RouterState { upper, ghost, .. } = state;
+        let position = upper.taken;
+        let replay = state.replays > 0;
+        let in_hand = upper.taken != upper.answered;
+        if replay && !in_hand && upper.replied(position) {
+            upper.taken = position.wrapping_add(1);
+            state.replays -= 1;
+            state.routing = Routing::Passing;
+            return true;
+        }
+        // What lies behind may be answered already, and only one with nothing in hand passes it.
+        if state.replaying && in_hand && !self.mistakes.has(Mistake::TakesReplaysTogether) || !upper.asked(position) {
+            return false;
+        }
+        let copied = upper.requests[slot(position)].request;
+        ghost.wrong.note(Wrong::MISMATCH, copied != self.index(position));
+        state.replays = state.replays.saturating_sub(1);
+        state.replaying = replay;
+        if !replay {
+            upper.replies[slot(position)].progress = 0;
+        }
+        if !self.mistakes.has(Mistake::ForwardsBeforeTaking) {
+            upper.taken = position.wrapping_add(1);
+        }
+        let expires = self.mistakes.has(Mistake::ExpiresWhatIsForwarded) && replay && !in_hand;
+        if expires && state.expired & 1 << copied != 0 {
+            let progress = upper.replies[slot(position)].progress;
+            state.writes_answer(Reply { kind: Kind::Expired, to: copied, progress, bad: false });
+        } else {
+            state.held = Some(Taken { position, replay });
+            state.routing = Routing::Taken;
+        }
+        true
+    }
+
+    /// Asks something harmless behind the oldest request that the driver has, and waits for no reply. One step: what can
+    /// befall it half way befalls a forwarded request too.
+    fn router_probes(&self, state: &mut RouterState) -> bool {
+        let Some(oldest) = state.oldest() else { return false };
+        let lower = &mut state.lower;
+        let behind_it = 1..lower.sent.wrapping_sub(oldest);
+        let probed = |further| lower.requests[slot(oldest.wrapping_add(further))].request == PROBE;
+        if state.routing != Routing::Looking || state.probes == 0 || !lower.room() || behind_it.into_iter().any(probed) {
+            return false;
+        }
+        let at = lower.sent;
+        lower.writing = at.wrapping_add(1);
+        lower.requests[slot(at)] = RequestSlot { sequence: at.wrapping_add(1), request: PROBE, origin: 0 };
+        lower.sent = at.wrapping_add(1);
+        state.let_go[slot(at)] = true;
+        state.probes -= 1;
+        true
+    }
+
+    fn kernel_seals_router(&self, state: &mut RouterState) -> bool {
         if state.router != Life::Down {
             return false;
         }
         let RouterState { upper, lower, ghost, .. } = state;
         let consumed = upper.clamp_server(self.mistakes, &mut ghost.wrong);
+        let contract = |position: u32| state.contracts[self.index(position) as usize % REQUESTS];
+        let routed = |position| match contract(position) {
+            // Whether it may run again is judged where it is carried out.
+            AtMostOnce => AtMostOnce,
+            _ => Pure,
+        };
         for further in 0..upper.taken.wrapping_sub(consumed) {
             let position = consumed.wrapping_add(further);
-            let contract = state.contracts[self.index(position) as usize % REQUESTS];
-            upper.seal_position(position, contract, false, self.mistakes, &mut ghost.wrong);
+            upper.seal_position(position, routed(position), false, self.mistakes, &mut ghost.wrong);
         }
-        upper.finish_server(consumed, self.mistakes);
+        upper.finish_server(consumed, routed, self.mistakes, &mut ghost.wrong);
         lower.seal_client(self.mistakes, &mut ghost.wrong);
         state.router = Life::Sealed;
         true
     }
 
     /// The driver in larger steps than in the service model, which looks at the small ones.
-    pub(super) fn driver_serves(&self, state: &mut RouterState) -> bool {
-        let RouterState { lower, driver, ghost, .. } = state;
-        let position = driver.position;
+    fn driver_serves(&self, state: &mut RouterState, spoils: bool) -> bool {
+        let position = state.driver.position;
         let at = slot(position);
-        let request = lower.requests[at].request;
-        let contract = state.contracts[request as usize % REQUESTS];
+        let request = state.lower.requests[at].request;
+        let contract = state.contract(request);
+        let RouterState { lower, driver, ghost, .. } = state;
+        let steps = contract == Resumable && lower.replies[at].progress < STEPS && !driver.expired;
+        let acts = matches!(contract, Idempotent | AtMostOnce) && !driver.expired;
+        let writes = match driver.serving {
+            Serving::Running => !steps && !acts,
+            Serving::Ran => true,
+            _ => false,
+        };
+        if spoils && !writes {
+            return false;
+        }
         driver.serving = match driver.serving {
             Serving::Wait(_) => {
                 let position = lower.taken;
@@ -356,33 +484,41 @@ impl Router {
                 if !skips && !lower.asked(position) {
                     return false;
                 }
+                let request = lower.requests[slot(position)].request;
                 driver.position = position;
                 driver.replays = driver.replays.saturating_sub(1);
+                driver.expired = replay && request != PROBE && state.expired & 1 << (request % 8) != 0;
                 if !replay {
                     lower.replies[slot(position)].progress = 0;
                 }
                 lower.taken = position.wrapping_add(1);
+                if !skips {
+                    ghost.takes(lower, position);
+                }
                 if skips { Serving::Committed } else { Serving::Running }
             }
-            Serving::Running if contract == Resumable && lower.replies[at].progress < STEPS => {
+            Serving::Running if steps => {
                 ghost.effect(request, contract, lower.replies[at].progress);
                 lower.replies[at].progress += 1;
                 Serving::Running
             }
-            Serving::Running if matches!(contract, Idempotent | AtMostOnce) => {
+            Serving::Running if acts => {
                 ghost.effect(request, contract, 0);
                 Serving::Ran
             }
             Serving::Running | Serving::Ran => {
                 ghost.wrong.note(Wrong::OVERWRITTEN, !lower.may_reply(position));
+                let kind = if driver.expired { Kind::Expired } else { Kind::Plain };
                 let one = &mut lower.replies[at];
-                one.reply = Reply { kind: Kind::Plain, to: request, progress: one.progress, bad: false };
+                one.reply = Reply { kind, to: request, progress: one.progress, bad: spoils };
                 one.epoch = driver.epoch;
                 one.sequence = position.wrapping_add(1);
+                state.bad_replies -= u8::from(spoils);
                 Serving::Committed
             }
             _ => {
                 lower.answered = position.wrapping_add(1);
+                driver.expired = false;
                 Serving::Wait(Waiting::Looking)
             }
         };
@@ -390,31 +526,25 @@ impl Router {
     }
 
     /// Seals and starts the driver in one step.
-    pub(super) fn kernel_seals_driver(&self, state: &mut RouterState) -> bool {
-        if state.driver.life != Life::Down {
-            return false;
-        }
+    fn kernel_seals_driver(&self, state: &mut RouterState) -> bool {
+        let contracts = state.contracts;
         let RouterState { lower, driver, ghost, .. } = state;
         let consumed = lower.clamp_server(self.mistakes, &mut ghost.wrong);
+        let slots = lower.requests;
+        let request = |position: u32| slots[slot(position)].request;
+        let contract =
+            |position| if request(position) == PROBE { Pure } else { contracts[request(position) as usize % REQUESTS] };
         for further in 0..lower.taken.wrapping_sub(consumed) {
             let position = consumed.wrapping_add(further);
-            let request = lower.requests[slot(position)].request as usize % REQUESTS;
-            if !lower.replied(position) {
-                ghost.in_hand[request] = (ghost.in_hand[request] + 1).min(2);
+            if !lower.replied(position) && request(position) != PROBE {
+                ghost.is_in_hand(request(position));
             }
-            lower.seal_position(position, state.contracts[request], true, self.mistakes, &mut ghost.wrong);
+            lower.seal_position(position, contract(position), true, self.mistakes, &mut ghost.wrong);
         }
-        lower.finish_server(consumed, self.mistakes);
+        lower.finish_server(consumed, contract, self.mistakes, &mut ghost.wrong);
         driver.born(lower);
         true
     }
-}
-
-pub(super) fn router_dies(state: &mut RouterState) {
-    state.router = Life::Down;
-    state.forwarding = Forwarding::Born;
-    state.answering = Answering::Idle;
-    state.cursor = 0;
 }
 
 impl Model for Router {
@@ -432,14 +562,18 @@ impl Model for Router {
                 // The positions below are others than those above.
                 lower: Port::new(self.first.wrapping_add(5)),
                 router: Life::Up,
-                forwarding: Forwarding::Born,
-                answering: Answering::Idle,
-                cursor: 0,
+                routing: Routing::Looking,
+                held: None,
+                replays: 0,
+                replaying: true,
+                let_go: [false; SLOTS],
                 driver: Server::NEW,
                 deaths: self.deaths,
                 bad_replies: self.bad_replies,
                 deadlines: self.deadlines,
+                probes: self.probes,
                 expired: 0,
+                forwarded: 0,
                 ghost: Ghost::default(),
             }
         };
@@ -449,7 +583,10 @@ impl Model for Router {
     fn actions(&self, state: &RouterState, actions: &mut Vec<RouterStep>) {
         actions.extend(ROUTER_STEPS);
         if state.bad_replies > 0 {
-            actions.push(RouterStep::RouterSpoilsAnswer);
+            actions.extend([RouterStep::RouterSpoilsAnswer, RouterStep::DriverSpoilsReply]);
+        }
+        if state.probes > 0 {
+            actions.push(RouterStep::RouterProbes);
         }
         if state.deadlines > 0 {
             actions.extend((0..state.requests).map(RouterStep::DeadlinePasses));

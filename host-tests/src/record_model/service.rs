@@ -426,6 +426,7 @@ impl Service {
             Serving::Reset if mistakes.has(Mistake::TakesAfterTheMethod) => Serving::Running,
             Serving::Reset => {
                 port.taken = position.wrapping_add(1);
+                ghost.takes(port, position);
                 server.expired = state.expired & 1 << request != 0;
                 Serving::Taken
             }
@@ -498,16 +499,18 @@ impl Service {
                 server.life = Life::Sealing { consumed, next: consumed };
             }
             Life::Sealing { consumed, next } if next == port.taken => {
-                port.finish_server(consumed, self.mistakes);
+                let contract = |position| state.contracts[self.index(position) as usize % REQUESTS];
+                port.finish_server(consumed, contract, self.mistakes, &mut ghost.wrong);
                 state.client_bell |= !self.mistakes.has(Mistake::SealDoesNotRing);
                 server.life = Life::Sealed;
             }
             Life::Sealing { consumed, next } => {
-                let request = self.index(next) as usize % REQUESTS;
+                let request = self.index(next);
                 if !port.replied(next) {
-                    ghost.in_hand[request] = (ghost.in_hand[request] + 1).min(2);
+                    ghost.is_in_hand(request);
                 }
-                port.seal_position(next, state.contracts[request], true, self.mistakes, &mut ghost.wrong);
+                let contract = state.contracts[request as usize % REQUESTS];
+                port.seal_position(next, contract, true, self.mistakes, &mut ghost.wrong);
                 server.life = Life::Sealing { consumed, next: next.wrapping_add(1) };
             }
             _ => return false,

@@ -374,7 +374,7 @@ impl<'a> Slots<'a> {
     ///
     /// # Errors
     /// [`Malformed`]: the producer's fault; `into` is then not to be used.
-    // Always: called as a function it takes half as long again, and a component has few places that read.
+    // Always: as a call it is a third slower, and a component has few places that read.
     #[inline(always)]
     pub fn read(&self, position: u32, epoch: u32, into: &mut Message) -> Result<bool, Malformed> {
         let Some([sequence, found, shape, origin, first, second, near @ ..]) = self.near(position) else {

@@ -24,7 +24,7 @@ use crate::strike::{How, Planned, Strike, Struck};
 /// Points in one turn after which a component counts as one that never comes back to its wait: it polls for something.
 ///
 /// The longest honest turn has some hundreds. One that loops without touching anything is the watchdog's.
-const POINTS_IN_A_TURN: u32 = 10_000;
+const POINTS_IN_A_TURN: u32 = 100_000;
 
 /// Why a component's turn ended other than by coming to its wait: what its unwinding carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
