@@ -52,7 +52,7 @@ fn the_same_seed_gives_the_same_run() {
 #[test]
 fn what_a_line_without_flow_control_loses_is_announced_and_not_called_exact() {
     let (code, output, _) = of(&[
-        "demo", "--clock", "virtual", "--flow", "none", "--baud", "1040000", "--how", "hang", "--whom", "driver",
+        "demo", "--clock", "virtual", "--flow", "none", "--baud", "1000000", "--how", "hang", "--whom", "driver",
         "--every", "5ms", "--json",
     ]);
     let result: serde_json::Value = serde_json::from_str(&output).expect("JSON");
@@ -76,7 +76,7 @@ fn wrong_arguments_are_answered_with_what_would_be_right() {
         "there is no component `drivr` to knock over in this image.\n  did you mean `driver`?",
     );
     is_misused(&["demo", "--every", "5"], "write it as in 100ms");
-    is_misused(&["demo", "--baud", "700000"], "the nearest that it can make is --baud 520828.");
+    is_misused(&["demo", "--baud", "700000"], "the nearest that it can make is --baud 666666.");
     is_misused(&["demo", "--image", "/nonexistent.toml"], "the image /nonexistent.toml cannot be read");
     is_misused(
         &["demo", "--how", "bad-message", "--whom", "monitor"],

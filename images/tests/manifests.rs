@@ -212,9 +212,9 @@ fn the_host_image_is_composed_of_koboshis_own_packages() {
     let hosts: koboshi_sos::Hosts = postcard::from_bytes(configuration(1)).expect("who is hosted");
     assert_eq!(hosts.driver.0, 2);
     let board: koboshi_scif_driver::device::Board = postcard::from_bytes(configuration(2)).expect("a board");
-    assert_eq!((board.fifo, board.clock_hz, board.line.baud), (16, 33_333_000, 520_000));
+    assert_eq!((board.fifo, board.clock_hz, board.line.baud), (16, 64_000_000, 115_200));
     let watches: koboshi_monitor::Watches = postcard::from_bytes(configuration(3)).expect("what is watched");
-    assert_eq!((watches.sos.0, watches.line.baud), (1, 520_000));
+    assert_eq!((watches.sos.0, watches.line.baud), (1, 115_200));
     koboshi_host::machine::Machine::new(&image, koboshi_host::machine::Options::default()).expect("it can run");
 }
 

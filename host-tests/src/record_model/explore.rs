@@ -80,10 +80,10 @@ impl Service {
     }
 }
 
-impl Router {
+impl<const N: usize> Router<N> {
     fn bound(&self) -> String {
         format!(
-            "{SLOTS} slots each, {} choices of {} requests, {} deaths, {} bad replies, {} deadlines, {} probes",
+            "{N} slots each, {} choices of {} requests, {} deaths, {} bad replies, {} deadlines, {} probes",
             self.contracts.len(),
             self.contracts[0].len(),
             self.deaths,
@@ -128,7 +128,8 @@ pub fn report(form: Form) -> Vec<Outcome> {
             .explore("service"),
         Service { contracts: deadly(), deaths: u8::from(full), ..Service::default() }
             .explore("service, deadly requests"),
-        Router { contracts: if full { every(3) } else { every(2) }, deaths: 1, ..Router::default() }.explore("router"),
+        Router::<SLOTS> { contracts: if full { every(3) } else { every(2) }, deaths: 1, ..Router::default() }
+            .explore("router"),
         Stream { deaths: if full { 3 } else { 2 }, ..Stream::default() }.explore("stream"),
         Service {
             contracts: vec![vec![Pure, AtMostOnce]],
@@ -139,7 +140,7 @@ pub fn report(form: Form) -> Vec<Outcome> {
         .explore_circles("service, circles"),
         Service { contracts: deadly(), deaths: 0, gives_up: true, ..Service::default() }
             .explore_circles("service, circles when given up"),
-        Router { contracts: vec![vec![Pure, Resumable]], deaths: 1, bad_replies: 1, ..Router::default() }
+        Router::<SLOTS> { contracts: vec![vec![Pure, Resumable]], deaths: 1, bad_replies: 1, ..Router::default() }
             .explore_circles("router, circles"),
         Stream { items: &[1, 1, 1], deaths: 2, ..Stream::default() }.explore_circles("stream, circles"),
     ];
@@ -161,12 +162,13 @@ pub fn report(form: Form) -> Vec<Outcome> {
                 .explore("service, a deadline"),
             Service { contracts: mixed(), deaths: 2, gives_up: true, ..Service::default() }
                 .explore("service, given up"),
-            Router { contracts: every(2), ..Router::default() }.explore("router, more deaths"),
-            Router { contracts: mixed(), deaths: 2, first: u32::MAX - 1, ..Router::default() }
+            Router::<SLOTS> { contracts: every(2), ..Router::default() }.explore("router, more deaths"),
+            Router::<SLOTS> { contracts: mixed(), deaths: 2, first: u32::MAX - 1, ..Router::default() }
                 .explore("router, positions run over"),
-            Router { contracts: every(2), deaths: 1, bad_replies: 1, ..Router::default() }
+            Router::<SLOTS> { contracts: every(2), deaths: 1, bad_replies: 1, ..Router::default() }
                 .explore("router, a bad answer"),
-            Router { contracts: mixed(), deaths: 1, deadlines: 1, ..Router::default() }.explore("router, a deadline"),
+            Router::<SLOTS> { contracts: mixed(), deaths: 1, deadlines: 1, ..Router::default() }
+                .explore("router, a deadline"),
             Service { contracts: mixed(), deaths: 0, stale: 1 << 31 | 1, ..Service::default() }
                 .explore("service, long after the last death"),
         ]);
@@ -185,7 +187,7 @@ pub fn explore_mistake(mistake: Mistake) -> Outcome {
         mistakes,
         ..Service::default()
     };
-    let router = |contracts: &[Contract]| Router {
+    let router = |contracts: &[Contract]| Router::<SLOTS> {
         contracts: vec![contracts.to_vec()],
         deaths: 1,
         mistakes,
@@ -226,11 +228,11 @@ pub fn explore_mistake(mistake: Mistake) -> Outcome {
         DoesNotLookBack => Router { bad_replies: 1, ..router(&[Resumable]) }.explore("router"),
         FindsWhatIsHalfWritten => router(&[Pure, Pure, Pure]).explore("router"),
         ForwardsWhatIsLost => {
-            Router { bad_replies: 1, probes: 1, ..router(&[Resumable, Pure, Pure]) }.explore("router")
+            let contracts = vec![vec![Resumable, Pure, Pure, Pure]];
+            Router::<4> { contracts, deaths: 0, bad_replies: 1, probes: 1, mistakes, ..Router::default() }
+                .explore("router")
         }
-        PassesOnUnread => {
-            Router { bad_replies: 1, ..router(&[Pure]) }.explore_circles("router")
-        }
+        PassesOnUnread => Router { bad_replies: 1, ..router(&[Pure]) }.explore_circles("router"),
         AnswersBeforeTakingAgain => Router { deaths: 2, ..router(&[Pure, Pure]) }.explore("router"),
         PopsThenCounts | BeginsTheSlotAnew | CountsThenPushes | PushesThenCounts => stream(&[2]).explore("stream"),
         MarksBeforeTheReset
@@ -277,9 +279,9 @@ mod tests {
 
     #[test]
     fn a_mark_from_long_ago_is_not_ahead() {
-        assert_eq!(ahead(u32::MAX, 1), 2);
-        assert_eq!(ahead(5, 5), 0);
-        assert_eq!(ahead(5, 4), 0);
-        assert_eq!(ahead(5, 5u32.wrapping_add(1 << 31)), 0);
+        assert_eq!(Port::<SLOTS>::ahead(u32::MAX, 1), 2);
+        assert_eq!(Port::<SLOTS>::ahead(5, 5), 0);
+        assert_eq!(Port::<SLOTS>::ahead(5, 4), 0);
+        assert_eq!(Port::<SLOTS>::ahead(5, 5u32.wrapping_add(1 << 31)), 0);
     }
 }

@@ -74,13 +74,6 @@ fn behind(a: u32, b: u32) -> bool {
     a.wrapping_sub(b).cast_signed() < 0
 }
 
-/// How far `mark` is ahead of `base`, if it is less than one ring, else nothing: a mark from long
-/// ago must not come back when the positions have gone half way round.
-fn ahead(base: u32, mark: u32) -> u32 {
-    let distance = mark.wrapping_sub(base);
-    if distance <= RING { distance } else { 0 }
-}
-
 /// How much of the state space a report covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {

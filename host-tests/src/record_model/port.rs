@@ -69,15 +69,13 @@ pub(super) struct Held {
 
 /// One service port: both outboxes, and what the kernel keeps about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Port {
+pub(super) struct Port<const N: usize> {
     // the client's outbox
-    pub(super) requests: [RequestSlot; SLOTS],
+    pub(super) requests: [RequestSlot; N],
     pub(super) sent: u32,
     pub(super) consumed: u32,
-    /// For a client that forwards: position + 1 of the slot that it writes.
-    pub(super) writing: u32,
     // the server's outbox
-    pub(super) replies: [ReplySlot; SLOTS],
+    pub(super) replies: [ReplySlot; N],
     pub(super) taken: u32,
     pub(super) answered: u32,
     pub(super) replayed: u32,
@@ -86,25 +84,31 @@ pub(super) struct Port {
     pub(super) sealed_consumed: u32,
     pub(super) sealed_taken: u32,
     pub(super) sealed_answered: u32,
-    pub(super) held: [Option<Held>; SLOTS],
+    pub(super) held: [Option<Held>; N],
 }
 
-impl Port {
+impl<const N: usize> Port<N> {
+    const RING: u32 = N as u32;
+
+    /// Where `position` lies in this port's rings.
+    pub(super) const fn slot(position: u32) -> usize {
+        position as usize % N
+    }
+
     pub(super) fn new(first: u32) -> Self {
         // As after the lap before: no slot may look ready at the start.
-        let lap = |index: usize| first.wrapping_add(index as u32).wrapping_add(1).wrapping_sub(RING);
+        let lap = |index: usize| first.wrapping_add(index as u32).wrapping_add(1).wrapping_sub(Self::RING);
         let mut port = Self {
             // An origin that none of the requests has.
-            requests: [RequestSlot { sequence: 0, request: u8::MAX, origin: first.wrapping_add(1 << 31) }; SLOTS],
+            requests: [RequestSlot { sequence: 0, request: u8::MAX, origin: first.wrapping_add(1 << 31) }; N],
             sent: first,
             consumed: first,
-            writing: first,
             replies: [ReplySlot {
                 sequence: 0,
                 epoch: KERNEL,
                 reply: Reply { kind: Kind::Plain, to: u8::MAX, progress: 0, bad: false },
                 progress: 0,
-            }; SLOTS],
+            }; N],
             taken: first,
             answered: first,
             replayed: first,
@@ -112,26 +116,33 @@ impl Port {
             sealed_consumed: first,
             sealed_taken: first,
             sealed_answered: first,
-            held: [None; SLOTS],
+            held: [None; N],
         };
-        for index in 0..SLOTS {
-            let at = slot(first.wrapping_add(index as u32));
+        for index in 0..N {
+            let at = Self::slot(first.wrapping_add(index as u32));
             port.requests[at].sequence = lap(index);
             port.replies[at].sequence = lap(index);
         }
         port
     }
 
+    /// How far `mark` is ahead of `base`, if it is less than one ring, else nothing: a mark from long
+    /// ago must not come back when the positions have gone half way round.
+    pub(super) const fn ahead(base: u32, mark: u32) -> u32 {
+        let distance = mark.wrapping_sub(base);
+        if distance <= Self::RING { distance } else { 0 }
+    }
+
     pub(super) fn asked(&self, position: u32) -> bool {
-        self.requests[slot(position)].sequence == position.wrapping_add(1)
+        self.requests[Self::slot(position)].sequence == position.wrapping_add(1)
     }
 
     pub(super) fn replied(&self, position: u32) -> bool {
-        self.replies[slot(position)].sequence == position.wrapping_add(1)
+        self.replies[Self::slot(position)].sequence == position.wrapping_add(1)
     }
 
     pub(super) fn room(&self) -> bool {
-        self.sent.wrapping_sub(self.consumed) < RING
+        self.sent.wrapping_sub(self.consumed) < Self::RING
     }
 
     /// `sent` as the request slots' own words prove it.
@@ -154,13 +165,13 @@ impl Port {
 
     /// Makes slot `position` not ready, as it was in the lap before.
     pub(super) fn reopen(&mut self, position: u32) {
-        self.replies[slot(position)].sequence = position.wrapping_add(1).wrapping_sub(RING);
+        self.replies[Self::slot(position)].sequence = position.wrapping_add(1).wrapping_sub(Self::RING);
     }
 
     /// Stores a reply and its word on behalf of the dead server.
     pub(super) fn kernel_replies(&mut self, position: u32, kind: Kind, to: u8, wrong: &mut Wrong) {
         wrong.note(Wrong::OVERWRITTEN, !self.may_reply(position));
-        let one = &mut self.replies[slot(position)];
+        let one = &mut self.replies[Self::slot(position)];
         one.reply = Reply { kind, to, progress: one.progress, bad: false };
         one.epoch = KERNEL;
         one.sequence = position.wrapping_add(1);
@@ -168,7 +179,7 @@ impl Port {
 
     /// Whether the reply slot is free for `position`.
     pub(super) fn may_reply(&self, position: u32) -> bool {
-        !self.replied(position) && behind(position.wrapping_sub(RING), self.consumed)
+        !self.replied(position) && behind(position.wrapping_sub(Self::RING), self.consumed)
     }
 
     /// The client is dead: its words are put right.
@@ -218,7 +229,7 @@ impl Port {
         mistakes: Mistakes,
         wrong: &mut Wrong,
     ) {
-        let at = slot(position);
+        let at = Self::slot(position);
         let answered = if mistakes.has(Mistake::SealsByAnswered) {
             behind(position, self.answered)
         } else {
@@ -237,7 +248,7 @@ impl Port {
         let request = self.requests[at].request;
         // Both words count: what was ever taken may have had its effect.
         let next = position.wrapping_add(1);
-        let later = behind(next, self.taken) || ahead(next, self.replayed) > 0;
+        let later = behind(next, self.taken) || Self::ahead(next, self.replayed) > 0;
         let overtaken = contract == Idempotent && later && !mistakes.has(Mistake::ReopensBehindALaterOne);
         if contract == AtMostOnce && !mistakes.has(Mistake::OffersAtMostOnceAgain) {
             self.kernel_replies(position, Kind::Interrupted, request, wrong);
@@ -255,20 +266,20 @@ impl Port {
         wrong: &mut Wrong,
     ) {
         // Taken by an earlier incarnation, not yet again by this one, and its reply was taken back.
-        for further in 0..ahead(self.taken, self.replayed) {
+        for further in 0..Self::ahead(self.taken, self.replayed) {
             let position = self.taken.wrapping_add(further);
             let must_end = contract(position) == AtMostOnce && !mistakes.has(Mistake::OffersAtMostOnceAgain);
             if must_end && !self.replied(position) {
-                self.kernel_replies(position, Kind::Interrupted, self.requests[slot(position)].request, wrong);
+                self.kernel_replies(position, Kind::Interrupted, self.requests[Self::slot(position)].request, wrong);
             }
         }
-        let replayed = ahead(consumed, self.replayed).max(self.taken.wrapping_sub(consumed));
+        let replayed = Self::ahead(consumed, self.replayed).max(self.taken.wrapping_sub(consumed));
         self.replayed = if mistakes.has(Mistake::ComparesPlainly) {
             self.replayed.max(self.taken)
         } else {
             consumed.wrapping_add(replayed)
         };
-        for at in 0..SLOTS {
+        for at in 0..N {
             // What was not in hand at this death was not in hand at two in a row.
             if self.held[at].is_some_and(|held| !behind(held.position, self.taken) || self.replied(held.position)) {
                 self.held[at] = if mistakes.has(Mistake::RemembersBySlot) { self.held[at] } else { None };
@@ -343,9 +354,9 @@ impl Ghost {
     }
 
     /// The request at `position` is taken.
-    pub(super) fn takes(&mut self, port: &Port, position: u32) {
-        for further in 1..=position.wrapping_sub(port.consumed).min(RING) {
-            let earlier = port.requests[slot(position.wrapping_sub(further))].request;
+    pub(super) fn takes<const N: usize>(&mut self, port: &Port<N>, position: u32) {
+        for further in 1..=position.wrapping_sub(port.consumed).min(N as u32) {
+            let earlier = port.requests[Port::<N>::slot(position.wrapping_sub(further))].request;
             self.overtaken |= 1u8.checked_shl(u32::from(earlier)).unwrap_or(0);
         }
     }

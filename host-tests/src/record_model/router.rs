@@ -12,7 +12,7 @@ use super::*;
 const PROBE: u8 = u8::MAX;
 
 /// The router model: a client, SOS, a driver.
-pub(super) struct Router {
+pub(super) struct Router<const N: usize = SLOTS> {
     pub(super) contracts: Vec<Vec<Contract>>,
     pub(super) deaths: u8,
     /// Replies, of SOS or of the driver, that cannot be decoded.
@@ -23,7 +23,7 @@ pub(super) struct Router {
     pub(super) mistakes: Mistakes,
 }
 
-impl Default for Router {
+impl<const N: usize> Default for Router<N> {
     fn default() -> Self {
         Self {
             contracts: every(3),
@@ -49,12 +49,12 @@ pub(super) enum Routing {
     Passing,
     /// Has taken a request, and must see what became of it.
     Taken,
-    /// Has marked the slot below that it forwards into.
-    Marked,
-    /// Has written it.
+    /// Has written the slot below that it forwards into, and must commit it.
     Written,
     /// Has committed it, and must store `sent`.
     Committed,
+    /// Has nothing to do but to send a probe.
+    Probing,
 }
 
 /// A request that SOS has taken, and not forwarded yet.
@@ -65,13 +65,13 @@ pub(super) struct Taken {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct RouterState {
+pub(super) struct RouterState<const N: usize> {
     pub(super) contracts: [Contract; REQUESTS],
     pub(super) requests: u8,
     /// Between the client and SOS.
-    pub(super) upper: Port,
+    pub(super) upper: Port<N>,
     /// Between SOS and the driver.
-    pub(super) lower: Port,
+    pub(super) lower: Port<N>,
     pub(super) router: Life,
     pub(super) routing: Routing,
     pub(super) held: Option<Taken>,
@@ -80,7 +80,7 @@ pub(super) struct RouterState {
     /// The last request that was taken was one of them, or none was taken yet.
     pub(super) replaying: bool,
     /// Below: slots of probes that SOS has let go, before they were answered.
-    pub(super) let_go: [bool; SLOTS],
+    pub(super) let_go: [bool; N],
     pub(super) driver: Server,
     pub(super) deaths: u8,
     pub(super) bad_replies: u8,
@@ -93,7 +93,7 @@ pub(super) struct RouterState {
     pub(super) ghost: Ghost,
 }
 
-impl Watched for RouterState {
+impl<const N: usize> Watched for RouterState<N> {
     fn wrong(&self) -> Wrong {
         self.ghost.wrong
     }
@@ -126,7 +126,7 @@ pub(super) const ROUTER_STEPS: [RouterStep; 7] = [
     RouterStep::KernelSealsDriver,
 ];
 
-impl RouterState {
+impl<const N: usize> RouterState<N> {
     fn contract(&self, request: u8) -> Contract {
         if request == PROBE { Pure } else { self.contracts[request as usize % REQUESTS] }
     }
@@ -137,36 +137,38 @@ impl RouterState {
         self.held = None;
         self.replays = 0;
         self.replaying = true;
-        self.let_go = [false; SLOTS];
+        self.let_go = [false; N];
     }
 
     /// The oldest request below that SOS still waits for.
     fn oldest(&self) -> Option<u32> {
         let count = self.lower.sent.wrapping_sub(self.lower.consumed);
-        (0..count).map(|further| self.lower.consumed.wrapping_add(further)).find(|&at| !self.let_go[slot(at)])
+        (0..count)
+            .map(|further| self.lower.consumed.wrapping_add(further))
+            .find(|&at| !self.let_go[Port::<N>::slot(at)])
     }
 
     /// Writes the reply to the oldest request in hand; it is not committed yet.
     fn writes_answer(&mut self, reply: Reply) {
         let position = self.upper.answered;
         self.ghost.wrong.note(Wrong::OVERWRITTEN, !self.upper.may_reply(position));
-        let one = &mut self.upper.replies[slot(position)];
+        let one = &mut self.upper.replies[Port::<N>::slot(position)];
         one.reply = reply;
         one.progress = reply.progress;
         self.routing = Routing::Answering;
     }
 }
 
-impl Router {
+impl<const N: usize> Router<N> {
     pub(super) fn index(&self, position: u32) -> u8 {
         position.wrapping_sub(self.first) as u8
     }
 
-    pub(super) fn done(&self, state: &RouterState) -> bool {
+    pub(super) fn done(&self, state: &RouterState<N>) -> bool {
         self.index(state.upper.consumed) == state.requests && state.ghost.heard == state.requests
     }
 
-    pub(super) fn step(&self, last: &RouterState, step: RouterStep) -> Option<RouterState> {
+    pub(super) fn step(&self, last: &RouterState<N>, step: RouterStep) -> Option<RouterState<N>> {
         let mut state = last.clone();
         let moved = match step {
             RouterStep::ClientSends => self.client_sends(&mut state),
@@ -175,7 +177,7 @@ impl Router {
             RouterStep::RouterSpoilsAnswer => {
                 let moved = last.router == Life::Up && last.bad_replies > 0 && self.router_routes(&mut state);
                 let written = last.routing == Routing::Looking && state.routing == Routing::Answering;
-                state.upper.replies[slot(last.upper.answered)].reply.bad = true;
+                state.upper.replies[Port::<N>::slot(last.upper.answered)].reply.bad = true;
                 state.bad_replies = last.bad_replies.saturating_sub(1);
                 moved && written
             }
@@ -183,7 +185,7 @@ impl Router {
             RouterStep::KernelSealsRouter => self.kernel_seals_router(&mut state),
             RouterStep::KernelStartsRouter => {
                 state.router = Life::Up;
-                state.replays = ahead(last.upper.taken, last.upper.replayed) as u8;
+                state.replays = Port::<N>::ahead(last.upper.taken, last.upper.replayed) as u8;
                 last.router == Life::Sealed
             }
             RouterStep::DriverServes => last.driver.life == Life::Up && self.driver_serves(&mut state, false),
@@ -212,24 +214,25 @@ impl Router {
         moved.then_some(state)
     }
 
-    fn client_sends(&self, state: &mut RouterState) -> bool {
+    fn client_sends(&self, state: &mut RouterState<N>) -> bool {
         let position = state.upper.sent;
         if self.index(position) >= state.requests || !state.upper.room() {
             return false;
         }
         let request = self.index(position);
-        state.upper.requests[slot(position)] = RequestSlot { sequence: position.wrapping_add(1), request, origin: 0 };
+        state.upper.requests[Port::<N>::slot(position)] =
+            RequestSlot { sequence: position.wrapping_add(1), request, origin: 0 };
         state.upper.sent = position.wrapping_add(1);
         true
     }
 
-    fn client_receives(&self, state: &mut RouterState) -> bool {
+    fn client_receives(&self, state: &mut RouterState<N>) -> bool {
         let position = state.upper.consumed;
         if !state.upper.replied(position) {
             return false;
         }
         let request = self.index(position);
-        let reply = state.upper.replies[slot(position)].reply;
+        let reply = state.upper.replies[Port::<N>::slot(position)].reply;
         if reply.bad {
             // The complaint: SOS is stopped, and what it answered is no answer.
             state.router_dies();
@@ -243,32 +246,39 @@ impl Router {
     }
 
     /// Where the request with this origin lies below, if its reply can still be read: it is outstanding, or was let go and
-    /// its slot has not been used again.
-    fn find(&self, lower: &Port, origin: u32) -> Option<u32> {
+    /// its slot has not been used again. A slot that a death left half written still shows the word of the one that had it.
+    fn find(&self, lower: &Port<N>, origin: u32) -> Option<u32> {
         let looks_back =
             !self.mistakes.has(Mistake::DoesNotLookBack) && !self.mistakes.has(Mistake::ConsumesBeforeAnswering);
-        let first = if looks_back { lower.consumed.wrapping_sub(RING) } else { lower.consumed };
-        // A slot that is being written still shows the word of the request that had it.
-        let marked = lower.writing == lower.sent.wrapping_add(1);
-        let torn = lower.sent.wrapping_sub(RING);
-        (0..lower.sent.wrapping_sub(first)).map(|further| first.wrapping_add(further)).find(|&at| {
-            let found = lower.asked(at) && lower.requests[slot(at)].origin == origin;
-            found && (at != torn || !marked || self.mistakes.has(Mistake::FindsWhatIsHalfWritten))
-        })
+        let first = if looks_back { lower.consumed.wrapping_sub(N as u32) } else { lower.consumed };
+        (0..lower.sent.wrapping_sub(first))
+            .map(|further| first.wrapping_add(further))
+            .find(|&at| lower.asked(at) && lower.requests[Port::<N>::slot(at)].origin == origin)
     }
 
-    /// Whether a request behind the one with this origin was forwarded.
-    fn later(&self, lower: &Port, origin: u32) -> bool {
-        (1..=RING).any(|further| self.find(lower, origin.wrapping_add(further)).is_some())
+    /// Whether the slot was half written when SOS died: what lies behind it was forwarded before it.
+    fn half_written(&self, lower: &Port<N>, at: u32) -> bool {
+        let origin = |at| lower.requests[Port::<N>::slot(at)].origin;
+        let next = (1..)
+            .map(|further| at.wrapping_add(further))
+            .take_while(|&next| lower.asked(next))
+            .find(|&next| lower.requests[Port::<N>::slot(next)].request != PROBE);
+        next.is_some_and(|next| behind(origin(next), origin(at))) && !self.mistakes.has(Mistake::FindsWhatIsHalfWritten)
     }
 
-    fn router_routes(&self, state: &mut RouterState) -> bool {
+    /// Whether the request with this origin is not to be found because its slot was used again: a later one is there.
+    fn lost(&self, lower: &Port<N>, origin: u32) -> bool {
+        let later = (1..=N as u32).any(|further| self.find(lower, origin.wrapping_add(further)).is_some());
+        later && !self.mistakes.has(Mistake::ForwardsWhatIsLost)
+    }
+
+    fn router_routes(&self, state: &mut RouterState<N>) -> bool {
         let RouterState { upper, lower, .. } = state;
         let below = lower.sent;
         match state.routing {
             Routing::Looking => return self.relays(state) || self.lets_go(state) || self.passes_on(state),
             Routing::Answering => {
-                upper.replies[slot(upper.answered)].sequence = upper.answered.wrapping_add(1);
+                upper.replies[Port::<N>::slot(upper.answered)].sequence = upper.answered.wrapping_add(1);
                 state.routing = Routing::Answered;
             }
             Routing::Answered => {
@@ -279,20 +289,20 @@ impl Router {
                 upper.answered = upper.taken;
                 state.routing = Routing::Looking;
             }
+            Routing::Probing => {
+                lower.requests[Port::<N>::slot(below)] =
+                    RequestSlot { sequence: below.wrapping_add(1), request: PROBE, origin: 0 };
+                lower.sent = below.wrapping_add(1);
+                state.let_go[Port::<N>::slot(below)] = true;
+                state.routing = Routing::Looking;
+            }
             Routing::Taken => {
                 state.routing = Routing::Looking;
                 self.passes_on(state);
             }
-            Routing::Marked => {
-                let Some(Taken { position, .. }) = state.held else { return false };
-                state.ghost.wrong.note(Wrong::OVERWRITTEN, lower.asked(below));
-                let one = &mut lower.requests[slot(below)];
-                (one.request, one.origin) = (self.index(position), position.wrapping_add(1));
-                state.routing = Routing::Written;
-            }
             Routing::Written => {
-                lower.requests[slot(below)].sequence = below.wrapping_add(1);
-                state.forwarded |= 1 << (lower.requests[slot(below)].request % 8);
+                lower.requests[Port::<N>::slot(below)].sequence = below.wrapping_add(1);
+                state.forwarded |= 1 << lower.requests[Port::<N>::slot(below)].request;
                 state.routing = Routing::Committed;
             }
             Routing::Committed => {
@@ -310,7 +320,7 @@ impl Router {
     }
 
     /// Answers the oldest request in hand, if the driver has.
-    fn relays(&self, state: &mut RouterState) -> bool {
+    fn relays(&self, state: &mut RouterState<N>) -> bool {
         let RouterState { upper, lower, .. } = state;
         let asked = upper.answered;
         if asked == upper.taken && !self.mistakes.has(Mistake::AnswersBeforeTakingAgain) {
@@ -319,7 +329,7 @@ impl Router {
         let Some(below) = self.find(lower, asked.wrapping_add(1)).filter(|&below| lower.replied(below)) else {
             return false;
         };
-        let reply = lower.replies[slot(below)].reply;
+        let reply = lower.replies[Port::<N>::slot(below)].reply;
         if reply.bad && !self.mistakes.has(Mistake::PassesOnUnread) {
             // The complaint: the driver is stopped, and what it answered is no answer.
             if below.wrapping_sub(lower.consumed) < RING {
@@ -336,53 +346,58 @@ impl Router {
     }
 
     /// Lets go of the oldest reply below if nobody waits for it any more: only now may its slot be used again.
-    fn lets_go(&self, state: &mut RouterState) -> bool {
+    fn lets_go(&self, state: &mut RouterState<N>) -> bool {
         let Some(oldest) = state.oldest() else { return false };
         let RouterState { upper, lower, .. } = state;
-        let request = lower.requests[slot(oldest)];
+        let request = lower.requests[Port::<N>::slot(oldest)];
         let answered = request.request == PROBE || behind(request.origin.wrapping_sub(1), upper.answered);
         if !answered || !lower.replied(oldest) {
             return false;
         }
-        state.let_go[slot(oldest)] = true;
-        while state.let_go[slot(lower.consumed)] && lower.replied(lower.consumed) {
-            state.let_go[slot(lower.consumed)] = false;
+        state.let_go[Port::<N>::slot(oldest)] = true;
+        while state.let_go[Port::<N>::slot(lower.consumed)] && lower.replied(lower.consumed) {
+            state.let_go[Port::<N>::slot(lower.consumed)] = false;
             lower.consumed = lower.consumed.wrapping_add(1);
         }
         true
     }
 
     /// Takes the next request, or forwards the one that was taken.
-    fn passes_on(&self, state: &mut RouterState) -> bool {
+    fn passes_on(&self, state: &mut RouterState<N>) -> bool {
         let RouterState { upper, lower, ghost, .. } = state;
         let Some(Taken { position, replay }) = state.held else { return self.takes(state) };
         let origin = position.wrapping_add(1);
         if replay && !self.mistakes.has(Mistake::ForwardsAgain) {
-            if self.find(lower, origin).is_some() {
-                state.held = None;
-                return true;
-            }
-            if self.later(lower, origin) && !self.mistakes.has(Mistake::ForwardsWhatIsLost) {
-                // It was forwarded, and what became of it is lost. Without probes that never happens.
-                let to = self.index(position);
-                let was = state.forwarded & 1 << to != 0 && self.probes > 0;
-                ghost.wrong.note(Wrong::POISONED, !was);
-                ghost.lost |= 1 << to;
-                let progress = upper.replies[slot(position)].progress;
-                state.held = None;
-                state.writes_answer(Reply { kind: Kind::Poisoned, to, progress, bad: false });
-                return true;
+            match self.find(lower, origin) {
+                Some(below) if !self.half_written(lower, below) => {
+                    state.held = None;
+                    return true;
+                }
+                None if self.lost(lower, origin) => {
+                    let to = self.index(position);
+                    // Without probes no slot is used again too early.
+                    let forwarded = state.forwarded & 1 << to != 0 && self.probes > 0;
+                    ghost.wrong.note(Wrong::POISONED, !forwarded);
+                    ghost.lost |= 1 << to;
+                    let progress = upper.replies[Port::<N>::slot(position)].progress;
+                    state.held = None;
+                    state.writes_answer(Reply { kind: Kind::Poisoned, to, progress, bad: false });
+                    return true;
+                }
+                _ => {}
             }
         }
         if !lower.room() {
             return false;
         }
-        lower.writing = lower.sent.wrapping_add(1);
-        state.routing = Routing::Marked;
+        ghost.wrong.note(Wrong::OVERWRITTEN, lower.asked(lower.sent));
+        let one = &mut lower.requests[Port::<N>::slot(lower.sent)];
+        (one.request, one.origin) = (self.index(position), origin);
+        state.routing = Routing::Written;
         true
     }
 
-    fn takes(&self, state: &mut RouterState) -> bool {
+    fn takes(&self, state: &mut RouterState<N>) -> bool {
         let RouterState { upper, ghost, .. } = state;
         let position = upper.taken;
         let replay = state.replays > 0;
@@ -397,19 +412,19 @@ impl Router {
         if state.replaying && in_hand && !self.mistakes.has(Mistake::TakesReplaysTogether) || !upper.asked(position) {
             return false;
         }
-        let copied = upper.requests[slot(position)].request;
+        let copied = upper.requests[Port::<N>::slot(position)].request;
         ghost.wrong.note(Wrong::MISMATCH, copied != self.index(position));
         state.replays = state.replays.saturating_sub(1);
         state.replaying = replay;
         if !replay {
-            upper.replies[slot(position)].progress = 0;
+            upper.replies[Port::<N>::slot(position)].progress = 0;
         }
         if !self.mistakes.has(Mistake::ForwardsBeforeTaking) {
             upper.taken = position.wrapping_add(1);
         }
         let expires = self.mistakes.has(Mistake::ExpiresWhatIsForwarded) && replay && !in_hand;
         if expires && state.expired & 1 << copied != 0 {
-            let progress = upper.replies[slot(position)].progress;
+            let progress = upper.replies[Port::<N>::slot(position)].progress;
             state.writes_answer(Reply { kind: Kind::Expired, to: copied, progress, bad: false });
         } else {
             state.held = Some(Taken { position, replay });
@@ -418,26 +433,24 @@ impl Router {
         true
     }
 
-    /// Asks something harmless behind the oldest request that the driver has, and waits for no reply. One step: what can
-    /// befall it half way befalls a forwarded request too.
-    fn router_probes(&self, state: &mut RouterState) -> bool {
+    /// When nothing is left to do: something harmless is to be asked behind the oldest request that the driver has, and no
+    /// reply waited for. Sent in one step: what can befall it half way befalls a forwarded request too.
+    fn router_probes(&self, state: &mut RouterState<N>) -> bool {
         let Some(oldest) = state.oldest() else { return false };
-        let lower = &mut state.lower;
-        let behind_it = 1..lower.sent.wrapping_sub(oldest);
-        let probed = |further| lower.requests[slot(oldest.wrapping_add(further))].request == PROBE;
-        if state.routing != Routing::Looking || state.probes == 0 || !lower.room() || behind_it.into_iter().any(probed) {
+        let lower = &state.lower;
+        let mut behind_it = 1..lower.sent.wrapping_sub(oldest);
+        let probed =
+            behind_it.any(|further| lower.requests[Port::<N>::slot(oldest.wrapping_add(further))].request == PROBE);
+        let idle = state.routing == Routing::Looking && !self.router_routes(&mut state.clone());
+        if state.probes == 0 || !lower.room() || probed || !idle {
             return false;
         }
-        let at = lower.sent;
-        lower.writing = at.wrapping_add(1);
-        lower.requests[slot(at)] = RequestSlot { sequence: at.wrapping_add(1), request: PROBE, origin: 0 };
-        lower.sent = at.wrapping_add(1);
-        state.let_go[slot(at)] = true;
         state.probes -= 1;
+        state.routing = Routing::Probing;
         true
     }
 
-    fn kernel_seals_router(&self, state: &mut RouterState) -> bool {
+    fn kernel_seals_router(&self, state: &mut RouterState<N>) -> bool {
         if state.router != Life::Down {
             return false;
         }
@@ -460,9 +473,9 @@ impl Router {
     }
 
     /// The driver in larger steps than in the service model, which looks at the small ones.
-    fn driver_serves(&self, state: &mut RouterState, spoils: bool) -> bool {
+    fn driver_serves(&self, state: &mut RouterState<N>, spoils: bool) -> bool {
         let position = state.driver.position;
-        let at = slot(position);
+        let at = Port::<N>::slot(position);
         let request = state.lower.requests[at].request;
         let contract = state.contract(request);
         let RouterState { lower, driver, ghost, .. } = state;
@@ -484,12 +497,12 @@ impl Router {
                 if !skips && !lower.asked(position) {
                     return false;
                 }
-                let request = lower.requests[slot(position)].request;
+                let request = lower.requests[Port::<N>::slot(position)].request;
                 driver.position = position;
                 driver.replays = driver.replays.saturating_sub(1);
                 driver.expired = replay && request != PROBE && state.expired & 1 << (request % 8) != 0;
                 if !replay {
-                    lower.replies[slot(position)].progress = 0;
+                    lower.replies[Port::<N>::slot(position)].progress = 0;
                 }
                 lower.taken = position.wrapping_add(1);
                 if !skips {
@@ -526,12 +539,12 @@ impl Router {
     }
 
     /// Seals and starts the driver in one step.
-    fn kernel_seals_driver(&self, state: &mut RouterState) -> bool {
+    fn kernel_seals_driver(&self, state: &mut RouterState<N>) -> bool {
         let contracts = state.contracts;
         let RouterState { lower, driver, ghost, .. } = state;
         let consumed = lower.clamp_server(self.mistakes, &mut ghost.wrong);
         let slots = lower.requests;
-        let request = |position: u32| slots[slot(position)].request;
+        let request = |position: u32| slots[Port::<N>::slot(position)].request;
         let contract =
             |position| if request(position) == PROBE { Pure } else { contracts[request(position) as usize % REQUESTS] };
         for further in 0..lower.taken.wrapping_sub(consumed) {
@@ -547,26 +560,26 @@ impl Router {
     }
 }
 
-impl Model for Router {
-    type State = RouterState;
+impl<const N: usize> Model for Router<N> {
+    type State = RouterState<N>;
     type Action = RouterStep;
 
-    fn init_states(&self) -> Vec<RouterState> {
+    fn init_states(&self) -> Vec<RouterState<N>> {
         let state = |contracts: &Vec<Contract>| {
             let mut all = [Pure; REQUESTS];
             all[..contracts.len()].copy_from_slice(contracts);
             RouterState {
                 contracts: all,
                 requests: contracts.len() as u8,
-                upper: Port::new(self.first),
+                upper: Port::<N>::new(self.first),
                 // The positions below are others than those above.
-                lower: Port::new(self.first.wrapping_add(5)),
+                lower: Port::<N>::new(self.first.wrapping_add(5)),
                 router: Life::Up,
                 routing: Routing::Looking,
                 held: None,
                 replays: 0,
                 replaying: true,
-                let_go: [false; SLOTS],
+                let_go: [false; N],
                 driver: Server::NEW,
                 deaths: self.deaths,
                 bad_replies: self.bad_replies,
@@ -580,7 +593,7 @@ impl Model for Router {
         self.contracts.iter().map(state).collect()
     }
 
-    fn actions(&self, state: &RouterState, actions: &mut Vec<RouterStep>) {
+    fn actions(&self, state: &RouterState<N>, actions: &mut Vec<RouterStep>) {
         actions.extend(ROUTER_STEPS);
         if state.bad_replies > 0 {
             actions.extend([RouterStep::RouterSpoilsAnswer, RouterStep::DriverSpoilsReply]);
@@ -596,13 +609,13 @@ impl Model for Router {
         }
     }
 
-    fn next_state(&self, last: &RouterState, step: RouterStep) -> Option<RouterState> {
+    fn next_state(&self, last: &RouterState<N>, step: RouterStep) -> Option<RouterState<N>> {
         self.step(last, step)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut rules = service_rules();
-        rules.push(Property::always("every request ends answered", |model: &Self, state: &RouterState| {
+        rules.push(Property::always("every request ends answered", |model: &Self, state: &RouterState<N>| {
             model.done(state) || ROUTER_STEPS.iter().any(|&step| model.step(state, step).is_some())
         }));
         rules

@@ -97,10 +97,10 @@ impl Server {
         epoch: 1,
     };
 
-    pub(super) fn born(&mut self, port: &Port) {
+    pub(super) fn born<const N: usize>(&mut self, port: &Port<N>) {
         let epoch = self.epoch + 1;
         *self = Self { epoch, ..Self::NEW };
-        self.replays = ahead(port.taken, port.replayed) as u8;
+        self.replays = Port::<N>::ahead(port.taken, port.replayed) as u8;
     }
 
     pub(super) fn dies(&mut self) {
@@ -118,7 +118,7 @@ pub(super) struct Complaint {
 pub(super) struct ServiceState {
     pub(super) contracts: [Contract; REQUESTS],
     pub(super) requests: u8,
-    pub(super) port: Port,
+    pub(super) port: Port<SLOTS>,
     pub(super) client: Life,
     pub(super) sending: Sending,
     pub(super) receiving: Receiving,
@@ -589,10 +589,10 @@ impl Model for Service {
         let state = |contracts: &Vec<Contract>| {
             let mut all = [Pure; REQUESTS];
             all[..contracts.len()].copy_from_slice(contracts);
-            let mut port = Port::new(self.first);
+            let mut port = Port::<SLOTS>::new(self.first);
             port.replayed = self.first.wrapping_sub(self.stale);
             let mut server = Server::NEW;
-            server.replays = ahead(port.taken, port.replayed) as u8;
+            server.replays = Port::<SLOTS>::ahead(port.taken, port.replayed) as u8;
             ServiceState {
                 contracts: all,
                 requests: contracts.len() as u8,

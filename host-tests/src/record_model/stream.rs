@@ -329,7 +329,7 @@ impl Model for Stream {
     type Action = StreamStep;
 
     fn init_states(&self) -> Vec<StreamState> {
-        let port = Port::new(self.first);
+        let port = Port::<SLOTS>::new(self.first);
         let untagged =
             self.mistakes.has(Mistake::ResetsBeforeConsuming) || self.mistakes.has(Mistake::ResetsAfterConsuming);
         let tag = if untagged { 0 } else { (self.first & TAG) as u8 };

@@ -30,7 +30,7 @@ pub(super) const AFTER_HELP: &str = "Examples:
   koboshi demo                                 256 KiB both ways, a knock every 100 ms
   koboshi demo README.md --every 5ms --seed 7  your own file, and many more knocks
   koboshi demo --how hang --whom driver        the driver only, and only hangs
-  koboshi demo --flow none --baud 1040000      too fast for a recovery: see what is lost announced
+  koboshi demo --flow none --baud 1000000      too fast for a recovery: see what is lost announced
 
 Exit codes:
   0    every byte arrived once, in order, both ways
@@ -70,7 +70,7 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 pub struct Arguments {
     /// What to send [default: 256 KiB made from the seed]
     file: Option<PathBuf>,
-    /// Speed of the line, such as 115200 or 1040kbaud [default: the image's]
+    /// Speed of the line, such as 115200 or 1Mbaud [default: the image's]
     #[arg(long, value_parser = speed, value_name = "N")]
     baud: Option<u64>,
     /// A knock comes so often, give or take a half
@@ -150,7 +150,7 @@ fn speed(text: &str) -> Result<u64, String> {
         Ok(0) => Err("it must be more than nothing".to_owned()),
         Ok(speed) if speed > 10_000_000 => Err("it is at most 10,000,000".to_owned()),
         Ok(speed) => Ok(speed),
-        Err(why) => Err(format!("{why}; write it as in 115200 or 1040kbaud")),
+        Err(why) => Err(format!("{why}; write it as in 115200 or 1Mbaud")),
     }
 }
 
