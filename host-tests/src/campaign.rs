@@ -210,10 +210,12 @@ impl Report {
         self.complaints.is_empty() && self.bad() == 0 && self.stale_accesses() == 0 && self.proves_enough()
     }
 
-    /// Whether enough of the planned strikes were carried out. A second crash, or a strike of a pair, may come too late.
+    /// Whether enough of the planned strikes were carried out: each one that is the first of its run, but for pairs. A
+    /// second crash, or a strike of a pair, may come too late.
     #[must_use]
     pub fn proves_enough(&self) -> bool {
-        self.applied() > 0 && self.applied() * 100 >= self.planned * CARRIED_OUT
+        let first = |((_, kind), row): (&(&str, Kind), &Row)| *kind == Kind::Pair || row.applied >= row.runs();
+        self.applied() > 0 && self.applied() * 100 >= self.planned * CARRIED_OUT && self.rows.iter().all(first)
     }
 
     /// Runs.
@@ -380,6 +382,9 @@ pub fn replay(text: &str) -> Result<(bool, String), String> {
     let case = Case { kind, component, point: number(point)? };
     let plan = case.plan(&baseline.points, number(seed)?);
     let outcome = run(&scenario, plan, Some(baseline.ended_at), Depth::Last(20_000));
+    if outcome.struck.is_empty() {
+        return Err(format!("nothing was struck: the run has no such point; {wants}"));
+    }
     let mut told = outcome.journal.clone();
     let _ = writeln!(
         told,

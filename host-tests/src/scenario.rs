@@ -244,6 +244,14 @@ pub fn run(scenario: &Scenario, plan: Vec<Planned>, in_time: Option<u64>, journa
     judge(run, ended, ended_at, in_time)
 }
 
+/// Whether the end of what was sent arrived: whatever was lost before it, nothing is blocked.
+fn goes_on(sent: &[u8], arrived: &[u8]) -> bool {
+    arrived.ends_with(&sent[sent.len() - sent.len().min(END)..])
+}
+
+/// The end of a stream that must arrive even if bytes before it were lost and announced.
+const END: usize = 8;
+
 fn judge(mut run: Run<'_>, ended: bool, ended_at: u64, in_time: Option<u64>) -> Outcome {
     let announced =
         run.machine.application(APPLICATION, |application| application.announced().to_vec()).unwrap_or_default();
@@ -261,7 +269,8 @@ fn judge(mut run: Run<'_>, ended: bool, ended_at: u64, in_time: Option<u64>) -> 
         Verdict::Repeated
     } else if out.wrong > 0 && !told_out || back.wrong > 0 && !told_back {
         Verdict::Wrong
-    } else if !(ended || told_out || told_back) {
+    } else if !ended && !(told_out || told_back) || !goes_on(&run.out, &run.sent) || !goes_on(&run.back, &run.received)
+    {
         Verdict::Stuck
     } else if out.lost > 0 && !told_out || back.lost > 0 && !told_back {
         Verdict::Lost

@@ -43,6 +43,8 @@ pub struct Result {
     pub stale_accesses: u64,
     /// Panics that nobody asked for.
     pub panics: Vec<String>,
+    /// How often the image began anew; no knock is worth that.
+    pub reboots: u32,
     /// Turns of components.
     pub turns: u64,
     /// The event log, as much of it as was asked for.
@@ -57,6 +59,7 @@ impl Result {
             && self.back.1.exact()
             && self.announced == 0
             && self.stale_accesses == 0
+            && self.reboots == 0
             && self.panics.is_empty()
     }
 }
@@ -90,7 +93,7 @@ pub fn soak(plan: &Plan) -> Result {
         machine.run_until(now + SLICE);
         if now >= next_knock && !plan.whom.is_empty() {
             let whom = plan.whom[knocks as usize % plan.whom.len()];
-            machine.knock(whom, plan.how[knocks as usize / plan.whom.len() % plan.how.len()]);
+            machine.knock(whom, plan.how[(knocks as usize / plan.whom.len() + knocks as usize) % plan.how.len()]);
             knocks += 1;
             next_knock += plan.every;
         }
@@ -115,6 +118,7 @@ pub fn soak(plan: &Plan) -> Result {
         knocks,
         stale_accesses: machine.stale_accesses(),
         panics: machine.panics().to_vec(),
+        reboots: machine.reboots(),
         turns: machine.turns(),
         journal: machine.journal().to_string(),
     }

@@ -17,7 +17,7 @@ use crate::system::{DRIVER, MANAGER, MONITOR, SOS, Setup};
 
 const MODEL: Suite = Suite {
     name: "model",
-    about: "the record of a port, in every order of steps and deaths, and 45 mistakes that must be found",
+    about: "the record of a port, in every order of steps and deaths, and the mistakes that must be found",
     on_request: false,
     run: model,
 };

@@ -32,6 +32,7 @@ fn a_driver_that_counts_before_it_writes_is_caught() {
     scenario.setup.driver = Some(wrong_driver::linked());
     let extent = Extent { stride: 1, pairs: 0, seed: 1 };
     let report = campaign(&[scenario], &extent, &silent);
+    assert!(report.complaints.is_empty(), "without strikes it works: {report}");
     assert!(report.with(Verdict::Lost) + report.with(Verdict::Stuck) > 0, "{report}");
     assert!(!report.good());
     let failure = report.failures.first().expect("a bad run is kept");
@@ -43,6 +44,7 @@ fn a_core_that_skips_sealing_is_caught() {
     let mut scenario = named("transmit").expect("there is a scenario of this name");
     scenario.unsealed = true;
     let report = campaign(&[scenario], &Extent { stride: 97, pairs: 0, seed: 1 }, &silent);
+    assert!(report.complaints.is_empty(), "without strikes it works: {report}");
     assert!(report.bad() > 0, "{report}");
 }
 

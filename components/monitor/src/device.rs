@@ -1,4 +1,4 @@
-//! The registers of the application's end of a line: a platform's own device, described in `docs/` and by the host.
+//! The registers of the application's end of a line: a platform's own device, described in full by the host (`application.rs`).
 
 use koboshi_interfaces::serial::{DataBits, Flow, Line, Parity, StopBits};
 use koboshi_runtime::Device;

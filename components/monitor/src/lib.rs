@@ -46,6 +46,9 @@ const SOS_LATER: Duration = Duration::from_millis(300);
 /// How often a line that was given up is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
+/// How long until a report is made again that the restart manager did not take.
+const TELL_AGAIN: Duration = Duration::from_millis(20);
+
 /// How often the incident log is brought up to date.
 const LOG_EVERY: Duration = Duration::from_millis(250);
 
@@ -431,14 +434,16 @@ async fn complain(mut control: control::Client<RequestPort>, sos: ComponentId, l
     loop {
         let epoch = until(|| late.take().filter(|epoch| told != Some(*epoch))).await;
         let report = Report { component: sos, epoch, why: Complaint::Late };
-        if let Err(Failure::Late { ticket, .. }) = control.report(report).await {
-            control.end().cancel(ticket.position);
+        match control.report(report).await {
+            // It knows; what it does about it is its policy.
+            Ok(_) => told = Some(epoch),
+            Err(Failure::Late { ticket, .. }) => control.end().cancel(ticket.position),
+            Err(_) => sleep(TELL_AGAIN).await,
         }
-        told = Some(epoch);
     }
 }
 
-/// Writes each incident to the log, once.
+/// Writes each incident to the log: once, or twice after a death between writing and noting it.
 async fn keep_log(mut health: health::Client<RequestPort>, mut kept: Kept<u32>) -> Infallible {
     let mut next = kept.load().unwrap_or(0);
     loop {

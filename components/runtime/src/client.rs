@@ -7,7 +7,7 @@ use core::task::Poll;
 
 use embassy_futures::select::{Either, select};
 use koboshi_core::record::{Outcome, Position};
-use koboshi_core::ring::{Header, Message as Slot, Ready};
+use koboshi_core::ring::{Header, Malformed, Message as Slot, Ready};
 use koboshi_interface_kit::{
     ClientEnd, Contract, Duration, Failure, Fill, Instant, MAX_MESSAGE, Operation, Service, Ticket, decode, encode,
 };
@@ -154,16 +154,24 @@ impl RequestPort {
                 Some(outcome) => Some(Reply { outcome, progress: message.progress(), message }),
                 None => self.blame(position, message.header.epoch),
             },
+            Err(Malformed::Sequence) => self.blame(position, self.server_epoch()),
             Err(_) => self.blame(position, replies.epoch(position)),
         }
     }
 
-    /// Whether a later request was answered although this one was not: its server dropped the reply.
+    /// Whether the living server answered a later request although it has not answered this one: it dropped the reply.
+    ///
+    /// Replies of earlier incarnations say nothing: they may stand behind a request that was opened again.
     fn overtaken(&self, position: u32) -> bool {
-        let Some(replies) = self.end.peer_slots() else { return false };
+        let Some(replies) = self.end.peer_slots() else {
+            return false;
+        };
+        let living = self.server_epoch();
         let later = 1..self.sent.wrapping_sub(position).min(self.slots());
         // The later ones first: replies are committed in order, so who sees one sees those before it.
-        later.map(|ahead| position.wrapping_add(ahead)).any(|at| replies.ready(at) == Ready::Yes)
+        later
+            .map(|ahead| position.wrapping_add(ahead))
+            .any(|at| replies.ready(at) == Ready::Yes && replies.epoch(at) == living)
             && replies.ready(position) == Ready::NotYet
     }
 

@@ -15,11 +15,12 @@ use core::sync::atomic::Ordering;
 use koboshi_interfaces::control::{self, Complaint, ComponentId, Report};
 use koboshi_interfaces::serial;
 use koboshi_runtime::client::Outstanding;
+use koboshi_runtime::kit::Failure;
 use koboshi_runtime::server::Taken;
 use koboshi_runtime::time::{until, wake_at};
 use koboshi_runtime::{
     Description, Duration, Exit, Instant, Outcome, PortDescription, RequestPort, ServicePort, Side, Start,
-    configuration, join, now,
+    configuration, join, now, sleep,
 };
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +93,9 @@ struct Route {
     /// The oldest request that the driver has, and when to probe behind it.
     watched: Option<(u32, Instant)>,
 }
+
+/// How long until a report is made again that the restart manager did not take.
+const TELL_AGAIN: Duration = Duration::from_millis(20);
 
 /// How long a request may take before SOS probes behind it: four chunks at 115,200 baud.
 const PROBE_AFTER: Duration = Duration::from_millis(35);
@@ -177,11 +181,12 @@ async fn complain(
     let mut told = None;
     loop {
         let epoch = until(|| late.take().filter(|epoch| told != Some(*epoch))).await;
-        // An answer, a refusal or none: the manager knows best, and this epoch is not reported again.
         let report = Report { component: driver, epoch, why: Complaint::Late };
-        if let Err(koboshi_runtime::kit::Failure::Late { ticket, .. }) = control.report(report).await {
-            control.end().cancel(ticket.position);
+        match control.report(report).await {
+            // It knows; what it does about it is its policy.
+            Ok(_) => told = Some(epoch),
+            Err(Failure::Late { ticket, .. }) => control.end().cancel(ticket.position),
+            Err(_) => sleep(TELL_AGAIN).await,
         }
-        told = Some(epoch);
     }
 }

@@ -56,6 +56,9 @@ const STUCK_AFTER: u64 = 15_000_000_000;
 /// When the device says that it lost bytes, and nothing has moved for so long, they are not waited for any more.
 const LOST_AFTER: u64 = 1_000_000_000;
 
+/// A component that keeps the processor for longer than this loops: the watchdog names it and ends the demo.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Incidents that may still be under way when a later one begins: as many as are looked at again.
 const UNDER_WAY: u32 = 64;
 
@@ -357,10 +360,12 @@ impl<'a> Demo<'a> {
             DeviceSettings::Application { .. } => None,
         });
         let (baud, flow) = line.unwrap_or((1, false));
-        let machine = Machine::new(image, Options { clock, ..Options::default() }).map_err(|error| {
-            complain(&format!("the image cannot run: {error}."), "look at it with `koboshi check`.");
-            WRONG
-        })?;
+        let machine = Machine::new(image, Options { clock, watchdog: Some(PATIENCE), ..Options::default() }).map_err(
+            |error| {
+                complain(&format!("the image cannot run: {error}."), "look at it with `koboshi check`.");
+                WRONG
+            },
+        )?;
         let target = if arguments.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bars = MultiProgress::with_draw_target(target);
         let expected = arguments.lasting.map_or(file.len() as u64, |time| baud * time / 10_000_000_000);

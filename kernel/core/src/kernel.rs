@@ -508,6 +508,13 @@ impl<'a> Kernel<'a> {
                 });
             }
         }
+        // It may have died between a request and its doorbell, and nobody else would answer for a server that is gone.
+        for port_id in component.ports {
+            let far = self.ports.get(usize::from(port_id.0)).map(|port| port.far).filter(|far| *far != id);
+            if let Some(far) = far.filter(|far| self.lives.get(far.index()).is_some_and(|life| life.state.gone())) {
+                self.answer_gone(far, *port_id);
+            }
+        }
         seal
     }
 
@@ -562,12 +569,18 @@ impl<'a> Kernel<'a> {
         let Some((peer, port)) = self.across(from, port) else {
             return false;
         };
-        if !self.component(from).is_some_and(|component| component.rights.blame) {
+        if !self.alive(from) || !self.component(from).is_some_and(|component| component.rights.blame) {
             return false;
         }
+        let living = self.lives.get(peer.index()).map(|life| life.epoch);
         if let Some(Port { near, record, .. }) = self.ports.get(usize::from(port.0)) {
             match record {
-                Record::Service(record, _) if *near == from => record.take_back(position, epoch),
+                // A complaint about what is not there any more, by one who is not there any more, is stale.
+                Record::Service(record, _) if *near == from => {
+                    if !record.take_back(position, epoch) && living != Some(epoch) {
+                        return true;
+                    }
+                }
                 Record::Service(record, _) => record.refuse_request(position),
                 Record::Stream(record) if *near != from => record.refuse_item(position),
                 Record::Stream(_) => {}

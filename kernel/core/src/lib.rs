@@ -3,8 +3,8 @@
 //! Job: keep the table of components, their life cycle and epochs; keep the rings and the record of what was taken and
 //! answered; decide who runs next; notice faults and components that are stuck; check rights.
 //!
-//! Rules kept here: R1 to R6 of `docs/guarantees.md`. Every operation is bounded, and none depends on the number of
-//! components except through a bit scan.
+//! Rules kept here: R1 to R6 of `docs/guarantees.md`. Every operation is bounded, and none but a reboot depends on
+//! the number of components except through a bit scan.
 //!
 //! It must never: hold policy (the restart manager has it), know a platform, allocate, or panic.
 #![no_std]

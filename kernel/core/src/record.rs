@@ -469,8 +469,8 @@ impl ServiceRecord<'_> {
     }
 
     /// The client found the reply at `position`, written in `epoch`, undecodable: it is no answer. Only while the server
-    /// is stopped, before sealing. Nothing happens if there is no such reply any more: then the complaint is stale.
-    pub fn take_back(&self, position: u32, epoch: u32) {
+    /// is stopped, before sealing. False, and nothing happened, if there is no such reply (any more).
+    pub fn take_back(&self, position: u32, epoch: u32) -> bool {
         if let Some(replies) = self.server.slots()
             && position.wrapping_sub(self.client.get(Position::Consumed)) < replies.geometry().slots()
             && replies.ready(position) == Ready::Yes
@@ -478,7 +478,9 @@ impl ServiceRecord<'_> {
             && !(epoch == KERNEL_EPOCH && Self::filled(replies, position))
         {
             replies.clear(position);
+            return true;
         }
+        false
     }
 
     /// The server found that the slot at `position` tells of another history than its own. Only while the client is stopped,

@@ -262,7 +262,9 @@ proptest! {
                     prop_assert_eq!(record.server.get(Position::Taken), record.server.get(Position::Answered));
                 }
                 2 => record.answer_gone(&mut sealed, word),
-                3 => record.take_back(word, word),
+                3 => {
+                    record.take_back(word, word);
+                }
                 4 => {
                     stream.stream_record().seal_producer(&mut sealed_stream);
                 }

@@ -32,6 +32,9 @@ pub struct Linked {
 impl Linked {
     /// The component that `start` makes.
     ///
+    /// Its future is overwritten at its death and never dropped. So it must not hold what somebody else points into and
+    /// relies on a destructor to forget, such as the node of an intrusive list; what `no_std` components hold does not.
+    ///
     /// # Panics
     /// If the future wants more than 64-byte alignment: a fault of the component's author.
     pub fn new<S, F>(description: &'static Description, start: S) -> Self

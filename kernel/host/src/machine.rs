@@ -543,8 +543,13 @@ impl Machine {
         self.world.journal.borrow_mut().add(now, || Event::Started { component: id, epoch });
         self.take_the_processor(id);
         let world = Rc::clone(&self.world);
-        within(&world, || self.arenas[id.index()].load());
+        let arena = &mut self.arenas[id.index()];
+        let loaded = within(&world, || catch_unwind(AssertUnwindSafe(|| arena.load())));
         self.world.current.set(None);
+        if let Err(payload) = loaded {
+            self.note_panic(id, &*payload);
+            self.world.fault(id, Fault::Panic);
+        }
         if epoch > 1 {
             // The first start is part of booting; the others are recoveries, and the line does not wait for them.
             self.advance(now + self.costs.start);
@@ -602,14 +607,18 @@ impl Machine {
             Ok(None) => debug_assert!(false, "only components that hold a future are ready"),
             Err(payload) => match Unwound::of(&*payload) {
                 Unwound::Fault(fault) => {
-                    if let Some(text) = panic_text(&*payload) {
-                        self.panics.push(format!("{}: {text}", self.names[id.index()]));
-                    }
+                    self.note_panic(id, &*payload);
                     world.fault(id, fault);
                 }
                 Unwound::Hang => world.seats[id.index()].hung.set(true),
                 Unwound::Dead => {}
             },
+        }
+    }
+
+    fn note_panic(&mut self, id: ComponentId, payload: &(dyn std::any::Any + Send)) {
+        if let Some(text) = panic_text(payload) {
+            self.panics.push(format!("{}: {text}", self.names[id.index()]));
         }
     }
 

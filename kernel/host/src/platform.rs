@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Once;
 
 use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
@@ -20,12 +21,38 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
 }
 
+/// Gives the thread back to whoever had it, however a turn ends.
+struct Back(Option<Rc<World>>);
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        CURRENT.replace(self.0.take());
+    }
+}
+
 /// Lets the components that are polled inside `act` act in this world.
 pub(crate) fn within<T>(world: &Rc<World>, act: impl FnOnce() -> T) -> T {
-    let before = CURRENT.replace(Some(Rc::clone(world)));
-    let done = act();
-    CURRENT.replace(before);
-    done
+    close_gates_at_panics();
+    let _back = Back(CURRENT.replace(Some(Rc::clone(world))));
+    act()
+}
+
+/// A component that panics by itself is dead from then on: the hook runs before unwinding does, and closes its gate.
+fn close_gates_at_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let _no_turn = CURRENT.try_with(|world| {
+                if let Ok(world) = world.try_borrow()
+                    && let Some(world) = &*world
+                {
+                    world.close_gate();
+                }
+            });
+            before(panic);
+        }));
+    });
 }
 
 fn with<T>(act: impl FnOnce(&World) -> T) -> T {

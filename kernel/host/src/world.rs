@@ -104,9 +104,14 @@ impl World {
 
     /// Ends the turn. The gate closes first, so no destructor that unwinding runs acts after this.
     fn end_turn(&self, why: Unwound) -> ! {
+        self.close_gate();
+        resume_unwind(Box::new(why))
+    }
+
+    /// From here on nothing that the component does reaches anything.
+    pub(crate) fn close_gate(&self) {
         self.gate_closed.set(true);
         self.in_window.set(false);
-        resume_unwind(Box::new(why))
     }
 
     /// Ends the turn if the component was ended by what it just did.
@@ -212,7 +217,7 @@ impl World {
                 own.set(Position::Answered, last);
             }
             _ => {
-                let (_, epoch) = (0, self.begin().0);
+                let epoch = self.begin().0;
                 // As long as a slot can be: whatever was to be said, there are bytes left over.
                 for at in 0..replies.geometry().payload() {
                     replies.set_payload_byte(last, at, 0xFF);
