@@ -122,6 +122,7 @@ pub fn report(form: Form) -> Vec<Outcome> {
     let full = form == Form::Full;
     // Long enough that a slot is used again, and every neighbour of every contract but one.
     let mixed = || vec![vec![Resumable, AtMostOnce, Resumable], vec![Idempotent, Resumable, Pure]];
+    let routed = || vec![vec![Resumable, AtMostOnce], vec![Idempotent, Resumable]];
     let deadly = || vec![vec![Deadly, Pure, Deadly], vec![Resumable, Deadly, Deadly]];
     let mut outcomes = vec![
         Service { contracts: if full { every(3) } else { every(2) }, deaths: 1, ..Service::default() }
@@ -130,6 +131,8 @@ pub fn report(form: Form) -> Vec<Outcome> {
             .explore("service, deadly requests"),
         Router::<SLOTS> { contracts: if full { every(3) } else { every(2) }, deaths: 1, ..Router::default() }
             .explore("router"),
+        Router::<SLOTS> { contracts: routed(), deaths: 1, bad_replies: 1, ..Router::default() }
+            .explore("router, a bad reply"),
         Stream { deaths: if full { 3 } else { 2 }, ..Stream::default() }.explore("stream"),
         Service {
             contracts: vec![vec![Pure, AtMostOnce]],
@@ -166,7 +169,25 @@ pub fn report(form: Form) -> Vec<Outcome> {
             Router::<SLOTS> { contracts: mixed(), deaths: 2, first: u32::MAX - 1, ..Router::default() }
                 .explore("router, positions run over"),
             Router::<SLOTS> { contracts: every(2), deaths: 1, bad_replies: 1, ..Router::default() }
-                .explore("router, a bad answer"),
+                .explore("router, a bad reply, all contracts"),
+            Router::<SLOTS> { contracts: routed(), bad_replies: 1, ..Router::default() }
+                .explore("router, a bad reply, more deaths"),
+            Router::<SLOTS> { contracts: every(2), deaths: 0, bad_replies: 2, ..Router::default() }
+                .explore("router, bad replies"),
+            Router::<SLOTS> {
+                contracts: vec![vec![Resumable, Idempotent, AtMostOnce, Resumable]],
+                deaths: 1,
+                bad_replies: 1,
+                ..Router::default()
+            }
+            .explore("router, a bad reply, a slot used again"),
+            Router::<4> {
+                contracts: vec![vec![Resumable, Pure, Pure, Pure]],
+                deaths: 1,
+                probes: 1,
+                ..Router::default()
+            }
+            .explore("router, a probe"),
             Router::<SLOTS> { contracts: mixed(), deaths: 1, deadlines: 1, ..Router::default() }
                 .explore("router, a deadline"),
             Service { contracts: mixed(), deaths: 0, stale: 1 << 31 | 1, ..Service::default() }
@@ -212,7 +233,7 @@ pub fn explore_mistake(mistake: Mistake) -> Outcome {
         OffersAtMostOnceAgain => service(&[AtMostOnce]).explore("service"),
         SendsWithoutRoom => service(&[Pure, Pure, Pure]).explore("service"),
         DoesNotSkip => spoiled(service(&[Pure, AtMostOnce])).explore("service"),
-        SkipsAfterLooking => spoiled(service(&[Pure, Pure, Pure, Pure])).explore("service"),
+        SkipsAfterLooking => Service { deaths: 0, ..spoiled(service(&[Pure, Pure, Pure, Pure])) }.explore("service"),
         ReopensBehindALaterOne => spoiled(service(&[Idempotent, Idempotent])).explore("service"),
         ComplainsWithoutEpoch => Service { deaths: 2, ..spoiled(service(&[Pure, Pure, Pure])) }.explore("service"),
         AnswersGoneOnce => Service { gives_up: true, ..service(&[Pure]) }.explore("service"),

@@ -99,8 +99,7 @@ impl<const N: usize> Port<N> {
         // As after the lap before: no slot may look ready at the start.
         let lap = |index: usize| first.wrapping_add(index as u32).wrapping_add(1).wrapping_sub(Self::RING);
         let mut port = Self {
-            // An origin that none of the requests has.
-            requests: [RequestSlot { sequence: 0, request: u8::MAX, origin: first.wrapping_add(1 << 31) }; N],
+            requests: [RequestSlot { sequence: 0, request: u8::MAX, origin: 0 }; N],
             sent: first,
             consumed: first,
             replies: [ReplySlot {
@@ -311,7 +310,7 @@ pub(super) struct Ghost {
     pub(super) told: bool,
     /// Deaths by a deadly request, by request.
     pub(super) killed: [u8; REQUESTS],
-    /// Requests that were in hand when a later one was taken.
+    /// Idempotent requests that a later one was taken behind.
     pub(super) overtaken: u8,
     /// Requests that a router had forwarded and lost sight of.
     pub(super) lost: u8,
@@ -346,7 +345,7 @@ impl Ghost {
         };
         self.wrong.note(Wrong::UNDONE, reply.kind == Kind::Plain && !done);
         self.wrong.note(Wrong::PROGRESS, contract == Resumable && reply.progress != effects);
-        let overtaken = contract == Idempotent && self.overtaken & 1 << request != 0;
+        let overtaken = self.overtaken & 1 << request != 0;
         let may_be_poisoned = self.in_hand[request as usize] >= 2 || overtaken || self.lost & 1 << request != 0;
         self.wrong.note(Wrong::POISONED, reply.kind == Kind::Poisoned && !may_be_poisoned);
         let may_be_interrupted = contract == AtMostOnce;
@@ -354,10 +353,12 @@ impl Ghost {
     }
 
     /// The request at `position` is taken.
-    pub(super) fn takes<const N: usize>(&mut self, port: &Port<N>, position: u32) {
+    pub(super) fn takes<const N: usize>(&mut self, port: &Port<N>, position: u32, contracts: &[Contract; REQUESTS]) {
         for further in 1..=position.wrapping_sub(port.consumed).min(N as u32) {
             let earlier = port.requests[Port::<N>::slot(position.wrapping_sub(further))].request;
-            self.overtaken |= 1u8.checked_shl(u32::from(earlier)).unwrap_or(0);
+            if contracts.get(earlier as usize) == Some(&Idempotent) {
+                self.overtaken |= 1 << earlier;
+            }
         }
     }
 

@@ -9,7 +9,7 @@
 use super::*;
 
 /// What a probe asks: no request of the client, and it changes nothing.
-const PROBE: u8 = u8::MAX;
+const PROBE: u8 = u8::MAX - 1;
 
 /// The router model: a client, SOS, a driver.
 pub(super) struct Router<const N: usize = SLOTS> {
@@ -506,7 +506,7 @@ impl<const N: usize> Router<N> {
                 }
                 lower.taken = position.wrapping_add(1);
                 if !skips {
-                    ghost.takes(lower, position);
+                    ghost.takes(lower, position, &state.contracts);
                 }
                 if skips { Serving::Committed } else { Serving::Running }
             }
@@ -568,12 +568,17 @@ impl<const N: usize> Model for Router<N> {
         let state = |contracts: &Vec<Contract>| {
             let mut all = [Pure; REQUESTS];
             all[..contracts.len()].copy_from_slice(contracts);
+            // The positions below are others than those above; the lap before was forwarded as this one is.
+            let mut lower = Port::<N>::new(self.first.wrapping_add(5));
+            for further in 1..=N as u32 {
+                let at = Port::<N>::slot(lower.sent.wrapping_sub(further));
+                lower.requests[at].origin = self.first.wrapping_sub(further).wrapping_add(1);
+            }
             RouterState {
                 contracts: all,
                 requests: contracts.len() as u8,
                 upper: Port::<N>::new(self.first),
-                // The positions below are others than those above.
-                lower: Port::<N>::new(self.first.wrapping_add(5)),
+                lower,
                 router: Life::Up,
                 routing: Routing::Looking,
                 held: None,

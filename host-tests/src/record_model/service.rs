@@ -426,7 +426,7 @@ impl Service {
             Serving::Reset if mistakes.has(Mistake::TakesAfterTheMethod) => Serving::Running,
             Serving::Reset => {
                 port.taken = position.wrapping_add(1);
-                ghost.takes(port, position);
+                ghost.takes(port, position, &state.contracts);
                 server.expired = state.expired & 1 << request != 0;
                 Serving::Taken
             }
