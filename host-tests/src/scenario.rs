@@ -269,8 +269,7 @@ fn judge(mut run: Run<'_>, ended: bool, ended_at: u64, in_time: Option<u64>) -> 
         Verdict::Repeated
     } else if out.wrong > 0 && !told_out || back.wrong > 0 && !told_back {
         Verdict::Wrong
-    } else if !ended && !(told_out || told_back) || !goes_on(&run.out, &run.sent) || !goes_on(&run.back, &run.received)
-    {
+    } else if !(ended || told_out || told_back) || !goes_on(&run.out, &run.sent) || !goes_on(&run.back, &run.received) {
         Verdict::Stuck
     } else if out.lost > 0 && !told_out || back.lost > 0 && !told_back {
         Verdict::Lost

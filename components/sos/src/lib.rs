@@ -4,8 +4,8 @@
 //! forwarded says so in its own slot (`origin`). So an incarnation that begins anew sees from the rings alone what to wait
 //! for, what to forward, and which replies nobody needs any more.
 //!
-//! It must never: answer for a driver, pass on a reply that cannot be read (the client would blame SOS for it), or consume a driver's reply before it has passed it on (a
-//! death in between would lose it).
+//! It must never: answer for a driver, pass on a reply that cannot be read (the client would blame SOS for it), consume a
+//! driver's reply before it has passed it on (a death in between could lose it), or forward again what was forwarded.
 #![no_std]
 
 use core::cell::Cell;
@@ -79,7 +79,7 @@ pub async fn start(start: Start) -> Exit {
 pub async fn run(_: Start, mut io: Io) -> Exit {
     io.control.end().cancel_all();
     let late = Cell::new(None);
-    let route = Route { client: io.serial, driver: io.driver, held: None, watched: None };
+    let route = Route { client: io.serial, driver: io.driver, held: None, replaying: true, watched: None };
     join(route.forward(&late), complain(io.control, io.hosts.driver, &late)).await;
     Exit::Done
 }
@@ -90,6 +90,8 @@ struct Route {
     driver: RequestPort,
     /// Taken, and not yet forwarded for want of room.
     held: Option<Taken>,
+    /// The last request that was taken had been in hand at a death, or none was taken yet.
+    replaying: bool,
     /// The oldest request that the driver has, and when to probe behind it.
     watched: Option<(u32, Instant)>,
 }
@@ -128,7 +130,8 @@ impl Route {
         }
         let Some(Outstanding { position, origin, .. }) = self.driver.outstanding().next() else { return false };
         // The reply is consumed only now: had SOS died before the client was answered, it would still be there.
-        let answered = self.client.answered().wrapping_sub(origin) < u32::MAX / 2;
+        // Nobody waits for the reply to a probe.
+        let answered = origin == 0 || self.client.answered().wrapping_sub(origin) < u32::MAX / 2;
         if answered && self.driver.reply(position).is_some() {
             self.driver.settle(position);
             return true;
@@ -138,10 +141,17 @@ impl Route {
 
     /// Forwards the next request, unless an incarnation before this one has done so.
     fn pass_on(&mut self) -> bool {
-        let Some(taken) = self.held.take().or_else(|| self.client.take()) else { return false };
+        let Some(taken) = self.held.take().or_else(|| self.take()) else { return false };
         let origin = taken.position.wrapping_add(1);
-        if taken.replay && self.driver.find(origin).is_some() {
-            return true;
+        if taken.replay {
+            match self.driver.find(origin) {
+                Some(position) if !self.half_written(position, origin) => return true,
+                None if self.lost(origin) => {
+                    self.client.finish(taken.position, Outcome::Poisoned, &[]);
+                    return true;
+                }
+                _ => {}
+            }
         }
         let message = &taken.message;
         let sent = self.driver.send(message.header.tag, origin, message.deadline(), message.bytes());
@@ -149,6 +159,31 @@ impl Route {
             self.held = Some(taken);
         }
         sent.is_some()
+    }
+
+    /// Takes the next request; what was in hand at a death one at a time, because what lies behind may be answered already,
+    /// and only a port with nothing in hand passes that.
+    fn take(&mut self) -> Option<Taken> {
+        if self.replaying && self.client.answered() != self.client.taken() {
+            return None;
+        }
+        let taken = self.client.take()?;
+        self.replaying = taken.replay;
+        Some(taken)
+    }
+
+    /// Whether a death has left the slot with this origin half written, so that it still counts as the older request that
+    /// had it: then what lies behind it was forwarded before it. Probes say nothing.
+    fn half_written(&self, position: u32, origin: u32) -> bool {
+        (1..=u64::BITS)
+            .map_while(|ahead| self.driver.request(position.wrapping_add(ahead)))
+            .find(|next| next.header.origin != 0)
+            .is_some_and(|next| next.header.origin.wrapping_sub(origin) > u32::MAX / 2)
+    }
+
+    /// Whether a request that is not to be found was forwarded, and its slot used again: a later one is there.
+    fn lost(&self, origin: u32) -> bool {
+        (1..=u64::BITS).any(|later| self.driver.find(origin.wrapping_add(later)).is_some())
     }
 
     /// Notes the driver's epoch when the oldest request has outlived its deadline; probes the driver before that.

@@ -1,4 +1,7 @@
-//! Reports: what is explored, within which bounds, and which mistakes are found.
+//! Explores the models.
+//!
+//! Job: say within which bounds each is explored, quickly and in full, and which small model finds each mistake; report
+//! what was found.
 
 use super::*;
 

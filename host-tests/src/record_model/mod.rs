@@ -1,12 +1,13 @@
-//! The port record as a model for `stateright`.
+//! The port record as a model for `stateright`: every order of steps inside its bounds is tried.
 //!
-//! Three models walk through every order of steps inside their bounds. Each step is one atomic store
-//! (or one window), and a death may come between any two.
+//! Job of this file: say what is modelled, and list the mistakes and the rules. Each step is one atomic store (or one
+//! window), and a death may come between any two.
 //!
-//! - *service*: one client, one server, the kernel, and one service port;
-//! - *router*: a client, SOS as router, a driver, the kernel, and the two service ports between them;
-//! - *stream*: a producer that fills slots from a device, a consumer that empties them into another,
-//!   and the kernel.
+//! - `port`: a port's two halves, what the kernel does with them at a death, and what an onlooker knows;
+//! - `service`: one client, one server, the kernel, and one service port;
+//! - `router`: a client, SOS as router, a driver, the kernel, and the two service ports between them;
+//! - `stream`: a producer that fills slots from a device, a consumer that empties them into another, and the kernel;
+//! - `explore`: the bounds of the quick and of the full form, and what it takes to find each mistake.
 //!
 //! A [`Mistake`] builds one deliberate mistake into a model. Each must be found, or the models could
 //! not be trusted when they find nothing.
@@ -23,19 +24,20 @@
 //!   a number to count down.
 //! - The kernel remembers what was in hand by position and progress. Its own replies carry an epoch that
 //!   no incarnation has; a complaint names position and epoch, and one that does not fit is dropped.
-//! - A reopened idempotent request ends as `Interrupted` when a later one was ever taken.
+//! - A reopened idempotent request ends as `Poisoned` when a later one was ever taken, by whichever incarnation.
 //! - What is given up is answered by the kernel for as long as the doorbell rings, not once.
-//! - A router takes up again all that is below `replayed` with one store of `taken`, before it answers or
-//!   forwards. It drops a reply whose origin is answered by word or by slot. What is forwarded expires
-//!   at the driver only. A bad answer to a resumable request ends it as `Interrupted`.
+//! - A router takes what was in hand at a death one at a time: what lies behind may be answered already. It finds
+//!   a forwarded request by its origin, also among those that it let go, as long as the slot was not used again. A slot
+//!   whose origin is newer than that of the slot behind it was only half written. What is not found although a later one
+//!   is, ends as `Poisoned`. What is forwarded expires at the driver only.
 //! - In a stream, the count of a slot is reset before `filling` names it, and every item, even an empty
 //!   one, leaves its tag in the progress word.
 //!
 //! The reader of the models should know these limits. Memory is sequentially consistent (that the
 //! rings order their stores is checked with loom, not here). The kernel does not die. A component is
-//! honest, except that a server may write replies that cannot be decoded and may be given requests
+//! honest, except that it may write replies that cannot be decoded and may be given requests
 //! that kill it. In the router model a client sends, and receives, in one step, and its death
-//! therefore changes nothing.
+//! therefore changes nothing; a ring below has two slots without probes, and four with them.
 
 mod explore;
 mod port;

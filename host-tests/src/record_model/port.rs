@@ -1,4 +1,7 @@
-//! A port's two halves in the model: the words, the seal, and what an onlooker knows beside them.
+//! A port's two halves in the model, and what an onlooker knows beside them.
+//!
+//! Job: hold the words of a port, do what the kernel does with them when one side has died, and note what the devices and
+//! the application saw.
 
 use super::*;
 
@@ -267,9 +270,17 @@ impl<const N: usize> Port<N> {
         // Taken by an earlier incarnation, not yet again by this one, and its reply was taken back.
         for further in 0..Self::ahead(self.taken, self.replayed) {
             let position = self.taken.wrapping_add(further);
-            let must_end = contract(position) == AtMostOnce && !mistakes.has(Mistake::OffersAtMostOnceAgain);
-            if must_end && !self.replied(position) {
-                self.kernel_replies(position, Kind::Interrupted, self.requests[Self::slot(position)].request, wrong);
+            let request = self.requests[Self::slot(position)].request;
+            let later = Self::ahead(position.wrapping_add(1), self.replayed) > 0;
+            match contract(position) {
+                _ if self.replied(position) => {}
+                AtMostOnce if !mistakes.has(Mistake::OffersAtMostOnceAgain) => {
+                    self.kernel_replies(position, Kind::Interrupted, request, wrong);
+                }
+                Idempotent if later && !mistakes.has(Mistake::ReopensBehindALaterOne) => {
+                    self.kernel_replies(position, Kind::Poisoned, request, wrong);
+                }
+                _ => {}
             }
         }
         let replayed = Self::ahead(consumed, self.replayed).max(self.taken.wrapping_sub(consumed));

@@ -1,7 +1,7 @@
 //! The router: SOS between a client and a driver.
 //!
 //! Job: walk through what SOS does between its two ports, store by store, with deaths and unreadable replies of SOS and of
-//! the driver. SOS is one task: it relays, else lets go, else passes on, and begins again. It keeps nothing of its own; what
+//! the driver, deadlines and probes. SOS is one task: it relays, else lets go, else passes on, and begins again. It keeps nothing of its own; what
 //! it did before it died, it sees from the two rings alone.
 //!
 //! The driver and the client take larger steps here: the service model looks at their small ones.

@@ -1,4 +1,7 @@
-//! The service: a client, a server and the kernel, each step one store.
+//! The service: a client, a server and the kernel, with one port between them.
+//!
+//! Job: walk through sending, taking, the method, answering, receiving and sealing, store by store, with deaths of either
+//! side, bad replies, deadlines, and a server that is given up.
 
 use super::*;
 

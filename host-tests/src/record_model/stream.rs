@@ -1,4 +1,7 @@
 //! The stream: a producer that fills its slot in place, and a consumer that counts what it moves on.
+//!
+//! Job: walk through a byte's way from one device into another, store by store and window by window, with deaths of either
+//! side.
 
 use super::*;
 
