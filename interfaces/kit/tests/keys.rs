@@ -77,7 +77,7 @@ fn capacities_are_in_the_key() {
 }
 
 /// The fields of these types are there for their schema only.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "only their schemas are looked at")]
 mod alike {
     use super::*;
 
