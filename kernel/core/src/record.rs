@@ -187,6 +187,11 @@ impl Contracts {
     fn must_not_repeat(self, requests: Slots<'_>, at: u32) -> bool {
         self.at_most_once & Self::bit(requests, at) != 0
     }
+
+    /// Run again behind a later request, it could undo what that one did.
+    fn must_not_follow(self, requests: Slots<'_>, at: u32) -> bool {
+        !self.routed && self.idempotent & Self::bit(requests, at) != 0
+    }
 }
 
 /// What the kernel itself remembers of a port from one seal to the next, where no component can reach it.
@@ -384,16 +389,21 @@ impl ServiceRecord<'_> {
             let answered = replies.committed(at, epoch);
             let in_hand = offset < taken.wrapping_sub(consumed);
             let in_hand_before = offset < waiting && sealed_ahead(at);
+            // What was ever taken may have had its effect, also if it was an earlier incarnation that took it.
+            let next = at.wrapping_add(1);
+            let overtaken = in_hand && next != taken || sealed_ahead(next);
             if answered && (in_hand || in_hand_before) {
                 seal.progressed |= replies.epoch(at) == epoch;
             } else if in_hand {
-                if !self.end_in_hand(requests, replies, at, at.wrapping_add(1) != taken, contracts, &mut seal) {
+                if !self.end_in_hand(requests, replies, at, overtaken, contracts, &mut seal) {
                     seal.offered_again = seal.offered_again.saturating_add(1);
                     first_open = first_open.or(Some(at));
                 }
             } else if in_hand_before && contracts.must_not_repeat(requests, at) {
                 // Its reply was taken back.
                 self.interrupt(replies, at, &mut seal);
+            } else if in_hand_before && overtaken && contracts.must_not_follow(requests, at) {
+                self.poison(replies, at, &mut seal);
             } else {
                 // A reply to a request that was never sent answers nothing.
                 seal.blamed |= answered;
@@ -440,10 +450,8 @@ impl ServiceRecord<'_> {
         // is no mark; and of both halves of the progress, so that a step of 64 KiB is one.
         let now = (at | 0x8000) << 16 | (progress ^ progress >> 16) & 0xFFFF;
         let last = mark.load(Ordering::Relaxed);
-        // Run again behind a later one, it could undo what that one did.
-        if last == now || overtaken && contracts.idempotent & Contracts::bit(requests, at) != 0 {
-            self.fill(replies, at, Outcome::Poisoned);
-            seal.poisoned = seal.poisoned.saturating_add(1);
+        if last == now || overtaken && contracts.must_not_follow(requests, at) {
+            self.poison(replies, at, seal);
             return true;
         }
         seal.progressed |= progress != 0;
@@ -454,6 +462,11 @@ impl ServiceRecord<'_> {
     fn interrupt(&self, replies: Slots<'_>, at: u32, seal: &mut Seal) {
         self.fill(replies, at, Outcome::Interrupted);
         seal.interrupted = seal.interrupted.saturating_add(1);
+    }
+
+    fn poison(&self, replies: Slots<'_>, at: u32, seal: &mut Seal) {
+        self.fill(replies, at, Outcome::Poisoned);
+        seal.poisoned = seal.poisoned.saturating_add(1);
     }
 
     fn fill(&self, replies: Slots<'_>, at: u32, outcome: Outcome) {

@@ -332,6 +332,53 @@ fn replies_behind_a_request_that_is_opened_again_outlive_a_second_death() {
 }
 
 #[test]
+fn an_idempotent_request_whose_reply_is_taken_back_is_not_run_again_behind_a_later_one() {
+    let (port, mut sealed) = (Port::service(4), Sealed::default());
+    let (mut client, mut server) = (Client::open(port.record(), 1), Server::open(port.record(), 1));
+    for (at, operation) in (0..).zip([ASK, SET, SET]) {
+        client.send(operation, &[]);
+        server.take().unwrap();
+        server.answer(at, b"spoilt");
+    }
+    port.record().take_back(0, 1);
+    assert_eq!(seal(&port, &mut sealed, 1).offered_again, 1);
+    let mut next = Server::open(port.record(), 2);
+    next.take().unwrap();
+    next.answer(0, b"good");
+    client.consume().unwrap();
+    // Request 2 had its effect in the first incarnation; the second one did not even come by.
+    port.record().take_back(1, 1);
+    let found = seal(&port, &mut sealed, 2);
+    assert_eq!((found.poisoned, found.offered_again, found.blamed), (1, 0, false));
+    assert_eq!(client.consume(), Some((Outcome::Poisoned, vec![])));
+    assert_eq!(client.consume(), Some((Outcome::Answer, b"spoilt".to_vec())));
+    assert_eq!(Server::open(port.record(), 3).take(), None);
+}
+
+#[test]
+fn an_idempotent_request_is_not_run_again_behind_one_that_only_an_earlier_incarnation_took() {
+    let (port, mut sealed) = (Port::service(4), Sealed::default());
+    let (mut client, mut server) = (Client::open(port.record(), 1), Server::open(port.record(), 1));
+    for (at, operation) in (0..).zip([ASK, SET, SET]) {
+        client.send(operation, &[]);
+        server.take().unwrap();
+        server.answer(at, b"spoilt");
+    }
+    port.record().take_back(0, 1);
+    seal(&port, &mut sealed, 1);
+    let mut next = Server::open(port.record(), 2);
+    next.take().unwrap();
+    next.answer(0, b"good");
+    client.consume().unwrap();
+    // It dies when it has passed the reply to 1 and not yet the one to 2.
+    [Position::Taken, Position::Answered].map(|word| port.record().server.set(word, 2));
+    port.record().take_back(1, 1);
+    let found = seal(&port, &mut sealed, 2);
+    assert_eq!((found.poisoned, found.offered_again), (1, 0));
+    assert_eq!(client.consume(), Some((Outcome::Poisoned, vec![])));
+}
+
+#[test]
 fn a_reply_taken_back_though_it_must_not_be_repeated_is_interrupted() {
     let (port, mut sealed) = (Port::service(4), Sealed::default());
     let (mut client, mut server) = (Client::open(port.record(), 1), Server::open(port.record(), 1));
