@@ -371,7 +371,8 @@ fn an_idempotent_request_is_not_run_again_behind_one_that_only_an_earlier_incarn
     next.answer(0, b"good");
     client.consume().unwrap();
     // It dies when it has passed the reply to 1 and not yet the one to 2.
-    [Position::Taken, Position::Answered].map(|word| port.record().server.set(word, 2));
+    port.record().server.set(Position::Taken, 2);
+    port.record().server.set(Position::Answered, 2);
     port.record().take_back(1, 1);
     let found = seal(&port, &mut sealed, 2);
     assert_eq!((found.poisoned, found.offered_again), (1, 0));
