@@ -8,7 +8,7 @@ use std::sync::Once;
 use koboshi_conformance::{Flaw, Setting, probe, subject, tester, ticks};
 use koboshi_core::ComponentId;
 use koboshi_core::kernel::Rights;
-use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd};
+use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd, WhenGone};
 use koboshi_host::journal::{Depth, Event};
 use koboshi_host::linked::Linked;
 use koboshi_host::machine::{Machine, Options, RunEnd};
@@ -248,6 +248,7 @@ pub fn image(suite: &Suite) -> Image {
     let setting = postcard::to_stdvec(&setting).unwrap_or_default();
     let within = u64::from(RESPOND_WITHIN_US) * 1_000;
     let component = |name: &str, linked, vcpu, respond_within, configuration, rights| ImageComponent {
+        recover_within: None,
         name: name.to_owned(),
         linked,
         vcpu,
@@ -283,7 +284,14 @@ pub fn image(suite: &Suite) -> Image {
         ),
     ];
     let end = |component, port| PortEnd { component, port };
-    let connect = |interface, near, far, slots, routed| Connection { interface, near, far, slots, routed };
+    let connect = |interface, near, far, slots, routed| Connection {
+        when_gone: WhenGone::default(),
+        interface,
+        near,
+        far,
+        slots,
+        routed,
+    };
     let probe = if suite.wrong_end == WrongEnd::Repeatable { repeatable() } else { &probe::INTERFACE };
     let routed = suite.wrong_end == WrongEnd::Forwards;
     let connections = vec![

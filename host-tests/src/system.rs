@@ -3,7 +3,7 @@
 use koboshi_core::ComponentId;
 use koboshi_core::kernel::Rights;
 use koboshi_host::application::{Application, framing};
-use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageComponent, ImageDevice, PortEnd};
+use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageComponent, ImageDevice, PortEnd, WhenGone};
 use koboshi_host::linked::Linked;
 use koboshi_host::scif::{FifoDepth, Layout, Scif};
 use koboshi_host::wire::{LineSettings, Wire};
@@ -134,6 +134,7 @@ pub fn policy(setup: &Setup) -> Policy {
 pub fn image(setup: &Setup) -> Image {
     let us = 1_000;
     let component = |name: &str, linked, vcpu, respond_within, configuration, rights| ImageComponent {
+        recover_within: None,
         name: name.to_owned(),
         linked,
         vcpu,
@@ -183,8 +184,14 @@ pub fn image(setup: &Setup) -> Image {
         ),
     ];
     let end = |component, port| PortEnd { component, port };
-    let connect =
-        |interface: &'static Interface, near, far, slots, routed| Connection { interface, near, far, slots, routed };
+    let connect = |interface: &'static Interface, near, far, slots, routed| Connection {
+        when_gone: WhenGone::default(),
+        interface,
+        near,
+        far,
+        slots,
+        routed,
+    };
     let connections = vec![
         connect(&serial::INTERFACE, end(MONITOR, 0), end(SOS, 0), 8, true),
         connect(&serial::INTERFACE, end(SOS, 1), end(DRIVER, 0), 8, false),
@@ -197,6 +204,7 @@ pub fn image(setup: &Setup) -> Image {
     let scif = Scif::new(layout.with_fifo(fifo), clock_hz, Wire::new(setup.outside()));
     let devices = vec![
         ImageDevice {
+            safe: Vec::new(),
             name: SCIF.to_owned(),
             owner: DRIVER,
             number: 0,
@@ -204,6 +212,7 @@ pub fn image(setup: &Setup) -> Image {
             model: DeviceModelKind::Scif(Box::new(scif)),
         },
         ImageDevice {
+            safe: Vec::new(),
             name: APPLICATION.to_owned(),
             owner: MONITOR,
             number: 0,

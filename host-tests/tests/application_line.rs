@@ -7,7 +7,7 @@ use koboshi_core::ComponentId;
 use koboshi_core::kernel::{Command, Rights};
 use koboshi_core::life::{Fault, State};
 use koboshi_host::application::{Announcement, LineGone};
-use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd};
+use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd, WhenGone};
 use koboshi_host::journal::{Depth, Event};
 use koboshi_host::linked::Linked;
 use koboshi_host::machine::{Machine, Options};
@@ -322,6 +322,7 @@ const ASKER: ComponentId = ComponentId(0);
 /// A component that asks, joined to one that never answers.
 fn pair<F: Future<Output = Exit> + 'static>(act: fn() -> F) -> Image {
     let component = |name: &str, linked| ImageComponent {
+        recover_within: None,
         name: name.to_owned(),
         linked,
         vcpu: 0,
@@ -330,7 +331,14 @@ fn pair<F: Future<Output = Exit> + 'static>(act: fn() -> F) -> Image {
         rights: Rights::default(),
     };
     let end = |component, port| PortEnd { component: ComponentId(component), port };
-    let asks = Connection { interface: &serial::INTERFACE, near: end(0, 0), far: end(1, 0), slots: 8, routed: false };
+    let asks = Connection {
+        when_gone: WhenGone::default(),
+        interface: &serial::INTERFACE,
+        near: end(0, 0),
+        far: end(1, 0),
+        slots: 8,
+        routed: false,
+    };
     Image {
         components: vec![
             component("lost", Linked::new(&LOST, move |_| act())),

@@ -51,6 +51,7 @@ async fn waiting(_: Start) -> Exit {
 
 fn machine(linked: Linked) -> Machine {
     let component = ImageComponent {
+        recover_within: None,
         name: "tidy".to_owned(),
         linked,
         vcpu: 0,
@@ -59,6 +60,7 @@ fn machine(linked: Linked) -> Machine {
         rights: Rights::default(),
     };
     let device = ImageDevice {
+        safe: Vec::new(),
         name: "end".to_owned(),
         owner: ComponentId(0),
         number: 0,

@@ -45,6 +45,7 @@ fn machine(plan: Vec<Planned>, act: impl Fn() + Send + Sync + 'static) -> Machin
         }
     };
     let keeper = ImageComponent {
+        recover_within: None,
         name: "keeper".to_owned(),
         linked: Linked::new(&DESCRIPTION, start),
         vcpu: 0,
@@ -293,4 +294,46 @@ fn forge_sequence(last: u32) {
         words[copy] = sequence;
         restore(&words);
     }
+}
+
+#[test]
+fn an_incident_remembers_whether_what_was_kept_was_whole_at_the_death() {
+    assert_eq!(remembered(|| ()), None, "nothing was ever kept");
+    assert_eq!(remembered(|| open().store(&value(1))), Some(true));
+    let spoil = |copies: &[usize]| {
+        for copy in copies {
+            koboshi_kept()[copy * WORDS / 2 + 5].fetch_xor(1, Ordering::Relaxed);
+        }
+    };
+    let stored_and = move |spoilt: &'static [usize]| {
+        move || {
+            open().store(&value(1));
+            spoil(spoilt);
+        }
+    };
+    assert_eq!(remembered(stored_and(&[1])), Some(true), "one copy is enough");
+    assert_eq!(remembered(stored_and(&[0, 1])), Some(false));
+    assert_eq!(remembered(|| Kept::<u32>::open(Key::of_state::<u32>()).store(&7)), Some(false), "of another schema");
+}
+
+/// What is remembered of what `act` left when its component died.
+fn remembered(act: impl Fn() + Send + Sync + 'static) -> Option<bool> {
+    let mut machine = machine(vec![], act);
+    machine.run_until(MS);
+    machine.kill(KEEPER);
+    assert_eq!(machine.kept_at(1), None, "there is no such incident");
+    machine.kept_at(0)
+}
+
+#[test]
+fn as_many_deaths_are_remembered_as_incidents() {
+    let mut machine = machine(vec![], || open().store(&value(1)));
+    for _ in 0..300 {
+        machine.run_until(machine.now() + MS);
+        machine.kill(KEEPER);
+        machine.command(KEEPER, Command::Start).unwrap();
+    }
+    let (count, incidents) = machine.incidents(0);
+    assert_eq!((count, incidents.len()), (300, 256));
+    assert!((0..300).all(|number| machine.kept_at(number) == (number >= 44).then_some(true)));
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use koboshi_core::ComponentId;
 use koboshi_core::kernel::Rights;
 use koboshi_core::life::Fault;
-use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd};
+use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd, WhenGone};
 use koboshi_host::linked::Linked;
 use koboshi_host::machine::{Machine, Options};
 use koboshi_runtime::kit::{Operation, ServerEnd};
@@ -43,6 +43,7 @@ const SERVER: Description = Description {
 
 fn machine(components: Vec<Linked>, joined: bool) -> Machine {
     let component = |linked: Linked| ImageComponent {
+        recover_within: None,
         name: linked.description().name.to_owned(),
         linked,
         vcpu: 0,
@@ -51,7 +52,14 @@ fn machine(components: Vec<Linked>, joined: bool) -> Machine {
         rights: Rights::default(),
     };
     let end = |component| PortEnd { component: ComponentId(component), port: 0 };
-    let connection = Connection { interface: &work::INTERFACE, near: end(0), far: end(1), slots: 8, routed: false };
+    let connection = Connection {
+        when_gone: WhenGone::default(),
+        interface: &work::INTERFACE,
+        near: end(0),
+        far: end(1),
+        slots: 8,
+        routed: false,
+    };
     let image = Image {
         components: components.into_iter().map(component).collect(),
         connections: if joined { vec![connection] } else { vec![] },

@@ -7,9 +7,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use koboshi_core::ComponentId;
+use koboshi_core::incident::Noticed;
 use koboshi_core::kernel::Rights;
 use koboshi_core::life::{Facts, Fault, State};
-use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd};
+use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd, WhenGone};
 use koboshi_host::journal::{Depth, Event};
 use koboshi_host::linked::Linked;
 use koboshi_host::machine::{Machine, Options};
@@ -285,6 +286,7 @@ fn image(groups: &[Group], stage: &Stage) -> Image {
     let mut room = [0; 1_024];
     let configuration = postcard::to_slice(&policy, &mut room).unwrap().to_vec();
     let component = |name: &str, linked: Linked| ImageComponent {
+        recover_within: None,
         name: name.to_owned(),
         linked,
         vcpu: 1,
@@ -303,12 +305,14 @@ fn image(groups: &[Group], stage: &Stage) -> Image {
     let watches = Arc::clone(stage);
     components.push(component("watcher", Linked::new(&WATCHES, move |_| watcher(Arc::clone(&watches)))));
     components.push(ImageComponent {
+        recover_within: None,
         vcpu: 0,
         configuration,
         rights: Rights { control: 0b1111, facts: true, blame: false, reboot: true },
         ..component("manager", Linked::new(&koboshi_restart_manager::DESCRIPTION, koboshi_restart_manager::start))
     });
     let connect = |interface, port, component, its_port| Connection {
+        when_gone: WhenGone::default(),
         interface,
         near: PortEnd { component: WATCHER, port },
         far: PortEnd { component, port: its_port },
@@ -605,6 +609,8 @@ fn a_report_ends_the_run_that_it_names_and_no_later_one() {
         assert_eq!(house.epochs(), [1, 2, 1]);
     }
     assert_eq!(house.ends(DRIVER)[0].1, Fault::Late);
+    let noticed = house.machine.incidents(0).1[0].noticed;
+    assert_eq!(noticed, Noticed::Reported { by: WATCHER, to: MANAGER }, "the incident names who reported it");
     let Told::States(Ok(health)) = house.ask(Ask::States(DRIVER.0)) else { panic!("it is there") };
     assert_eq!(health.fault, Some(health::Fault::Late));
     let bad = report(run_of(&house, DRIVER), Complaint::BadMessage);

@@ -12,7 +12,7 @@ use std::ops::Range;
 use koboshi_core::ComponentId;
 use koboshi_core::kernel::Rights;
 use koboshi_host::application::Application;
-use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageComponent, ImageDevice, PortEnd};
+use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageComponent, ImageDevice, PortEnd, WhenGone};
 use koboshi_host::linked::Linked;
 use koboshi_host::scif::{self, FifoDepth, Scif};
 use koboshi_host::wire::{LineSettings, Wire};
@@ -152,6 +152,7 @@ impl<'a> Composer<'a> {
                 }
             };
             components.push(ImageComponent {
+                recover_within: None,
                 name: part.instance.name.value.clone(),
                 linked: part.linked.clone(),
                 vcpu: part.instance.vcpu.value,
@@ -379,6 +380,7 @@ impl<'a> Composer<'a> {
             );
         }
         (self.reader.problems.len() == before).then_some(Connection {
+            when_gone: WhenGone::default(),
             interface: from.interface,
             near: from.end,
             far: to.end,
@@ -477,6 +479,7 @@ impl<'a> Composer<'a> {
             }
             self.speed_can_be_made(device);
             devices.push(ImageDevice {
+                safe: Vec::new(),
                 name: device.name.value.clone(),
                 owner: ComponentId(at as u8),
                 number: number as u8,

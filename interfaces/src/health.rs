@@ -91,6 +91,10 @@ pub struct Incident {
     pub noticed_at: u64,
     /// How it went on.
     pub outcome: Outcome,
+    /// How long it may take until it runs again, in nanoseconds, if the image says so.
+    pub allowed: Option<u64>,
+    /// It took longer than that, or has already.
+    pub missed: bool,
 }
 
 /// How it went on after a fault.
@@ -102,11 +106,18 @@ pub enum Outcome {
     Recovered {
         /// The new run's epoch.
         epoch: u32,
-        /// From noticing the fault to running again, in nanoseconds.
+        /// From noticing the fault to running again, in nanoseconds. Of several faults with no run between that came to its
+        /// first wait, from the first.
         took: u64,
     },
     /// It was given up.
     GivenUp,
+    /// The next run ended before it came to its first wait; the incident of its end goes on with this one's time.
+    EndedAgain,
+    /// It was stopped on purpose.
+    Stopped,
+    /// The whole image was started anew.
+    Rebooted,
 }
 
 /// There is no such component in the image.

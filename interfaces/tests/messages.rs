@@ -102,10 +102,19 @@ fn any_incident() -> impl Strategy<Value = Incident> {
     let outcome = prop_oneof![
         Just(Outcome::Open),
         any::<(u32, u64)>().prop_map(|(epoch, took)| Outcome::Recovered { epoch, took }),
-        Just(Outcome::GivenUp),
+        select(vec![Outcome::GivenUp, Outcome::EndedAgain, Outcome::Stopped, Outcome::Rebooted]),
     ];
-    (any::<u32>(), any_incarnation(), any_fault(), any::<u64>(), outcome).prop_map(
-        |(sequence, ended, fault, noticed_at, outcome)| Incident { sequence, ended, fault, noticed_at, outcome },
+    let allowed = (any::<Option<u64>>(), any::<bool>());
+    (any::<u32>(), any_incarnation(), any_fault(), any::<u64>(), outcome, allowed).prop_map(
+        |(sequence, ended, fault, noticed_at, outcome, (allowed, missed))| Incident {
+            sequence,
+            ended,
+            fault,
+            noticed_at,
+            outcome,
+            allowed,
+            missed,
+        },
     )
 }
 

@@ -9,9 +9,10 @@
 
 pub mod device;
 
+mod incident_line;
+
 use core::cell::Cell;
 use core::convert::Infallible;
-use core::fmt::Write;
 
 use koboshi_interfaces::control::{self, Complaint, ComponentId, Report};
 use koboshi_interfaces::health;
@@ -29,6 +30,7 @@ use koboshi_runtime::{
 use serde::{Deserialize, Serialize};
 
 use device::{Announcement, Application};
+use incident_line::{incident_line, too_early};
 
 /// How long a write may take beyond its line time: one recovery of everything below, with room to spare.
 const RECOVERY: Duration = Duration::from_millis(200);
@@ -121,8 +123,8 @@ pub async fn run(_: Start, mut io: Io, mut kept: Kept<u32>) -> Exit {
     io.control.end().cancel_all();
     io.health.end().cancel_all();
     let late = Cell::new(None);
-    let (work, room, gone) = (Cell::new(false), Cell::new(false), Cell::new(false));
-    let application = Shared { device: io.application, work, room, gone };
+    let no = || Cell::new(false);
+    let application = Shared { device: io.application, work: no(), room: no(), gone: no(), down: no() };
     application.device.enable(false, false);
     if kept.load().is_none() {
         if io.serial.end().epoch() != Epoch(1) {
@@ -152,9 +154,17 @@ struct Shared {
     room: Cell<bool>,
     /// The driver was stopped or given up.
     gone: Cell<bool>,
+    /// No incarnation of the driver lives.
+    down: Cell<bool>,
 }
 
 impl Shared {
+    /// Notes how the driver is.
+    fn look_at(&self, received: &Subscriber<received::Port>) {
+        self.gone.set(received.producer_gone());
+        self.down.set(!received.producer_alive());
+    }
+
     /// Waits for something of the program; its interrupt is on meanwhile.
     async fn wait<T>(&self, flag: &Cell<bool>, mut ready: impl FnMut(&Application) -> Option<T>) -> T {
         until(|| {
@@ -259,13 +269,19 @@ impl Sender<'_> {
         if let Some(reply) = end.reply_before(position, now() + PROBE_AFTER).await {
             return reply;
         }
+        let mut down_before = self.application.down.get();
         loop {
             let deadline = end.deadline(position).max(now()) + SOS_LATER;
             end.probe::<operation::status>(position, deadline);
             if let Some(reply) = end.reply_before(position, deadline).await {
                 return reply;
             }
-            self.late.set(Some(end.server_epoch()));
+            // While the driver is down, SOS can do no more than wait for it, and needs time when it is back.
+            let down = self.application.down.get();
+            if !down && !down_before {
+                self.late.set(Some(end.server_epoch()));
+            }
+            down_before = down;
         }
     }
 
@@ -382,7 +398,7 @@ impl Sender<'_> {
 async fn deliver(application: &Shared, mut received: Subscriber<received::Port>) -> Infallible {
     loop {
         let item = until(|| {
-            application.gone.set(received.producer_gone());
+            application.look_at(&received);
             received.peek()
         })
         .await;
@@ -415,7 +431,7 @@ async fn deliver(application: &Shared, mut received: Subscriber<received::Port>)
         };
         while let Some(byte) = received.moved().checked_sub(told).and_then(|at| bytes.get(at)) {
             let room = |device: &Application| {
-                application.gone.set(received.producer_gone());
+                application.look_at(&received);
                 (device.room() > 0).then_some(())
             };
             application.wait(&application.room, room).await;
@@ -444,6 +460,8 @@ async fn complain(mut control: control::Client<RequestPort>, sos: ComponentId, l
 }
 
 /// Writes each incident to the log: once, or twice after a death between writing and noting it.
+///
+/// One that may still come up in time is waited for, so that its line says whether it did; those behind it wait as long.
 async fn keep_log(mut health: health::Client<RequestPort>, mut kept: Kept<u32>) -> Infallible {
     let mut next = kept.load().unwrap_or(0);
     loop {
@@ -457,14 +475,10 @@ async fn keep_log(mut health: health::Client<RequestPort>, mut kept: Kept<u32>) 
                 }
                 Ok(None) | Err(_) => break,
             };
-            let mut line = heapless::String::<80>::new();
-            // A line that is too long is cut.
-            let _ = write!(
-                line,
-                "incident {}: component {} epoch {} {:?}, {:?}",
-                incident.sequence, incident.ended.component.0, incident.ended.epoch, incident.fault, incident.outcome
-            );
-            koboshi_runtime::log(&line);
+            if too_early(&incident) {
+                break;
+            }
+            koboshi_runtime::log(&incident_line(&incident));
             next = incident.sequence.wrapping_add(1);
             kept.store(&next);
         }

@@ -16,7 +16,7 @@ use core::future::pending;
 use koboshi_interfaces::health::{self, Health, NoSuch, Outcome};
 use koboshi_interfaces::log::{self, Level, Record};
 use koboshi_interfaces::{ComponentId, Incarnation, control};
-use koboshi_runtime::authority::{self, Command};
+use koboshi_runtime::authority::{self, Command, CutShort};
 use koboshi_runtime::kit::wire::Str;
 use koboshi_runtime::platform::koboshi_port;
 use koboshi_runtime::time::{until, wake_at};
@@ -28,6 +28,12 @@ use koboshi_runtime::{
 use crate::policy::{Next, Policy};
 
 pub mod policy;
+
+/// The place of the port `control` in [`DESCRIPTION`].
+const CONTROL: u8 = 0;
+
+/// The place of the port `control-sos`.
+const CONTROL_SOS: u8 = 1;
 
 /// What the restart manager says of itself. All its ports are optional: it restarts others with nobody to talk to.
 pub const DESCRIPTION: Description = Description {
@@ -62,8 +68,8 @@ impl Io {
     /// [`Exit::Unfit`] if one is joined to another interface.
     pub fn open() -> Result<Self, Exit> {
         Ok(Io {
-            control: joined::<control::Port>(0)?,
-            control_sos: joined::<control::Port>(1)?,
+            control: joined::<control::Port>(CONTROL)?,
+            control_sos: joined::<control::Port>(CONTROL_SOS)?,
             health: joined::<health::Port>(2)?,
             log: koboshi_port(3).map(|_| Publisher::open(3)).transpose()?,
         })
@@ -90,17 +96,17 @@ pub async fn start(start: Start) -> Exit {
 pub async fn run(_: Start, io: Io, policy: &Policy) -> Exit {
     let mut records = io.log;
     let never = join4(
-        serve_control(policy, io.control),
-        serve_control(policy, io.control_sos),
+        serve_control(policy, CONTROL, io.control),
+        serve_control(policy, CONTROL_SOS, io.control_sos),
         serve_health(io.health),
         until(|| watch(policy, &mut records)),
     );
     match never.await.0 {}
 }
 
-async fn serve_control(policy: &Policy, port: Option<ServicePort>) -> Infallible {
+async fn serve_control(policy: &Policy, number: u8, port: Option<ServicePort>) -> Infallible {
     match port {
-        Some(port) => control::serve(Control { policy }, port).await,
+        Some(port) => control::serve(Control { policy, number }, port).await,
         None => pending().await,
     }
 }
@@ -177,14 +183,16 @@ fn record(
 /// What `control` does. What a death leads to is left to [`watch`].
 struct Control<'p> {
     policy: &'p Policy,
+    /// The port at which it is asked, so that the kernel can note on whose account somebody was ended.
+    number: u8,
 }
 
 impl Control<'_> {
     /// Ends this run, if it still runs.
-    fn end(run: Incarnation, fault: Fault) -> Result<(), control::Denied> {
+    fn end(&self, run: Incarnation, fault: Fault) -> Result<(), control::Denied> {
         let found = facts(run.component).ok_or(control::Denied::NoSuch)?;
         if found.state.alive() && found.epoch == run.epoch {
-            return order(run.component, Command::End(fault));
+            return order(run.component, Command::EndReported(fault, self.number));
         }
         Ok(())
     }
@@ -196,7 +204,7 @@ impl control::Server for Control<'_> {
             control::Complaint::Late => Fault::Late,
             control::Complaint::BadMessage | control::Complaint::RuleBroken => Fault::BadMessage,
         };
-        Control::end(Incarnation { component: report.component, epoch: report.epoch }, fault)
+        self.end(Incarnation { component: report.component, epoch: report.epoch }, fault)
     }
 
     async fn stop(&mut self, component: ComponentId) -> Result<(), control::Denied> {
@@ -217,7 +225,7 @@ impl control::Server for Control<'_> {
     async fn restart(&mut self, run: Incarnation) -> Result<(), control::Denied> {
         match facts(run.component).ok_or(control::Denied::NoSuch)?.state {
             State::GivenUp => Err(control::Denied::GivenUp),
-            _ => Control::end(run, Fault::Told),
+            _ => self.end(run, Fault::Told),
         }
     }
 
@@ -229,7 +237,7 @@ impl control::Server for Control<'_> {
         }
         for id in self.policy.backwards(reboot.group).into_iter().map(ComponentId) {
             if facts(id).is_some_and(|found| found.state.alive()) {
-                order(id, Command::End(Fault::Told))?;
+                order(id, Command::EndReported(Fault::Told, self.number))?;
             }
         }
         Ok(())
@@ -253,20 +261,24 @@ impl health::Server for Nurse {
     async fn incidents(&mut self, number: u32) -> Option<health::Incident> {
         let found = authority::incident(number)?;
         let component = ComponentId(found.component.0);
-        let given_up = facts(component).is_some_and(|now| now.state == State::GivenUp && now.epoch == found.epoch);
+        let asked_at = now().as_ticks();
         Some(health::Incident {
             sequence: found.number,
             ended: Incarnation { component, epoch: found.epoch },
             fault: fault_in_words(found.fault),
             noticed_at: found.failed_at,
-            outcome: match found.up_at {
-                Some(up_at) => Outcome::Recovered {
-                    epoch: found.epoch.saturating_add(1),
-                    took: up_at.saturating_sub(found.failed_at),
+            outcome: match (found.up_at, found.cut_short) {
+                (Some(_), _) => Outcome::Recovered { epoch: found.epoch.saturating_add(1), took: found.took(asked_at) },
+                (None, Some((how, _))) => match how {
+                    CutShort::DiedAgain => Outcome::EndedAgain,
+                    CutShort::GivenUp => Outcome::GivenUp,
+                    CutShort::Stopped => Outcome::Stopped,
+                    CutShort::Rebooted => Outcome::Rebooted,
                 },
-                None if given_up => Outcome::GivenUp,
-                None => Outcome::Open,
+                (None, None) => Outcome::Open,
             },
+            allowed: found.within,
+            missed: found.missed(asked_at),
         })
     }
 }

@@ -40,6 +40,8 @@ impl World {
             starts: History::EMPTY,
             fruitless: History::EMPTY,
             fruitless_in_a_row: 0,
+            down_since: None,
+            recover_within: None,
         };
         World { policy, facts: vec![absent; count], now: 0, done: vec![], rebooted: false }
     }
@@ -101,7 +103,7 @@ impl World {
                 facts.epoch += 1;
                 facts.starts.add(now);
             }
-            Command::End(fault) => {
+            Command::End(fault) | Command::EndReported(fault, _) => {
                 assert!(facts.state.alive(), "{id} is not alive");
                 self.die(id, fault, false);
             }

@@ -2,7 +2,7 @@
 //!
 //! The kernel refuses those who have no such right; an incarnation that has ended commands nothing.
 
-pub use koboshi_core::incident::Incident;
+pub use koboshi_core::incident::{CutShort, Incident, Noticed};
 pub use koboshi_core::kernel::{Command, Denied};
 pub use koboshi_core::life::{HISTORY, History};
 pub use koboshi_core::{ComponentId, MAX_COMPONENTS};

@@ -84,10 +84,10 @@ impl RequestPort {
         self.sent.wrapping_sub(self.consumed) < self.slots()
     }
 
-    /// Whether the server was stopped or given up.
+    /// Whether the server was stopped or given up, and the image does not want its clients to wait for it.
     #[must_use]
     pub fn server_gone(&self) -> bool {
-        self.end.peer_gone()
+        self.end.peer_gone() && !self.end.waits_for_peer()
     }
 
     /// The requests whose replies are not consumed, oldest first: after a start, those of the incarnation before.

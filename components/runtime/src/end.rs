@@ -41,6 +41,15 @@ impl End {
         koboshi_peer(self.port).is_none_or(|peer| peer.state.gone())
     }
 
+    pub(crate) fn peer_alive(&self) -> bool {
+        koboshi_peer(self.port).is_some_and(|peer| peer.state.alive())
+    }
+
+    /// Whether what is asked of the peer waits while the peer is gone.
+    pub(crate) fn waits_for_peer(&self) -> bool {
+        koboshi_peer(self.port).is_some_and(|peer| peer.waits)
+    }
+
     pub(crate) fn ring(&self) {
         step(Point::Port, || koboshi_ring(self.port));
     }

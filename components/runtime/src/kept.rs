@@ -18,6 +18,45 @@ const COPY: usize = HEAD + MAX_MESSAGE.div_ceil(4);
 /// Words of memory that kept state takes.
 pub const WORDS: usize = 2 * COPY;
 
+fn copy_of(memory: &[AtomicU32], number: usize) -> &[AtomicU32] {
+    memory.get(number * COPY..(number + 1) * COPY).unwrap_or(&[])
+}
+
+fn word(copy: &[AtomicU32], at: usize) -> u32 {
+    copy.get(at).map_or(0, |word| word.load(Ordering::Acquire))
+}
+
+fn check(sequence: u32, key: Key, bytes: &[u8]) -> u32 {
+    // FNV-1a: it has to notice a torn write, not an attacker.
+    let hash = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    let head = sequence.to_le_bytes().into_iter().chain(key.0.to_le_bytes());
+    head.chain((bytes.len() as u32).to_le_bytes()).chain(bytes.iter().copied()).fold(0x811C_9DC5, hash)
+}
+
+/// The sequence and the bytes of a copy that is whole and of this schema.
+fn whole<'r>(copy: &[AtomicU32], key: Key, room: &'r mut [u8; MAX_MESSAGE]) -> Option<(u32, &'r [u8])> {
+    let sequence = word(copy, 0);
+    let found = u64::from(word(copy, 1)) | u64::from(word(copy, 2)) << 32;
+    let length = word(copy, 3) as usize;
+    if sequence == 0 || found != key.0 || length > MAX_MESSAGE {
+        return None;
+    }
+    for (to, from) in room.chunks_mut(4).zip(copy.get(HEAD..)?) {
+        to.copy_from_slice(from.load(Ordering::Relaxed).to_le_bytes().get(..to.len())?);
+    }
+    let bytes = room.get(..length)?;
+    (check(sequence, key, bytes) == word(copy, 4)).then_some((sequence, bytes))
+}
+
+/// For whoever looks at the kept memory of another: whether it holds a whole value with this key. `None`: nothing was
+/// ever kept in it.
+#[must_use]
+pub fn holds_whole(memory: &[AtomicU32], key: Key) -> Option<bool> {
+    let copies = [0, 1].map(|number| copy_of(memory, number));
+    let ever = copies.iter().any(|copy| word(copy, 0) != 0);
+    ever.then(|| copies.iter().any(|copy| whole(copy, key, &mut [0; MAX_MESSAGE]).is_some()))
+}
+
 /// A kept value.
 #[derive(Debug)]
 pub struct Kept<T> {
@@ -32,37 +71,9 @@ impl<T: Message> Kept<T> {
         Kept { key, holds: PhantomData }
     }
 
-    fn copy(number: usize) -> &'static [AtomicU32] {
-        koboshi_kept().get(number * COPY..(number + 1) * COPY).unwrap_or(&[])
-    }
-
-    fn word(copy: &[AtomicU32], at: usize) -> u32 {
-        copy.get(at).map_or(0, |word| word.load(Ordering::Acquire))
-    }
-
-    fn check(sequence: u32, key: Key, bytes: &[u8]) -> u32 {
-        // FNV-1a: it has to notice a torn write, not an attacker.
-        let hash = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-        let head = sequence.to_le_bytes().into_iter().chain(key.0.to_le_bytes());
-        head.chain((bytes.len() as u32).to_le_bytes()).chain(bytes.iter().copied()).fold(0x811C_9DC5, hash)
-    }
-
     fn read(&self, number: usize) -> Option<(u32, T)> {
-        let copy = Self::copy(number);
-        let sequence = Self::word(copy, 0);
-        let key = u64::from(Self::word(copy, 1)) | u64::from(Self::word(copy, 2)) << 32;
-        let length = Self::word(copy, 3) as usize;
-        if sequence == 0 || key != self.key.0 || length > MAX_MESSAGE {
-            return None;
-        }
         let mut room = [0; MAX_MESSAGE];
-        for (to, from) in room.chunks_mut(4).zip(copy.get(HEAD..)?) {
-            to.copy_from_slice(from.load(Ordering::Relaxed).to_le_bytes().get(..to.len())?);
-        }
-        let bytes = room.get(..length)?;
-        if Self::check(sequence, self.key, bytes) != Self::word(copy, 4) {
-            return None;
-        }
+        let (sequence, bytes) = whole(copy_of(koboshi_kept(), number), self.key, &mut room)?;
         Some((sequence, decode(bytes)?))
     }
 
@@ -93,12 +104,12 @@ impl<T: Message> Kept<T> {
     }
 
     fn write(&mut self, number: usize, sequence: u32, value: &T) {
-        let copy = Self::copy(number);
+        let copy = copy_of(koboshi_kept(), number);
         let mut room = [0; MAX_MESSAGE];
         let Some(bytes) = encode(value, &mut room) else {
             return;
         };
-        let check = Self::check(sequence, self.key, bytes);
+        let check = check(sequence, self.key, bytes);
         let put = |at: usize, value: u32| {
             if let Some(word) = copy.get(at) {
                 word.store(value, Ordering::Release);

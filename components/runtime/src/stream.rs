@@ -227,6 +227,12 @@ impl<S: Stream> Subscriber<S> {
         self.end.peer_gone()
     }
 
+    /// Whether an incarnation of the producer lives: it neither died, nor was it stopped or given up.
+    #[must_use]
+    pub fn producer_alive(&self) -> bool {
+        self.end.peer_alive()
+    }
+
     /// The item at hand, if there is one. It stays until [`Subscriber::release`].
     #[must_use]
     pub fn peek(&self) -> Option<Result<S::Item, Undecodable>> {

@@ -92,8 +92,17 @@ struct Route {
     held: Option<Taken>,
     /// The last request that was taken had been in hand at a death, or none was taken yet.
     replaying: bool,
-    /// The oldest request that the driver has, and when to probe behind it.
-    watched: Option<(u32, Instant)>,
+    /// The oldest request that the driver has.
+    watched: Option<Watched>,
+}
+
+/// A request that this incarnation of the driver has.
+struct Watched {
+    position: u32,
+    /// The driver's incarnation.
+    epoch: u32,
+    /// When to probe behind it; before that the driver is not late, whatever an earlier incarnation has made of the time.
+    probe_at: Instant,
 }
 
 /// How long until a report is made again that the restart manager did not take.
@@ -188,11 +197,14 @@ impl Route {
 
     /// Notes the driver's epoch when the oldest request has outlived its deadline; probes the driver before that.
     fn watch(&mut self, late: &Cell<Option<u32>>) {
-        let oldest = self.driver.outstanding().next().map(|oldest| oldest.position);
-        self.watched = self.watched.filter(|(position, _)| Some(*position) == oldest);
-        let Some(position) = oldest else { return };
+        let Some(Outstanding { position, .. }) = self.driver.outstanding().next() else {
+            self.watched = None;
+            return;
+        };
+        let epoch = self.driver.server_epoch();
+        self.watched.take_if(|watched| watched.position != position || watched.epoch != epoch);
+        let probe_at = self.watched.get_or_insert(Watched { position, epoch, probe_at: now() + PROBE_AFTER }).probe_at;
         let deadline = self.driver.deadline(position);
-        let (_, probe_at) = *self.watched.get_or_insert((position, now() + PROBE_AFTER));
         if now() >= probe_at {
             self.driver.probe::<serial::operation::status>(position, deadline);
         } else {
@@ -200,9 +212,9 @@ impl Route {
         }
         if deadline > now() {
             wake_at(deadline);
-        } else if deadline > Instant::from_ticks(0) {
+        } else if deadline > Instant::from_ticks(0) && now() >= probe_at {
             // Not one that was cancelled.
-            late.set(Some(self.driver.server_epoch()));
+            late.set(Some(epoch));
         }
     }
 }

@@ -63,6 +63,7 @@ const NOTHING: Component<'static> = Component {
     name: "",
     vcpu: 0,
     respond_within: 0,
+    recover_within: None,
     ports: &[],
     lines: &[],
     rights: Rights { control: 0, facts: false, blame: false, reboot: false },
@@ -376,7 +377,8 @@ pub extern "C" fn describe_component(at: usize) {
     };
     if let Some(component) = COMPONENTS.get().get_mut(at) {
         let (vcpu, respond_within) = (argument(9) as u8, u64::from(argument(10)));
-        *component = Component { name: "", vcpu, respond_within, ports, lines, rights };
+        let recover_within = (argument(11) != 0).then_some(u64::from(argument(11)));
+        *component = Component { name: "", vcpu, respond_within, recover_within, ports, lines, rights };
     }
 }
 
@@ -402,7 +404,7 @@ pub extern "C" fn describe_port(at: usize, near: u8, far: u8, is_stream: bool) {
     let record =
         if is_stream { stream().map(Record::Stream) } else { service().map(|it| Record::Service(it, contracts())) };
     if let Some(record) = record {
-        let port = Port { near: ComponentId(near), far: ComponentId(far), record };
+        let port = Port { near: ComponentId(near), far: ComponentId(far), record, waits: argument(14) != 0 };
         if let Some(place) = PORT_TABLE.get().get_or_insert([port; 8]).get_mut(at) {
             *place = port;
         }
@@ -448,6 +450,7 @@ fn command_of(number: u32) -> Command {
         2 => Command::Stop,
         3 => Command::BackOff,
         4 => Command::GiveUp,
+        5 => Command::EndReported(fault_of(argument(12)), argument(13) as u8),
         _ => Command::Reboot,
     }
 }
@@ -522,8 +525,8 @@ pub extern "C" fn kernel_command_for(from: u8, id: u8, command: u32, now: u64) -
 }
 
 #[unsafe(no_mangle)]
-pub extern "C" fn kernel_reboot() {
-    with(Kernel::reboot);
+pub extern "C" fn kernel_reboot(now: u64) {
+    with(|kernel| kernel.reboot(now));
 }
 
 #[unsafe(no_mangle)]
@@ -545,7 +548,7 @@ pub extern "C" fn kernel_look(id: u8, of: u8, port: u8, number: u32, back: u32) 
         }
         let log = kernel.incidents();
         let incident = log.get(number).or_else(|| log.first_from(number));
-        sum ^ u64::from(log.count()) ^ incident.map_or(0, |incident| incident.failed_at)
+        sum ^ u64::from(log.count()) ^ incident.map_or(0, |incident| incident.failed_at ^ u64::from(incident.missed(log.count().into())))
     })
     .unwrap_or(0)
 }

@@ -10,7 +10,7 @@ use koboshi_core::ComponentId;
 use koboshi_core::kernel::Rights;
 use koboshi_core::record::{Half, Outcome, Position};
 use koboshi_core::ring::{Geometry, Header, Message, Slots};
-use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd};
+use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd, WhenGone};
 use koboshi_host::linked::Linked;
 use koboshi_host::machine::{self, Machine};
 use koboshi_runtime::{Description, Duration, Exit, PortDescription, RequestPort, ServicePort, Side, sleep, window};
@@ -55,6 +55,7 @@ const ALONE: Description = Description { name: "windows", ports: &[], devices: &
 
 pub(super) fn component(name: &str, linked: Linked) -> ImageComponent {
     ImageComponent {
+        recover_within: None,
         name: name.to_owned(),
         linked,
         vcpu: 1,
@@ -71,6 +72,7 @@ pub(super) fn machine(
     manager: Option<ComponentId>,
 ) -> Machine {
     let connection = |(client, server): &(ComponentId, ComponentId)| Connection {
+        when_gone: WhenGone::default(),
         interface: &adder::INTERFACE,
         near: PortEnd { component: *client, port: 0 },
         far: PortEnd { component: *server, port: 0 },

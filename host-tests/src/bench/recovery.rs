@@ -116,6 +116,7 @@ impl House {
         let (of_doll, of_client) = (Arc::clone(&stage), Arc::clone(&stage));
         let components = vec![
             ImageComponent {
+                recover_within: None,
                 vcpu: 0,
                 configuration: postcard::to_stdvec(&policy()).unwrap_or_default(),
                 rights: Rights { control: ADDER.bit() | CLIENT.bit(), facts: true, blame: true, reboot: true },

@@ -10,7 +10,7 @@ use koboshi_core::kernel::{Command, Rights};
 use koboshi_core::life::{Fault, State};
 use koboshi_host::application::Application;
 use koboshi_host::device::{DeviceModel, Width};
-use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageComponent, ImageDevice, PortEnd};
+use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageComponent, ImageDevice, PortEnd, WhenGone};
 use koboshi_host::journal::{Depth, Event};
 use koboshi_host::linked::Linked;
 use koboshi_host::machine::{Machine, Options};
@@ -470,6 +470,7 @@ fn image(fit: Fit, believes: Fit, driver: Linked, stage: &Stage) -> Image {
         Chip::Sh7780 => Layout::SH7780,
     };
     let component = |name: &str, linked, vcpu, configuration| ImageComponent {
+        recover_within: None,
         name: name.to_owned(),
         linked,
         vcpu,
@@ -480,8 +481,14 @@ fn image(fit: Fit, believes: Fit, driver: Linked, stage: &Stage) -> Image {
     let stage = Arc::clone(stage);
     let asking = Linked::new(&CLIENT_DESCRIPTION, move |_| client(Arc::clone(&stage)));
     let scif = Scif::new(layout.with_fifo(fit.fifo), fit.clock_hz, Wire::new(outside(&fit.line)));
-    let device =
-        |name: &str, owner, model| ImageDevice { name: name.to_owned(), owner, number: 0, first_line: 0, model };
+    let device = |name: &str, owner, model| ImageDevice {
+        safe: Vec::new(),
+        name: name.to_owned(),
+        owner,
+        number: 0,
+        first_line: 0,
+        model,
+    };
     let end = |component, port| PortEnd { component, port };
     Image {
         components: vec![
@@ -490,6 +497,7 @@ fn image(fit: Fit, believes: Fit, driver: Linked, stage: &Stage) -> Image {
         ],
         connections: vec![
             Connection {
+                when_gone: WhenGone::default(),
                 interface: &serial::INTERFACE,
                 near: end(CLIENT, 0),
                 far: end(DRIVER, 0),
@@ -497,6 +505,7 @@ fn image(fit: Fit, believes: Fit, driver: Linked, stage: &Stage) -> Image {
                 routed: false,
             },
             Connection {
+                when_gone: WhenGone::default(),
                 interface: &received::INTERFACE,
                 near: end(DRIVER, 1),
                 far: end(CLIENT, 1),

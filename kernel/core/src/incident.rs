@@ -2,7 +2,7 @@
 
 use crate::life::Fault;
 use crate::record::Seal;
-use crate::{ComponentId, Nanoseconds};
+use crate::{ComponentId, Nanoseconds, PortId};
 
 /// One recovery, or the beginning of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,16 +15,96 @@ pub struct Incident {
     pub epoch: u32,
     /// Why.
     pub fault: Fault,
+    /// Who noticed.
+    pub noticed: Noticed,
     /// When the fault was noticed.
     pub failed_at: Nanoseconds,
-    /// When the next incarnation was started.
+    /// Who was rung because of it: bits of [`ComponentId::bit`].
+    pub told: u64,
+    /// When it was decided that the next incarnation is to be started later.
+    pub backoff_at: Option<Nanoseconds>,
+    /// When the next incarnation, whose epoch is the next number, was started.
     pub started_at: Option<Nanoseconds>,
     /// When it first came to its wait: it is up.
     pub up_at: Option<Nanoseconds>,
     /// When it first rang a peer: the first answer, or the first item.
     pub answered_at: Option<Nanoseconds>,
+    /// How it ended if the next incarnation did not come up, and when.
+    pub cut_short: Option<(CutShort, Nanoseconds)>,
+    /// Since when the component was not up: `failed_at`, or that of the first of several deaths with nothing up between.
+    pub down_since: Nanoseconds,
+    /// How long the component may take from a fault until it is up again.
+    pub within: Option<Nanoseconds>,
     /// What sealing found.
     pub seal: Seal,
+}
+
+/// Who noticed that an incarnation was to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noticed {
+    /// The kernel itself: a trap, a panic, an end of its `run`.
+    Kernel,
+    /// The kernel's clock: it was called and did not come back.
+    Clock {
+        /// When it was called.
+        called_at: Nanoseconds,
+    },
+    /// A component with that right, on its own account.
+    Component {
+        /// Which.
+        by: ComponentId,
+    },
+    /// A component that told one with that right.
+    Reported {
+        /// Who noticed.
+        by: ComponentId,
+        /// Whom it told.
+        to: ComponentId,
+    },
+    /// A peer that could not read what it wrote.
+    Blamed {
+        /// Which peer.
+        by: ComponentId,
+        /// At which port of the image.
+        port: PortId,
+    },
+    /// The person who runs the platform.
+    Person,
+}
+
+/// The record of an incident has to stay small: a board keeps some dozens of them.
+const _: () = assert!(size_of::<Incident>() <= 256);
+
+/// What ended an incident before the component was up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutShort {
+    /// The incarnation that followed died before it was up; the incident of that death goes on with this one's time.
+    DiedAgain,
+    /// It was given up.
+    GivenUp,
+    /// It was stopped on purpose.
+    Stopped,
+    /// The image was rebooted.
+    Rebooted,
+}
+
+impl Incident {
+    /// How long the component has not been up, or was not; of several deaths with nothing up between, from the first.
+    #[must_use]
+    pub fn took(&self, now: Nanoseconds) -> Nanoseconds {
+        let end = self.up_at.or(self.cut_short.map(|(_, at)| at)).unwrap_or(now);
+        end.saturating_sub(self.down_since)
+    }
+
+    /// Whether the component was, or still is, down for longer than it may be.
+    ///
+    /// One that was given up did not miss its time, it is given up; and of deaths with nothing up between the last one
+    /// tells.
+    #[must_use]
+    pub fn missed(&self, now: Nanoseconds) -> bool {
+        let told_elsewhere = matches!(self.cut_short, Some((CutShort::DiedAgain | CutShort::GivenUp, _)));
+        !told_elsewhere && self.within.is_some_and(|within| self.took(now) > within)
+    }
 }
 
 /// The log of incidents, in memory that the platform lends.
@@ -74,6 +154,15 @@ impl<'a> Incidents<'a> {
     pub fn first_from(&self, number: u32) -> Option<&Incident> {
         let oldest = self.count.saturating_sub(self.log.len() as u32);
         self.get(number.max(oldest))
+    }
+
+    /// Notes how an incident ended without the component being up; one that ended already stays as it is.
+    pub(crate) fn cut_short(&mut self, number: u32, how: CutShort, now: Nanoseconds) {
+        self.change(number, |incident| {
+            if incident.up_at.is_none() {
+                incident.cut_short.get_or_insert((how, now));
+            }
+        });
     }
 
     pub(crate) fn change(&mut self, number: u32, change: impl FnOnce(&mut Incident)) {

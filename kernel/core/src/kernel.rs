@@ -7,9 +7,11 @@
 //! to decide: the restart manager itself is started again at once, and when it dies [`MANAGER_DEATHS`] times in
 //! [`MANAGER_PERIOD`] without progress, the image reboots.
 
-use crate::incident::{Incident, Incidents};
+pub use crate::tables::{Actions, Command, Component, Denied, Peer, Port, Record, Rights, Tables};
+
+use crate::incident::{CutShort, Incident, Incidents, Noticed};
 use crate::life::{Begin, Facts, Fault, History, State};
-use crate::record::{Contracts, Seal, Sealed, ServiceRecord, StreamRecord};
+use crate::record::{InHand, Seal, Sealed};
 use crate::ring::KERNEL_EPOCH;
 use crate::schedule::Schedule;
 use crate::timer::Timers;
@@ -21,56 +23,6 @@ pub const MANAGER_DEATHS: u32 = 3;
 /// The period of [`MANAGER_DEATHS`].
 pub const MANAGER_PERIOD: Nanoseconds = 10_000_000_000;
 
-/// What a component may do to others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rights {
-    /// The components that it may start, stop and give up: bits of [`ComponentId::bit`].
-    pub control: u64,
-    /// It may read the facts of all components.
-    pub facts: bool,
-    /// It may end a server of its own by reporting a malformed reply or a broken rule.
-    pub blame: bool,
-    /// It may reboot the image.
-    pub reboot: bool,
-}
-
-/// A component, as the composer describes it.
-#[derive(Clone, Copy, Debug)]
-pub struct Component<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Its VCPU; 0 has the highest priority.
-    pub vcpu: u8,
-    /// How long it may be away from its wait once it was woken.
-    pub respond_within: Nanoseconds,
-    /// Its ports, in the order in which it counts them.
-    pub ports: &'a [PortId],
-    /// Its interrupt lines.
-    pub lines: &'a [LineId],
-    /// What it may do to others.
-    pub rights: Rights,
-}
-
-/// Which kind of port, with its two halves.
-#[derive(Clone, Copy)]
-pub enum Record<'a> {
-    /// Requests one way, replies the other; `near` is the client.
-    Service(ServiceRecord<'a>, Contracts),
-    /// Items one way, credit the other; `near` is the producer.
-    Stream(StreamRecord<'a>),
-}
-
-/// A port, as the composer describes it.
-#[derive(Clone, Copy)]
-pub struct Port<'a> {
-    /// The client or producer.
-    pub near: ComponentId,
-    /// The server or consumer.
-    pub far: ComponentId,
-    /// Its memory.
-    pub record: Record<'a>,
-}
-
 /// What the kernel keeps of a component.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Life {
@@ -81,8 +33,11 @@ pub struct Life {
     signalled: bool,
     /// It was given the processor and has not come back to its wait.
     away: bool,
+    /// When it was given the processor last.
+    called_at: Nanoseconds,
     fault: Option<Fault>,
     failed_at: Nanoseconds,
+    down_since: Option<Nanoseconds>,
     starts: History,
     fruitless: History,
     fruitless_in_a_row: u32,
@@ -108,74 +63,6 @@ impl Line {
     pub const fn new(owner: ComponentId) -> Self {
         Line { owner, masked: true, delivered: false }
     }
-}
-
-/// What the platform must do after a call into the kernel. Sets of components, one bit each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Actions {
-    /// Stop these: their memory is no longer theirs.
-    pub halt: u64,
-    /// Reset the memory of these and start them (after halting).
-    pub load: u64,
-    /// Carry out the safe action of these.
-    pub safe: u64,
-    /// Reboot the image.
-    pub reboot: bool,
-}
-
-/// What a component with the right may tell the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Start one that is not alive.
-    Start,
-    /// End this one's incarnation, for this reason.
-    End(Fault),
-    /// Stop it on purpose.
-    Stop,
-    /// It will be started later.
-    BackOff,
-    /// It will not be started again.
-    GiveUp,
-    /// Reboot the image.
-    Reboot,
-}
-
-/// Why a command was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// No such component.
-    Unknown,
-    /// The caller has no such right.
-    Right,
-    /// Not in the state that the component is in.
-    State(State),
-}
-
-/// What a component sees of a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// The peer's present or last epoch.
-    pub epoch: u32,
-    /// Where it stands.
-    pub state: State,
-}
-
-/// The tables that a platform lends to the kernel; all of one image.
-pub struct Tables<'a> {
-    /// At most [`crate::MAX_COMPONENTS`].
-    pub components: &'a [Component<'a>],
-    /// As many as `components`.
-    pub lives: &'a mut [Life],
-    /// The ports.
-    pub ports: &'a [Port<'a>],
-    /// As many as `ports`.
-    pub sealed: &'a mut [Sealed],
-    /// The interrupt lines.
-    pub lines: &'a mut [Line],
-    /// Room for incidents.
-    pub incidents: &'a mut [Option<Incident>],
-    /// The restart manager, whose death the kernel handles itself.
-    pub manager: Option<ComponentId>,
 }
 
 /// The kernel.
@@ -250,6 +137,8 @@ impl<'a> Kernel<'a> {
             starts: life.starts,
             fruitless: life.fruitless,
             fruitless_in_a_row: life.fruitless_in_a_row,
+            down_since: life.down_since,
+            recover_within: self.component(id).and_then(|component| component.recover_within),
         })
     }
 
@@ -276,9 +165,10 @@ impl<'a> Kernel<'a> {
     /// What a component sees of the peer behind its port.
     #[must_use]
     pub fn peer(&self, id: ComponentId, port: u8) -> Option<Peer> {
-        let (peer, _) = self.across(id, port)?;
+        let (peer, port) = self.across(id, port)?;
         let life = self.lives.get(peer.index())?;
-        Some(Peer { epoch: life.epoch, state: life.state })
+        let waits = self.ports.get(usize::from(port.0))?.waits;
+        Some(Peer { epoch: life.epoch, state: life.state, waits })
     }
 
     /// Starts a component that is not alive.
@@ -323,29 +213,34 @@ impl<'a> Kernel<'a> {
         Ok(epoch)
     }
 
-    /// Peers learn of a new epoch, or of a death, as they learn of anything: they are rung.
-    fn ring_peers(&mut self, id: ComponentId) {
+    /// Peers learn of a new epoch, or of a death, as they learn of anything: they are rung. Gives those who were.
+    fn ring_peers(&mut self, id: ComponentId) -> u64 {
+        let mut rung = 0;
         let Some(component) = self.components.get(id.index()) else {
-            return;
+            return rung;
         };
         for port in 0..component.ports.len() as u8 {
             if let Some((peer, _)) = self.across(id, port) {
-                self.signal(peer);
+                rung |= self.signal(peer);
             }
         }
         if let Some(manager) = self.manager.filter(|manager| *manager != id) {
-            self.signal(manager);
+            rung |= self.signal(manager);
         }
+        rung
     }
 
-    fn signal(&mut self, id: ComponentId) {
+    /// Rings one component; the set that holds it if it lives.
+    fn signal(&mut self, id: ComponentId) -> u64 {
         let (Some(component), Some(life)) = (self.components.get(id.index()), self.lives.get_mut(id.index())) else {
-            return;
+            return 0;
         };
-        if life.state.alive() {
-            life.signalled = true;
-            self.schedule.ready(component.vcpu, id);
+        if !life.state.alive() {
+            return 0;
         }
+        life.signalled = true;
+        self.schedule.ready(component.vcpu, id);
+        id.bit()
     }
 
     /// A component rings the peer behind its port.
@@ -354,16 +249,17 @@ impl<'a> Kernel<'a> {
             return;
         };
         if let Some(life) = self.lives.get_mut(from.index()).filter(|life| !life.answered) {
+            // It may answer before it comes to its first wait.
             life.answered = true;
+            life.down_since = None;
             if let Some(number) = life.incident {
                 self.incidents.change(number, |incident| {
-                    // It may answer before it comes to its first wait.
                     incident.up_at.get_or_insert(now);
                     incident.answered_at = Some(now);
                 });
             }
         }
-        if self.lives.get(peer.index()).is_some_and(|life| life.state.gone()) {
+        if self.refuses(peer, port) {
             self.answer_gone(peer, port);
             self.signal(from);
         } else {
@@ -416,6 +312,7 @@ impl<'a> Kernel<'a> {
         let life = self.lives.get_mut(id.index())?;
         if !life.away {
             life.away = true;
+            life.called_at = now;
             // What comes from here on, it may have missed.
             life.signalled = false;
             self.timers.set(id, now.saturating_add(within));
@@ -440,6 +337,7 @@ impl<'a> Kernel<'a> {
         life.away = false;
         if life.state == State::Starting {
             life.state = State::Running;
+            life.down_since = None;
             if let Some(number) = life.incident {
                 self.incidents.change(number, |incident| {
                     incident.up_at.get_or_insert(now);
@@ -467,10 +365,14 @@ impl<'a> Kernel<'a> {
             return false;
         };
         self.timers.set(id, NEVER);
-        if self.lives.get(id.index()).is_some_and(|life| life.away) {
-            self.fault(id, Fault::Stuck, now);
-        } else {
-            self.signal(id);
+        match self.lives.get(id.index()).filter(|life| life.away) {
+            Some(Life { called_at, .. }) => {
+                let noticed = Noticed::Clock { called_at: *called_at };
+                self.end(id, Fault::Stuck, noticed, now);
+            }
+            None => {
+                self.signal(id);
+            }
         }
         true
     }
@@ -500,36 +402,46 @@ impl<'a> Kernel<'a> {
         for port_id in component.ports {
             let at = usize::from(port_id.0);
             if let (Some(port), Some(sealed)) = (self.ports.get(at), self.sealed.get_mut(at)) {
-                seal.add(match (&port.record, port.near == id) {
+                let mut found = match (&port.record, port.near == id) {
                     (Record::Service(record, _), true) => record.seal_client(sealed),
                     (Record::Service(record, contracts), false) => record.seal_server(sealed, *contracts, epoch),
                     (Record::Stream(record), true) => record.seal_producer(sealed),
                     (Record::Stream(record), false) => record.seal_consumer(sealed),
-                });
+                };
+                found.in_hand = found.in_hand.map(|request| InHand { port: *port_id, ..request });
+                seal.add(found);
             }
         }
         // It may have died between a request and its doorbell, and nobody else would answer for a server that is gone.
         for port_id in component.ports {
             let far = self.ports.get(usize::from(port_id.0)).map(|port| port.far).filter(|far| *far != id);
-            if let Some(far) = far.filter(|far| self.lives.get(far.index()).is_some_and(|life| life.state.gone())) {
+            if let Some(far) = far {
                 self.answer_gone(far, *port_id);
             }
         }
         seal
     }
 
-    /// An incarnation ends with a fault.
+    /// An incarnation ends with a fault that its platform noticed.
     pub fn fault(&mut self, id: ComponentId, fault: Fault, now: Nanoseconds) {
+        self.end(id, fault, Noticed::Kernel, now);
+    }
+
+    fn end(&mut self, id: ComponentId, fault: Fault, noticed: Noticed, now: Nanoseconds) {
         if !self.alive(id) {
             return;
         }
         let seal = self.halt(id);
-        let Some(life) = self.lives.get_mut(id.index()) else {
+        let (Some(component), Some(life)) = (self.components.get(id.index()), self.lives.get_mut(id.index())) else {
             return;
         };
         life.state = State::Failed;
         life.fault = Some(fault);
         life.failed_at = now;
+        let down_since = *life.down_since.get_or_insert(now);
+        if let Some(number) = life.incident {
+            self.incidents.cut_short(number, CutShort::DiedAgain, now);
+        }
         if seal.progressed || life.commanded {
             life.fruitless_in_a_row = 0;
         } else if fault != Fault::Told {
@@ -542,16 +454,23 @@ impl<'a> Kernel<'a> {
             component: id,
             epoch: life.epoch,
             fault,
+            noticed,
             failed_at: now,
+            told: 0,
+            backoff_at: None,
             started_at: None,
             up_at: None,
             answered_at: None,
+            cut_short: None,
+            down_since,
+            within: component.recover_within,
             seal,
         });
         life.incident = Some(number);
         let hopeless = life.fruitless_in_a_row >= MANAGER_DEATHS
             && life.fruitless.since(now.saturating_sub(MANAGER_PERIOD)) >= MANAGER_DEATHS;
-        self.ring_peers(id);
+        let told = self.ring_peers(id);
+        self.incidents.change(number, |incident| incident.told = told);
         if self.manager == Some(id) {
             if hopeless {
                 self.actions.reboot = true;
@@ -569,6 +488,7 @@ impl<'a> Kernel<'a> {
         let Some((peer, port)) = self.across(from, port) else {
             return false;
         };
+        let noticed = Noticed::Blamed { by: from, port };
         if !self.alive(from) || !self.component(from).is_some_and(|component| component.rights.blame) {
             return false;
         }
@@ -587,19 +507,27 @@ impl<'a> Kernel<'a> {
             }
         }
         if self.alive(peer) {
-            self.fault(peer, Fault::BadMessage, now);
+            self.end(peer, Fault::BadMessage, noticed, now);
         } else {
             // The one who wrote it has been sealed already; sealing once more opens the request again.
             self.halt(peer);
-            if self.lives.get(peer.index()).is_some_and(|life| life.state.gone()) {
-                self.answer_gone(peer, port);
-            }
+            self.answer_gone(peer, port);
             self.ring_peers(peer);
         }
         true
     }
 
+    /// Whether whoever asks this server at this port is told that it is gone.
+    fn refuses(&self, server: ComponentId, port: PortId) -> bool {
+        let gone = self.lives.get(server.index()).is_some_and(|life| life.state.gone());
+        gone && self.ports.get(usize::from(port.0)).is_some_and(|port| !port.waits)
+    }
+
+    /// Answers all that a server was asked at this port, for it is gone.
     fn answer_gone(&mut self, server: ComponentId, port: PortId) {
+        if !self.refuses(server, port) {
+            return;
+        }
         let at = usize::from(port.0);
         let epoch = self.lives.get(server.index()).map_or(0, |life| life.epoch);
         if let (Some(port), Some(sealed)) = (self.ports.get(at), self.sealed.get_mut(at))
@@ -610,23 +538,28 @@ impl<'a> Kernel<'a> {
         }
     }
 
-    fn stop(&mut self, id: ComponentId, state: State) {
+    /// Ends a component for good, as stopped or as given up.
+    fn stop(&mut self, id: ComponentId, state: State, now: Nanoseconds) {
         if self.alive(id) {
             self.halt(id);
         }
         let Some(life) = self.lives.get_mut(id.index()) else {
             return;
         };
+        if state == State::GivenUp && life.state != State::GivenUp {
+            self.actions.safe |= id.bit();
+        }
         life.state = state;
-        life.incident = None;
+        life.down_since = None;
+        if let Some(number) = life.incident.take() {
+            let how = if state == State::GivenUp { CutShort::GivenUp } else { CutShort::Stopped };
+            self.incidents.cut_short(number, how, now);
+        }
         let Some(component) = self.components.get(id.index()) else {
             return;
         };
         for port in component.ports {
             self.answer_gone(id, *port);
-        }
-        if state == State::GivenUp {
-            self.actions.safe |= id.bit();
         }
         self.ring_peers(id);
     }
@@ -634,11 +567,14 @@ impl<'a> Kernel<'a> {
     /// Ends all components, forgets what their halves said, and leaves them absent: the image begins anew.
     ///
     /// Epochs go on, and incidents stay. The platform clears the memory of ports and of kept state.
-    pub fn reboot(&mut self) {
+    pub fn reboot(&mut self, now: Nanoseconds) {
         for at in 0..self.components.len() as u8 {
             let id = ComponentId(at);
             self.halt(id);
             if let Some(life) = self.lives.get_mut(id.index()) {
+                if let Some(number) = life.incident {
+                    self.incidents.cut_short(number, CutShort::Rebooted, now);
+                }
                 *life = Life { epoch: life.epoch, ..Life::default() };
             }
         }
@@ -651,6 +587,16 @@ impl<'a> Kernel<'a> {
     /// # Errors
     /// [`Denied`] for no such component, or one whose state does not allow it.
     pub fn command(&mut self, target: ComponentId, command: Command, now: Nanoseconds) -> Result<(), Denied> {
+        self.carry_out(target, command, Noticed::Person, now)
+    }
+
+    fn carry_out(
+        &mut self,
+        target: ComponentId,
+        command: Command,
+        noticed: Noticed,
+        now: Nanoseconds,
+    ) -> Result<(), Denied> {
         let life = self.lives.get_mut(target.index()).ok_or(Denied::Unknown)?;
         let state = life.state;
         match command {
@@ -661,12 +607,19 @@ impl<'a> Kernel<'a> {
                 };
                 self.start(target, begin, now)?;
             }
-            Command::End(fault) if state.alive() => self.fault(target, fault, now),
-            Command::Stop => self.stop(target, State::Stopped),
-            Command::BackOff if state == State::Failed => life.state = State::Backoff,
-            Command::GiveUp => self.stop(target, State::GivenUp),
+            Command::End(fault) | Command::EndReported(fault, _) if state.alive() => {
+                self.end(target, fault, noticed, now);
+            }
+            Command::Stop => self.stop(target, State::Stopped, now),
+            Command::BackOff if state == State::Failed => {
+                life.state = State::Backoff;
+                if let Some(number) = life.incident {
+                    self.incidents.change(number, |incident| incident.backoff_at = Some(now));
+                }
+            }
+            Command::GiveUp => self.stop(target, State::GivenUp, now),
             Command::Reboot => self.actions.reboot = true,
-            Command::End(_) | Command::BackOff => return Err(Denied::State(state)),
+            Command::End(_) | Command::EndReported(..) | Command::BackOff => return Err(Denied::State(state)),
         }
         Ok(())
     }
@@ -690,7 +643,15 @@ impl<'a> Kernel<'a> {
         if !allowed {
             return Err(Denied::Right);
         }
-        self.command(target, command, now)?;
+        let reporter = match command {
+            Command::EndReported(_, port) => self.across(from, port),
+            _ => None,
+        };
+        let noticed = match reporter {
+            Some((by, _)) => Noticed::Reported { by, to: from },
+            None => Noticed::Component { by: from },
+        };
+        self.carry_out(target, command, noticed, now)?;
         if let Some(life) = self.lives.get_mut(from.index()) {
             life.commanded = true;
         }

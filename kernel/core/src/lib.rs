@@ -15,6 +15,7 @@ pub mod life;
 pub mod record;
 pub mod ring;
 pub mod schedule;
+mod tables;
 pub mod timer;
 
 /// The atomics that rings are made of; `loom`'s own when the rings are checked under it.

@@ -181,4 +181,17 @@ pub struct Facts {
     pub fruitless: History,
     /// Fruitless deaths since the last incarnation that made progress.
     pub fruitless_in_a_row: u32,
+    /// Since when it has been down because of a fault; `None` while it is up, and once it was stopped or given up.
+    pub down_since: Option<Nanoseconds>,
+    /// How long that may last.
+    pub recover_within: Option<Nanoseconds>,
+}
+
+impl Facts {
+    /// Whether it is down for longer than it may be.
+    #[must_use]
+    pub fn overdue(&self, now: Nanoseconds) -> bool {
+        let since = self.down_since.zip(self.recover_within);
+        since.is_some_and(|(since, within)| now.saturating_sub(since) > within)
+    }
 }

@@ -13,6 +13,7 @@
 //!
 //! It must never: let one word have two living writers, or let a peer's word lead outside the ring.
 
+use crate::PortId;
 use crate::ring::{Geometry, Header, KERNEL_EPOCH, LINE_WORDS, Ready, Slots};
 use crate::sync::{AtomicU32, Ordering};
 
@@ -140,6 +141,32 @@ fn run_of_ready(slots: Slots<'_>, from: u32) -> u32 {
     count
 }
 
+/// What becomes of a request that was in hand at a death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The next incarnation is offered it again.
+    OfferedAgain,
+    /// It was ended as [`Outcome::Interrupted`].
+    Interrupted,
+    /// It was ended as [`Outcome::Poisoned`].
+    Poisoned,
+}
+
+/// A request that was in hand at a death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InHand {
+    /// The port of the image; the record itself knows none, and the kernel fills it in.
+    pub port: PortId,
+    /// Its position in its ring.
+    pub position: u32,
+    /// What it asks, as its client says.
+    pub operation: u8,
+    /// How far it had come, as the dead one says.
+    pub progress: u32,
+    /// What becomes of it.
+    pub then: Fate,
+}
+
 /// What sealing found, and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seal {
@@ -153,6 +180,8 @@ pub struct Seal {
     pub blamed: bool,
     /// Something was answered, published or moved on since the last seal.
     pub progressed: bool,
+    /// The first request in hand; of several ports, the first port's.
+    pub in_hand: Option<InHand>,
 }
 
 impl Seal {
@@ -163,6 +192,10 @@ impl Seal {
         self.poisoned = self.poisoned.saturating_add(other.poisoned);
         self.blamed |= other.blamed;
         self.progressed |= other.progressed;
+        self.in_hand = match self.in_hand {
+            Some(first) => Some(first),
+            None => other.in_hand,
+        };
     }
 }
 
@@ -395,10 +428,17 @@ impl ServiceRecord<'_> {
             if answered && (in_hand || in_hand_before) {
                 seal.progressed |= replies.epoch(at) == epoch;
             } else if in_hand {
-                if !self.end_in_hand(requests, replies, at, overtaken, contracts, &mut seal) {
+                let then = self.end_in_hand(requests, replies, at, overtaken, contracts, &mut seal);
+                if then == Fate::OfferedAgain {
                     seal.offered_again = seal.offered_again.saturating_add(1);
                     first_open = first_open.or(Some(at));
                 }
+                seal.in_hand = seal.in_hand.or_else(|| {
+                    let (operation, _) = requests.tag_and_origin(at);
+                    // Ending a request leaves its progress alone.
+                    let progress = replies.progress(at).map_or(0, |word| word.load(Ordering::Relaxed));
+                    Some(InHand { port: PortId::NONE, position: at, operation, progress, then })
+                });
             } else if in_hand_before && contracts.must_not_repeat(requests, at) {
                 // Its reply was taken back.
                 self.interrupt(replies, at, &mut seal);
@@ -424,7 +464,7 @@ impl ServiceRecord<'_> {
         seal
     }
 
-    /// Ends a request that was in hand, as its contract says; false: it is to be offered again.
+    /// Ends a request that was in hand, as its contract says, unless it is to be offered again.
     fn end_in_hand(
         &self,
         requests: Slots<'_>,
@@ -433,17 +473,17 @@ impl ServiceRecord<'_> {
         overtaken: bool,
         contracts: Contracts,
         seal: &mut Seal,
-    ) -> bool {
+    ) -> Fate {
         replies.clear(at);
         if contracts.must_not_repeat(requests, at) {
             self.interrupt(replies, at, seal);
-            return true;
+            return Fate::Interrupted;
         }
         if contracts.routed {
-            return false;
+            return Fate::OfferedAgain;
         }
         let (Some(progress), Some(mark)) = (replies.progress(at), replies.mark(at)) else {
-            return false;
+            return Fate::OfferedAgain;
         };
         let progress = progress.load(Ordering::Relaxed);
         // Tagged with the position, so that an earlier request's mark in this slot says nothing of this one; never 0, which
@@ -452,11 +492,11 @@ impl ServiceRecord<'_> {
         let last = mark.load(Ordering::Relaxed);
         if last == now || overtaken && contracts.must_not_follow(requests, at) {
             self.poison(replies, at, seal);
-            return true;
+            return Fate::Poisoned;
         }
         seal.progressed |= progress != 0;
         mark.store(now, Ordering::Relaxed);
-        false
+        Fate::OfferedAgain
     }
 
     fn interrupt(&self, replies: Slots<'_>, at: u32, seal: &mut Seal) {

@@ -4,85 +4,15 @@
 
 mod common;
 
+use common::house::{ALL, BYSTANDER, CLIENT, MANAGER, NOBODY, SERVER, WITHIN, facts, rest, running, state, with};
 use common::{Client, Server, cases, snapshot};
 use koboshi_core::kernel::{
-    Actions, Command, Component, Denied, Kernel, Life, Line, MANAGER_DEATHS, MANAGER_PERIOD, Port, Record, Rights,
-    Tables,
+    Actions, Command, Component, Denied, Kernel, Life, MANAGER_DEATHS, MANAGER_PERIOD, Rights, Tables,
 };
-use koboshi_core::life::{Begin, Facts, Fault, HISTORY, History, State};
-use koboshi_core::record::{Contracts, Outcome, Sealed};
-use koboshi_core::{ComponentId, LineId, NEVER, PortId};
+use koboshi_core::life::{Begin, Fault, HISTORY, History, State};
+use koboshi_core::record::{Outcome, Sealed};
+use koboshi_core::{ComponentId, LineId, NEVER};
 use proptest::prelude::*;
-
-const MANAGER: ComponentId = ComponentId(0);
-const CLIENT: ComponentId = ComponentId(1);
-const SERVER: ComponentId = ComponentId(2);
-const BYSTANDER: ComponentId = ComponentId(3);
-const NOBODY: ComponentId = ComponentId(4);
-const ALL: [ComponentId; 4] = [MANAGER, CLIENT, SERVER, BYSTANDER];
-const WITHIN: u64 = 100;
-const CONTRACTS: Contracts = Contracts { at_most_once: 0b10, idempotent: 0, routed: false };
-
-/// A manager with every right, a client that may blame its server, and a bystander with a port of its own to the server
-/// and no right at all.
-fn with(test: impl FnOnce(&mut Kernel<'_>, &common::Port, &common::Port)) {
-    let (port, other) = (common::Port::service(4), common::Port::service(4));
-    let nothing =
-        Component { name: "", vcpu: 1, respond_within: WITHIN, ports: &[], lines: &[], rights: Rights::default() };
-    let all = Rights { control: !MANAGER.bit(), facts: true, blame: false, reboot: true };
-    let components = [
-        Component { name: "manager", vcpu: 0, rights: all, ..nothing },
-        Component {
-            name: "client",
-            ports: &[PortId(0)],
-            rights: Rights { blame: true, ..Rights::default() },
-            ..nothing
-        },
-        Component { name: "server", ports: &[PortId(0), PortId(1)], lines: &[LineId(0)], ..nothing },
-        Component { name: "bystander", ports: &[PortId(1)], ..nothing },
-    ];
-    let ports = [
-        Port { near: CLIENT, far: SERVER, record: Record::Service(port.record(), CONTRACTS) },
-        Port { near: BYSTANDER, far: SERVER, record: Record::Service(other.record(), CONTRACTS) },
-    ];
-    let tables = Tables {
-        components: &components,
-        lives: &mut [Life::default(); 4],
-        ports: &ports,
-        sealed: &mut [Sealed::default(); 2],
-        lines: &mut [Line::new(SERVER)],
-        incidents: &mut [None; 4],
-        manager: Some(MANAGER),
-    };
-    test(&mut Kernel::new(tables).unwrap(), &port, &other);
-}
-
-/// The same with all components started and come to their wait.
-fn running(test: impl FnOnce(&mut Kernel<'_>, &common::Port, &common::Port)) {
-    with(|kernel, port, other| {
-        for id in ALL {
-            kernel.start(id, Begin::Fresh, 0).unwrap();
-        }
-        rest(kernel, 0);
-        kernel.take_actions();
-        test(kernel, port, other);
-    });
-}
-
-/// Lets everybody run until all wait without an alarm.
-fn rest(kernel: &mut Kernel<'_>, now: u64) {
-    while let Some(id) = kernel.dispatch(now) {
-        kernel.wait(id, NEVER, now);
-    }
-}
-
-fn facts(kernel: &Kernel<'_>, id: ComponentId) -> Facts {
-    kernel.facts(id).unwrap()
-}
-
-fn state(kernel: &Kernel<'_>, id: ComponentId) -> State {
-    facts(kernel, id).state
-}
 
 // Life.
 
@@ -146,7 +76,7 @@ fn an_epoch_is_never_used_twice_however_a_life_ended() {
                 0 => kernel.fault(SERVER, Fault::Panic, round),
                 1 => kernel.command(SERVER, Command::Stop, round).unwrap(),
                 2 => kernel.command(SERVER, Command::GiveUp, round).unwrap(),
-                _ => kernel.reboot(),
+                _ => kernel.reboot(round),
             }
         }
     });
@@ -184,6 +114,8 @@ fn giving_up_asks_for_the_safe_action_and_stopping_does_not() {
     running(|kernel, _, _| {
         kernel.command(SERVER, Command::GiveUp, 1).unwrap();
         assert_eq!(kernel.take_actions().safe, SERVER.bit());
+        kernel.command(SERVER, Command::GiveUp, 2).unwrap();
+        assert_eq!(kernel.take_actions().safe, 0, "it was given up already");
         kernel.command(CLIENT, Command::Stop, 1).unwrap();
         assert_eq!(kernel.take_actions().safe, 0);
         assert_eq!((state(kernel, SERVER), state(kernel, CLIENT)), (State::GivenUp, State::Stopped));
@@ -196,7 +128,7 @@ fn a_reboot_leaves_all_absent_with_nothing_pending() {
         Client::open(port.record(), 1).send(0, b"q");
         kernel.fault(SERVER, Fault::Panic, 1);
         kernel.dispatch(1);
-        kernel.reboot();
+        kernel.reboot(1);
         assert_eq!(kernel.take_actions().halt, u64::MAX);
         assert!(ALL.iter().all(|id| state(kernel, *id) == State::Absent));
         assert_eq!((kernel.dispatch(2), kernel.next_deadline(), kernel.incidents().count()), (None, NEVER, 1));
@@ -206,8 +138,15 @@ fn a_reboot_leaves_all_absent_with_nothing_pending() {
 
 #[test]
 fn tables_that_do_not_fit_each_other_make_no_kernel() {
-    let component =
-        Component { name: "", vcpu: 0, respond_within: 0, ports: &[], lines: &[], rights: Rights::default() };
+    let component = Component {
+        name: "",
+        vcpu: 0,
+        respond_within: 0,
+        recover_within: None,
+        ports: &[],
+        lines: &[],
+        rights: Rights::default(),
+    };
     for (components, lives, sealed) in [(65, 65, 0), (2, 1, 0), (1, 1, 1)] {
         let tables = Tables {
             components: &vec![component; components],
@@ -750,7 +689,7 @@ proptest! {
                     10 => drop(kernel.expire(now)),
                     11 => kernel.wait(id, u64::from(word) % (2 * now + 2), now),
                     12 => drop(kernel.take_actions()),
-                    13 if word % 50 == 0 => kernel.reboot(),
+                    13 if word % 50 == 0 => kernel.reboot(now),
                     14 => {
                         let half = [&port.near, &port.far, &other.near, &other.far][usize::from(second) % 4];
                         common::Port::spoil(half, &[(word as u16, word >> 8), (first.into(), word)]);

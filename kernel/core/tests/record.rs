@@ -5,7 +5,8 @@
 mod common;
 
 use common::{Client, Consumer, Port, Producer, Server, snapshot};
-use koboshi_core::record::{Contracts, Half, Outcome, Position, Seal, Sealed};
+use koboshi_core::PortId;
+use koboshi_core::record::{Contracts, Fate, Half, InHand, Outcome, Position, Seal, Sealed};
 use koboshi_core::ring::{Geometry, Header, KERNEL_EPOCH, Malformed, Message};
 
 const ASK: u8 = 0;
@@ -71,7 +72,8 @@ fn a_reply_that_was_written_but_not_committed_is_dropped_and_its_request_offered
     server.take().unwrap();
     server.write(0, Outcome::Answer, b"half");
     let found = seal(&port, &mut sealed, 1);
-    assert_eq!(found, Seal { offered_again: 1, ..Seal::default() });
+    let in_hand = Some(InHand { port: PortId::NONE, position: 0, operation: 0, progress: 0, then: Fate::OfferedAgain });
+    assert_eq!(found, Seal { offered_again: 1, in_hand, ..Seal::default() });
     assert_eq!(client.reply(0), Ok(None));
     let again = Server::open(port.record(), 2).take().unwrap();
     assert_eq!((again.position, again.replay, &again.payload[..]), (0, true, &b"q"[..]));

@@ -5,6 +5,7 @@ use koboshi_core::{ComponentId, Nanoseconds};
 use koboshi_interface_kit::Interface;
 
 use crate::application::Application;
+use crate::device::{DeviceModel, Width};
 use crate::linked::Linked;
 use crate::scif::Scif;
 
@@ -19,6 +20,8 @@ pub struct ImageComponent {
     pub vcpu: u8,
     /// How long it may be away from its wait once it was woken.
     pub respond_within: Nanoseconds,
+    /// How long it may take from a fault that was noticed until it is up again; a miss is reported. `None`: no bound.
+    pub recover_within: Option<Nanoseconds>,
     /// Its own part of the manifest, as `postcard` bytes of the type that it reads.
     pub configuration: Vec<u8>,
     /// What it may do to others.
@@ -47,6 +50,18 @@ pub struct Connection {
     pub slots: u32,
     /// The server only forwards.
     pub routed: bool,
+    /// What becomes of requests while the server is stopped or given up.
+    pub when_gone: WhenGone,
+}
+
+/// What becomes of requests to a server that was stopped or given up. A stream's items always wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenGone {
+    /// They end with a clear error at once.
+    #[default]
+    Refuse,
+    /// They wait until somebody starts the server again; their deadlines still end the wait.
+    Wait,
 }
 
 /// A device that this platform models.
@@ -56,6 +71,16 @@ pub enum DeviceModelKind {
     Scif(Box<Scif>),
     /// The application's end of a line.
     Application(Box<Application>),
+}
+
+impl DeviceModelKind {
+    /// The model as its registers show it.
+    pub fn registers(&mut self) -> &mut dyn DeviceModel {
+        match self {
+            DeviceModelKind::Scif(scif) => &mut **scif,
+            DeviceModelKind::Application(application) => &mut **application,
+        }
+    }
 }
 
 /// A device of an image. Its interrupt sources are its owner's lines, in order.
@@ -71,6 +96,19 @@ pub struct ImageDevice {
     pub first_line: u8,
     /// The model.
     pub model: DeviceModelKind,
+    /// What the kernel writes, in this order, when the owner is given up. It must not need the dead driver.
+    pub safe: Vec<SafeWrite>,
+}
+
+/// One register write of a safe action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SafeWrite {
+    /// The register's offset in the device.
+    pub offset: u32,
+    /// How wide the register is.
+    pub width: Width,
+    /// What is written.
+    pub value: u32,
 }
 
 /// What things cost in platform time. Line time is platform time, so these decide what a recovery costs the line.

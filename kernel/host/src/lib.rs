@@ -13,10 +13,12 @@ pub mod journal;
 pub mod linked;
 pub mod machine;
 pub mod scif;
+pub mod status;
 pub mod strike;
 pub mod watchdog;
 pub mod wire;
 
+mod fitness;
 mod lend;
 mod platform;
 mod world;

@@ -88,6 +88,11 @@ impl Arena {
         Arena { linked, memory: vec![MaybeUninit::new(Line([0; 64])); lines].into_boxed_slice(), holds: false }
     }
 
+    /// What the component says of itself.
+    pub(crate) const fn description(&self) -> &'static Description {
+        self.linked.description
+    }
+
     fn start(&mut self) -> *mut u8 {
         self.memory.as_mut_ptr().cast()
     }

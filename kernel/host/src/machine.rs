@@ -13,7 +13,7 @@ use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Command, Component, Denied, Kernel, Life, Line, Port, Record, Tables};
 use koboshi_core::life::{Begin, Facts, Fault};
 use koboshi_core::record::{Contracts, Half, Sealed, ServiceRecord, StreamRecord};
-use koboshi_core::ring::{Geometry, LINE_WORDS};
+use koboshi_core::ring::LINE_WORDS;
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_core::{ComponentId, LineId, NEVER, PortId};
 use koboshi_interface_kit::{ContractKind, Kind};
@@ -22,15 +22,19 @@ use koboshi_runtime::life::Exit;
 use koboshi_runtime::platform::PortMemory;
 
 use crate::application::Application;
-use crate::image::{Costs, DeviceModelKind, Image};
+use crate::fitness::{self, geometry};
+use crate::image::{Costs, DeviceModelKind, Image, WhenGone};
 use crate::journal::{Depth, Event, Journal};
 use crate::lend::{Lender, Loans};
 use crate::linked::Arena;
 use crate::platform::within;
 use crate::scif::Scif;
+use crate::status::Status;
 use crate::strike::{How, Planned, Struck};
 use crate::watchdog::Watchdog;
 use crate::world::{Fitted, Seat, Unwound, World};
+
+pub use crate::fitness::ImageError;
 
 /// Incidents that a machine remembers if it is not told otherwise.
 const INCIDENTS: usize = 256;
@@ -84,27 +88,6 @@ impl Default for Options {
     }
 }
 
-/// Why an image cannot run. Whoever composed it is at fault.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ImageError {
-    /// Too many components.
-    #[error("{found} components; an image holds at most {most}", most = koboshi_core::MAX_COMPONENTS)]
-    Components {
-        /// How many there are.
-        found: usize,
-    },
-    /// A connection that names nothing, or has slots that no ring can have.
-    #[error("connection {number} ({path}) cannot be made: {why}")]
-    Connection {
-        /// Its place in the image.
-        number: usize,
-        /// Its interface.
-        path: &'static str,
-        /// What is wrong.
-        why: &'static str,
-    },
-}
-
 /// Why a run came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd {
@@ -140,16 +123,12 @@ pub struct Machine {
     _loans: Loans,
 }
 
-fn geometry(number: usize, connection: &crate::image::Connection) -> Result<Geometry, ImageError> {
-    let error = |why| ImageError::Connection { number, path: connection.interface.path, why };
-    if !connection.slots.is_power_of_two() {
-        return Err(error("the number of slots is not a power of two"));
-    }
-    if connection.interface.kind == Kind::Service && connection.slots > 64 {
-        return Err(error("a service has at most 64 slots"));
-    }
-    Geometry::new(connection.slots, connection.interface.payload)
-        .ok_or_else(|| error("its messages are larger than a slot can be, or it has more than 1,024 slots"))
+/// One end of a connection, as its component has it.
+#[derive(Clone, Copy)]
+struct Joined {
+    id: PortId,
+    peer: ComponentId,
+    memory: PortMemory,
 }
 
 /// Memory whose first word begins a cache line.
@@ -167,10 +146,8 @@ impl Machine {
     /// [`ImageError`], which the composer should have prevented.
     #[allow(unsafe_code, reason = "promises to drop who borrows before what is lent")]
     pub fn new(image: &Image, options: Options) -> Result<Self, ImageError> {
+        fitness::check(image)?;
         let count = image.components.len();
-        if count > koboshi_core::MAX_COMPONENTS {
-            return Err(ImageError::Components { found: count });
-        }
         let mut halves = 0;
         for (number, connection) in image.connections.iter().enumerate() {
             let slots = geometry(number, connection)?;
@@ -191,7 +168,7 @@ impl Machine {
         };
 
         let mut ports = Vec::new();
-        let mut by_component: Vec<Vec<Option<(PortId, PortMemory)>>> =
+        let mut by_component: Vec<Vec<Option<Joined>>> =
             image.components.iter().map(|c| vec![None; c.linked.description().ports.len()]).collect();
         for (number, connection) in image.connections.iter().enumerate() {
             let slots = geometry(number, connection)?;
@@ -213,13 +190,15 @@ impl Machine {
             };
             let id = PortId(ports.len() as u16);
             let key = connection.interface.key.0;
-            for (end, memory) in [
+            for (end, peer, memory) in [
                 (
                     connection.near,
+                    connection.far.component,
                     PortMemory { own: near, peer: far, own_slots: near_slots, peer_slots: far_slots, key },
                 ),
                 (
                     connection.far,
+                    connection.near.component,
                     PortMemory { own: far, peer: near, own_slots: far_slots, peer_slots: near_slots, key },
                 ),
             ] {
@@ -227,36 +206,36 @@ impl Machine {
                     .get_mut(end.component.index())
                     .and_then(|ports| ports.get_mut(usize::from(end.port)))
                     .ok_or_else(|| error("one of its ends does not exist"))?;
-                if place.replace((id, memory)).is_some() {
+                if place.replace(Joined { id, peer, memory }).is_some() {
                     return Err(error("one of its ends is connected already"));
                 }
             }
-            ports.push(Port { near: connection.near.component, far: connection.far.component, record });
+            let (near, far) = (connection.near.component, connection.far.component);
+            ports.push(Port { near, far, record, waits: service && connection.when_gone == WhenGone::Wait });
         }
 
         let (mut components, mut lines, mut seats) = (vec![], vec![], vec![]);
         for (at, component) in image.components.iter().enumerate() {
             let id = ComponentId(at as u8);
             let description = component.linked.description();
-            let mut memories = vec![];
-            let mut list = vec![];
-            for place in &by_component[at] {
-                list.push(place.map_or(PortId::NONE, |(port_id, _)| port_id));
-                memories.push(place.map(|(_, memory)| memory));
-            }
+            let joined = &by_component[at];
+            let list: Box<[_]> = joined.iter().map(|place| place.map_or(PortId::NONE, |joined| joined.id)).collect();
             let first = lines.len();
             lines.extend(description.interrupts.iter().map(|_| Line::new(id)));
             components.push(Component {
                 name: lender.lend(component.name.clone().into_boxed_str()),
                 vcpu: component.vcpu,
                 respond_within: component.respond_within,
-                ports: lender.lend(list.into_boxed_slice()),
+                recover_within: component.recover_within,
+                ports: lender.lend(list),
                 lines: lender.lend((first..lines.len()).map(|line| LineId(line as u8)).collect::<Box<[_]>>()),
                 rights: component.rights,
             });
             seats.push(Seat {
-                ports: memories,
+                ports: joined.iter().map(|place| place.map(|joined| joined.memory)).collect(),
+                peers: joined.iter().map(|place| place.map(|joined| joined.peer)).collect(),
                 kept: &kept_memory[at * kept_words..][..kept::WORDS],
+                kept_key: description.kept,
                 configuration: lender.lend(component.configuration.clone().into_boxed_slice()),
                 points: 0.into(),
                 knock: None.into(),
@@ -286,6 +265,7 @@ impl Machine {
                     number: device.number,
                     first_line: device.first_line,
                     model: device.model.clone(),
+                    safe: device.safe.clone(),
                 })
                 .collect::<Vec<_>>()
                 .into(),
@@ -293,6 +273,8 @@ impl Machine {
             plan: options.plan.into(),
             unsealed: options.unsealed.then_some(&memory[..halves]),
             struck: vec![].into(),
+            kept_at_deaths: Default::default(),
+            most_incidents: options.incidents.max(1),
             time: 0.into(),
             current: None.into(),
             wanted_alarm: NEVER.into(),
@@ -410,12 +392,33 @@ impl Machine {
         self.world.kernel.borrow().facts(component)
     }
 
+    /// All components of the image.
+    pub fn components(&self) -> impl Iterator<Item = ComponentId> + use<> {
+        (0..self.arenas.len() as u8).map(ComponentId)
+    }
+
+    /// How a component is; `None` for no such component.
+    #[must_use]
+    pub fn status(&self, component: ComponentId) -> Option<Status> {
+        let description = self.arenas.get(component.index())?.description();
+        self.world.status(component, description, &self.names)
+    }
+
     /// How many incidents there were, and those that are remembered from number `from` on.
     #[must_use]
     pub fn incidents(&self, from: u32) -> (u32, Vec<Incident>) {
         let kernel = self.world.kernel.borrow();
         let count = kernel.incidents().count();
         (count, (from..count).filter_map(|number| kernel.incidents().get(number).copied()).collect())
+    }
+
+    /// Whether the component of this incident had kept state that was whole when it died.
+    ///
+    /// `None`: it had kept nothing, or the incident is not remembered.
+    #[must_use]
+    pub fn kept_at(&self, incident: u32) -> Option<bool> {
+        let remembered = self.world.kept_at_deaths.borrow();
+        remembered.iter().find(|(number, _)| *number == incident).and_then(|(_, kept)| *kept)
     }
 
     fn with_device<T>(&mut self, name: &str, act: impl FnOnce(&mut DeviceModelKind, u64) -> Option<T>) -> Option<T> {
@@ -452,7 +455,7 @@ impl Machine {
 
     /// Ends a component's incarnation from outside, now.
     pub fn kill(&mut self, component: ComponentId) {
-        self.world.fault(component, Fault::Told);
+        self.world.kill(component);
     }
 
     /// Carries out a command of the person who runs the machine.
@@ -525,6 +528,11 @@ impl Machine {
                     self.world.seats[at].hung.set(false);
                 }
             }
+            for at in 0..self.arenas.len() {
+                if actions.safe & 1u64 << at != 0 {
+                    self.world.safe_action(ComponentId(at as u8), &self.device_names);
+                }
+            }
             if actions.reboot {
                 self.reboot();
                 continue;
@@ -566,14 +574,14 @@ impl Machine {
 
     fn reboot(&mut self) {
         self.reboots += 1;
-        self.world.kernel.borrow_mut().reboot();
+        let now = self.now();
+        self.world.kernel.borrow_mut().reboot(now);
         for arena in &mut self.arenas {
             arena.clear();
         }
         for word in self.memory {
             word.store(0, Ordering::Relaxed);
         }
-        let now = self.now();
         self.world.journal.borrow_mut().add(now, || Event::Rebooted);
         self.boot();
     }

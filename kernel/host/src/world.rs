@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::panic::resume_unwind;
 
 use koboshi_core::ComponentId;
@@ -14,10 +15,12 @@ use koboshi_core::life::{Begin, Facts, Fault};
 use koboshi_core::record::{Half, Position};
 use koboshi_core::ring::Header;
 use koboshi_core::sync::{AtomicU32, Ordering};
+use koboshi_interface_kit::Key;
+use koboshi_runtime::kept;
 use koboshi_runtime::platform::{Point, PortMemory, Width};
 
 use crate::device::DeviceModel;
-use crate::image::DeviceModelKind;
+use crate::image::{DeviceModelKind, SafeWrite};
 use crate::journal::{Event, Journal};
 use crate::strike::{How, Planned, Strike, Struck};
 
@@ -48,7 +51,11 @@ impl Unwound {
 pub(crate) struct Seat {
     /// `None`: nothing is joined to it, which its component may have a use for.
     pub(crate) ports: Vec<Option<PortMemory>>,
+    /// Who is at the other end of each of them.
+    pub(crate) peers: Vec<Option<ComponentId>>,
     pub(crate) kept: &'static [AtomicU32],
+    /// The key of what it keeps; `None`: it keeps nothing.
+    pub(crate) kept_key: Option<Key>,
     pub(crate) configuration: &'static [u8],
     pub(crate) points: Cell<u64>,
     pub(crate) knock: Cell<Option<How>>,
@@ -61,14 +68,12 @@ pub(crate) struct Fitted {
     pub(crate) number: u8,
     pub(crate) first_line: u8,
     pub(crate) model: DeviceModelKind,
+    pub(crate) safe: Vec<SafeWrite>,
 }
 
 impl Fitted {
     pub(crate) fn model(&mut self) -> &mut dyn DeviceModel {
-        match &mut self.model {
-            DeviceModelKind::Scif(scif) => &mut **scif,
-            DeviceModelKind::Application(application) => &mut **application,
-        }
+        self.model.registers()
     }
 }
 
@@ -82,6 +87,9 @@ pub(crate) struct World {
     /// The memory of ports, if what sealing does to it is to be undone.
     pub(crate) unsealed: Option<&'static [AtomicU32]>,
     pub(crate) struck: RefCell<Vec<Struck>>,
+    /// Of each incident that is remembered: its number, and whether kept state was whole then.
+    pub(crate) kept_at_deaths: RefCell<VecDeque<(u32, Option<bool>)>>,
+    pub(crate) most_incidents: usize,
     pub(crate) time: Cell<u64>,
     pub(crate) current: Cell<Option<ComponentId>>,
     pub(crate) wanted_alarm: Cell<u64>,
@@ -132,6 +140,12 @@ impl World {
         }
     }
 
+    /// Ends a component's incarnation in the name of the person who runs the machine.
+    pub(crate) fn kill(&self, id: ComponentId) {
+        // One that is not alive stays as it is.
+        let _denied = self.noting_ends(|kernel, now| kernel.command(id, Command::End(Fault::Told), now));
+    }
+
     /// Does something that may end incarnations, and notes those that it ended.
     pub(crate) fn noting_ends<T>(&self, act: impl FnOnce(&mut Kernel<'static>, u64) -> T) -> T {
         let now = self.time.get();
@@ -145,6 +159,13 @@ impl World {
         }
         for number in before..kernel.incidents().count() {
             if let Some(incident) = kernel.incidents().get(number) {
+                let seat = self.seats.get(incident.component.index());
+                let kept = seat.and_then(|seat| kept::holds_whole(seat.kept, seat.kept_key?));
+                let mut keeps = self.kept_at_deaths.borrow_mut();
+                if keeps.len() >= self.most_incidents {
+                    keeps.pop_front();
+                }
+                keeps.push_back((number, kept));
                 self.journal.borrow_mut().add(now, || Event::Ended {
                     component: incident.component,
                     epoch: incident.epoch,
@@ -317,6 +338,24 @@ impl World {
         self.device(device, |model, now| model.write(offset, width, value, now).ok(), offset);
     }
 
+    /// Leaves the devices of a component that was given up as their image wants them left, in the name of nobody.
+    pub(crate) fn safe_action(&self, component: ComponentId, names: &[String]) {
+        let now = self.now();
+        for (fitted, name) in self.devices.borrow_mut().iter_mut().zip(names) {
+            if fitted.owner != component || fitted.safe.is_empty() {
+                continue;
+            }
+            let model = fitted.model.registers();
+            model.advance(now);
+            for write in &fitted.safe {
+                let done = model.write(write.offset, write.width, write.value, now);
+                debug_assert!(done.is_ok(), "it was tried on a copy of the model before the image ran");
+            }
+            let writes = fitted.safe.len();
+            self.journal.borrow_mut().add(now, || Event::SafeAction { component, device: name.clone(), writes });
+        }
+    }
+
     pub(crate) fn point(&self, kind: Point, after: bool) -> bool {
         if self.gate_closed.get() {
             return false;
@@ -340,7 +379,7 @@ impl World {
                 Strike::Crash => self.end_turn(Unwound::Fault(Fault::Panic)),
                 Strike::Hang => self.end_turn(Unwound::Hang),
                 Strike::Kill(other) => {
-                    self.fault(other, Fault::Told);
+                    self.kill(other);
                     self.end_turn_if_dead();
                 }
             }

@@ -1,6 +1,8 @@
 //! Ports in plain memory, and ends of them that keep the order of stores that components keep.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod house;
+
 use koboshi_core::record::{Contracts, Half, Outcome, Position, Sealed, ServiceRecord, StreamRecord};
 use koboshi_core::ring::{Geometry, Header, KERNEL_EPOCH, LINE_WORDS, Malformed, Message, Slots};
 use koboshi_core::sync::{AtomicU32, Ordering};
