@@ -8,6 +8,7 @@
 pub mod command;
 mod compose;
 pub mod manifest;
+mod margins;
 mod policy;
 pub mod problem;
 mod reader;

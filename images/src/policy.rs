@@ -45,6 +45,27 @@ pub(crate) fn leads(groups: &[Found], from: usize, to: usize) -> bool {
     false
 }
 
+/// The group that decides about a component's deaths: of those that list it, the one from which escalation begins.
+pub(crate) fn home(groups: &[Found], component: usize) -> Option<usize> {
+    let lists = |group: &Found| group.members.iter().any(|member| usize::from(*member) == component);
+    let mut listing = (0..groups.len()).filter(|place| groups.get(*place).is_some_and(lists));
+    let first = listing.next()?;
+    Some(listing.fold(first, |home, other| if leads(groups, other, home) { other } else { home }))
+}
+
+/// Whether the way of escalation from this group ends with somebody given up.
+pub(crate) fn ends_in_give_up(groups: &[Found], from: usize) -> bool {
+    let mut at = from;
+    for _ in groups {
+        match groups.get(at).map(|group| group.escalate) {
+            Some(To::Group(next)) => at = next.into(),
+            Some(To::GiveUp) => return true,
+            Some(To::Image) | None => return false,
+        }
+    }
+    false
+}
+
 /// The policy of these groups, or what about it cannot be followed.
 pub(crate) fn policy(found: &[Found], groups: &[GroupManifest]) -> Result<Policy, String> {
     // The manager wants each group before the one that it escalates to; a person need not care.

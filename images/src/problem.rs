@@ -27,9 +27,31 @@ pub struct Place {
     pub span: Range<usize>,
 }
 
+/// How much a problem matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The image cannot be composed.
+    Error,
+    /// The image is composed, and somebody should know.
+    Warning,
+}
+
+impl Severity {
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
 /// The rule that a manifest breaks. Its code stays the same in every version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
+    /// The file is a manifest of the kind that is wanted.
+    NotAManifest,
     /// The file is TOML.
     Syntax,
     /// Every key is known.
@@ -62,6 +84,14 @@ pub enum Rule {
     Device,
     /// The clock of a serial interface can make the speed of its line.
     LineSpeed,
+    /// A safe action writes registers that are there, as wide as they are.
+    SafeAction,
+    /// Two devices' registers, or a device's and the memory, do not lie in one place.
+    Window,
+    /// An interrupt number belongs to one source.
+    InterruptTwice,
+    /// A device has as many interrupt numbers as its driver has names for them.
+    InterruptCount,
     /// Everybody is restarted by somebody.
     NobodyRestarts,
     /// A component is in one group only.
@@ -72,19 +102,77 @@ pub enum Rule {
     Rights,
     /// The restart manager runs on the highest VCPU.
     ManagerVcpu,
+    /// Nobody can keep those from running who restart or report it.
+    Starved,
+    /// `recover-within` is not shorter than a start.
+    RecoverWithin,
+    /// No operation's deadline is shorter than noticing a hang and recovering.
+    Deadline,
+    /// A component that fails at every start exceeds its group's intensity.
+    Intensity,
+    /// A line without flow control loses nothing while its driver recovers.
+    ReceiverMargin,
+    /// A device whose driver may be given up has a safe action.
+    NoSafeAction,
     /// A component's manifest says the same as its code.
     Description,
+    /// A component finds in the image what it is configured with.
+    Configuration,
     /// A component fits into its memory.
     Memory,
+    /// All components fit into the board's memory.
+    BoardMemory,
     /// An image fits into the tables of the kernel.
     TooMany,
 }
 
 impl Rule {
+    /// All rules.
+    pub const ALL: [Rule; 37] = [
+        Rule::NotAManifest,
+        Rule::Syntax,
+        Rule::UnknownKey,
+        Rule::MissingKey,
+        Rule::WrongKind,
+        Rule::Quantity,
+        Rule::Choice,
+        Rule::Bounds,
+        Rule::NameTwice,
+        Rule::UnknownName,
+        Rule::PortUnconnected,
+        Rule::PortTwice,
+        Rule::Interface,
+        Rule::Direction,
+        Rule::DeviceTwice,
+        Rule::Device,
+        Rule::LineSpeed,
+        Rule::SafeAction,
+        Rule::Window,
+        Rule::InterruptTwice,
+        Rule::InterruptCount,
+        Rule::NobodyRestarts,
+        Rule::GroupTwice,
+        Rule::Escalation,
+        Rule::Rights,
+        Rule::ManagerVcpu,
+        Rule::Starved,
+        Rule::RecoverWithin,
+        Rule::Deadline,
+        Rule::Intensity,
+        Rule::ReceiverMargin,
+        Rule::NoSafeAction,
+        Rule::Description,
+        Rule::Configuration,
+        Rule::Memory,
+        Rule::BoardMemory,
+        Rule::TooMany,
+    ];
+
     /// The rule's code.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
+            Rule::NotAManifest => "koboshi::not-a-manifest",
             Rule::Syntax => "koboshi::syntax",
             Rule::UnknownKey => "koboshi::unknown-key",
             Rule::MissingKey => "koboshi::missing-key",
@@ -101,17 +189,48 @@ impl Rule {
             Rule::DeviceTwice => "koboshi::device-twice",
             Rule::Device => "koboshi::device",
             Rule::LineSpeed => "koboshi::line-speed",
+            Rule::SafeAction => "koboshi::safe-action",
+            Rule::Window => "koboshi::window",
+            Rule::InterruptTwice => "koboshi::interrupt-twice",
+            Rule::InterruptCount => "koboshi::interrupt-count",
             Rule::NobodyRestarts => "koboshi::nobody-restarts",
             Rule::GroupTwice => "koboshi::group-twice",
             Rule::Escalation => "koboshi::escalation",
             Rule::Rights => "koboshi::rights",
             Rule::ManagerVcpu => "koboshi::manager-vcpu",
+            Rule::Starved => "koboshi::starved",
+            Rule::RecoverWithin => "koboshi::recover-within",
+            Rule::Deadline => "koboshi::deadline",
+            Rule::Intensity => "koboshi::intensity",
+            Rule::ReceiverMargin => "koboshi::receiver-margin",
+            Rule::NoSafeAction => "koboshi::no-safe-action",
             Rule::Description => "koboshi::description",
+            Rule::Configuration => "koboshi::configuration",
             Rule::Memory => "koboshi::memory",
+            Rule::BoardMemory => "koboshi::board-memory",
             Rule::TooMany => "koboshi::too-many",
         }
     }
+
+    /// How much it matters if the rule is broken.
+    #[must_use]
+    pub const fn severity(self) -> Severity {
+        match self {
+            Rule::Intensity | Rule::ReceiverMargin | Rule::NoSafeAction => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
 }
+
+// `ALL` leaves none out.
+const _: () = {
+    assert!(Rule::TooMany as usize + 1 == Rule::ALL.len());
+    let mut at = 0;
+    while at < Rule::ALL.len() {
+        assert!(Rule::ALL[at] as usize == at);
+        at += 1;
+    }
+};
 
 /// Whose fault a problem is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +273,13 @@ impl Diagnostic for Problem {
         Some(Box::new(self.rule.code()))
     }
 
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.rule.severity() {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         Some(Box::new(match &self.whose {
             Whose::Image => format!("{}\nWhose fault: the image manifest's.", self.remedy),
@@ -173,11 +299,23 @@ impl Diagnostic for Problem {
 }
 
 impl Problem {
+    /// What stands before it in its manifest.
+    fn before(&self) -> &[u8] {
+        let text = self.at.source.inner().as_bytes();
+        text.get(..self.at.span.start).unwrap_or(text)
+    }
+
     /// The line of its manifest on which it is, from 1.
     #[must_use]
     pub fn line(&self) -> usize {
-        let text = self.at.source.inner().as_bytes();
-        1 + text.iter().take(self.at.span.start).filter(|byte| **byte == b'\n').count()
+        1 + self.before().iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    /// The column in that line at which it begins, in characters, from 1.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        let line = self.before().rsplit(|byte| *byte == b'\n').next().unwrap_or(&[]);
+        1 + String::from_utf8_lossy(line).chars().count()
     }
 
     /// Everything about it in three lines of plain text.
@@ -188,7 +326,16 @@ impl Problem {
             Whose::Component(name) => format!("package {name}"),
         };
         let (name, line) = (self.at.source.name(), self.line());
-        format!("{}: {name}:{line}: {}\n  fault: {whose}\n  right: {}", self.rule.code(), self.message, self.remedy)
+        let warning = match self.rule.severity() {
+            Severity::Error => "",
+            Severity::Warning => " (warning)",
+        };
+        format!(
+            "{}{warning}: {name}:{line}: {}\n  fault: {whose}\n  right: {}",
+            self.rule.code(),
+            self.message,
+            self.remedy
+        )
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! The rule: a key that nobody knows is an error, and so is a value of the wrong kind; neither stops the reading.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::problem::{Place, Problem, Rule, Source, Whose, instead};
+use crate::problem::{Place, Problem, Rule, Source, Whose, instead, nearest};
 use crate::units::Quantity;
 
 /// A value, and where it stands.
@@ -59,11 +59,47 @@ impl Reader {
         &mut self.problems[at]
     }
 
-    /// The document; what is not TOML is reported and left out.
-    pub(crate) fn document<'a>(&mut self, text: &'a str) -> Spanned<DeTable<'a>> {
+    /// The document of this kind, whose keys are these; what is not TOML is reported and left out.
+    ///
+    /// A file with none of the keys, or with the one that only another kind has, is something else: that is said once.
+    pub(crate) fn document<'a>(
+        &mut self,
+        text: &'a str,
+        (what, keys): (&str, &[&str]),
+        (other, its_key): (&str, &str),
+    ) -> Spanned<DeTable<'a>> {
         let (table, errors) = DeTable::parse_recoverable(text);
+        let found = |wanted: &str| table.get_ref().keys().find(|key| key.get_ref() == wanted);
+        let first_error = errors.first().map(|error| error.span().unwrap_or(0..0));
+        let first_key = table.get_ref().keys().map(Spanned::span).min_by_key(|span| span.start);
+        let near = |key: &Spanned<_>| nearest(AsRef::<str>::as_ref(key.get_ref()), keys.iter().copied()).is_some();
+        let known = keys.iter().any(|key| found(key).is_some())
+            || errors.is_empty() && table.get_ref().keys().any(|key: &Spanned<toml::de::DeString<'_>>| near(key));
+        let all: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        let remedy = format!("name a file of TOML with these keys: {}.", all.join(", "));
+        let message = format!("this is no manifest of {what}");
+        match (first_error.clone().or(first_key), found(its_key)) {
+            (_, Some(key)) if keys.iter().take(1).all(|first| found(first).is_none()) => {
+                let label = format!("a key of {other}'s manifest");
+                self.problem(Rule::NotAManifest, key.span(), message, label, remedy);
+                return table;
+            }
+            (Some(place), _) if !known => {
+                let label = if first_error.is_some() { "not even TOML" } else { "none of its keys" };
+                self.problem(Rule::NotAManifest, place, message, label, remedy);
+                return table;
+            }
+            _ => {}
+        }
+        // One slip of the pen often makes several errors on its line.
+        let mut last_line = None;
         for error in errors {
             let span = error.span().unwrap_or(0..0);
+            let line = text.get(..span.start).map(|before| before.matches('\n').count());
+            if last_line.is_some() && last_line == line {
+                continue;
+            }
+            last_line = line;
             let message = format!("this is not TOML: {}", error.message().trim());
             self.problem(
                 Rule::Syntax,
@@ -76,6 +112,16 @@ impl Reader {
         table
     }
 
+    /// Whether something could not be read at all. Then what it would have said is missed everywhere, and only this counts.
+    pub(crate) fn unreadable(&mut self) -> bool {
+        let unreadable = |problem: &Problem| matches!(problem.rule, Rule::Syntax | Rule::NotAManifest);
+        let found = self.problems.iter().any(unreadable);
+        if found {
+            self.problems.retain(unreadable);
+        }
+        found
+    }
+
     /// A table whose keys must all be among `keys`.
     pub(crate) fn section<'a>(
         &mut self,
@@ -84,9 +130,11 @@ impl Reader {
         name: &'static str,
         keys: &[&str],
     ) -> Section<'a> {
+        let mut misspelt = Vec::new();
         for key in table.keys() {
             let text: &str = key.get_ref();
             if !keys.contains(&text) {
+                misspelt.extend(nearest(text, keys.iter().copied()).map(str::to_owned));
                 self.problem(
                     Rule::UnknownKey,
                     key.span(),
@@ -96,7 +144,7 @@ impl Reader {
                 );
             }
         }
-        Section { table, span, name }
+        Section { table, span, name, misspelt }
     }
 }
 
@@ -106,6 +154,8 @@ pub(crate) struct Section<'a> {
     table: &'a DeTable<'a>,
     pub(crate) span: Range<usize>,
     name: &'static str,
+    /// Keys that were meant by unknown ones: they are not missing, too.
+    misspelt: Vec<String>,
 }
 
 impl<'a> Section<'a> {
@@ -131,8 +181,16 @@ impl<'a> Section<'a> {
         );
     }
 
+    /// Whether an unknown key was meant as this one.
+    pub(crate) fn misspells(&self, key: &str) -> bool {
+        self.misspelt.iter().any(|meant| meant == key)
+    }
+
     /// Says that a key is missing, with an example of what to write.
     pub(crate) fn missing(&self, reader: &mut Reader, key: &str, example: &str) {
+        if self.misspells(key) {
+            return;
+        }
         reader.problem(
             Rule::MissingKey,
             self.span.clone(),
@@ -140,6 +198,16 @@ impl<'a> Section<'a> {
             format!("`{key}` is missing here"),
             format!("add a line such as `{key} = {example}`."),
         );
+    }
+
+    /// Says that a list of tables is missing, and what stands in one of them.
+    pub(crate) fn missing_table(&self, reader: &mut Reader, key: &str, with: &str) {
+        if self.value(key).is_some() || self.misspells(key) {
+            return;
+        }
+        let span = self.span.clone();
+        let (message, label) = (format!("{} has no `[[{key}]]`", self.name), format!("`[[{key}]]` is missing here"));
+        reader.problem(Rule::MissingKey, span, message, label, format!("add `[[{key}]]` {with}."));
     }
 
     pub(crate) fn text(&self, reader: &mut Reader, key: &str, example: &str) -> Option<At<String>> {
@@ -181,15 +249,25 @@ impl<'a> Section<'a> {
         most: u64,
     ) -> Option<At<u64>> {
         let (value, span) = self.value(key)?;
+        self.whole(reader, key, (value, span), &example.to_string(), least..=most)
+    }
+
+    fn whole(
+        &self,
+        reader: &mut Reader,
+        key: &str,
+        (value, span): (&DeValue<'_>, Range<usize>),
+        example: &str,
+        bounds: RangeInclusive<u64>,
+    ) -> Option<At<u64>> {
         let DeValue::Integer(number) = value else {
-            self.wrong(reader, key, value, span, "a whole number", &example.to_string());
+            self.wrong(reader, key, value, span, "a whole number", example);
             return None;
         };
-        match i128::from_str_radix(number.as_str(), number.radix()) {
-            Ok(number) if (i128::from(least)..=i128::from(most)).contains(&number) => {
-                u64::try_from(number).ok().map(|value| At { value, span })
-            }
+        match i128::from_str_radix(number.as_str(), number.radix()).map(u64::try_from) {
+            Ok(Ok(value)) if bounds.contains(&value) => Some(At { value, span }),
             _ => {
+                let (least, most) = bounds.into_inner();
                 reader.problem(
                     Rule::Bounds,
                     span,
@@ -200,6 +278,24 @@ impl<'a> Section<'a> {
                 None
             }
         }
+    }
+
+    /// A list of numbers from 0 to `most`.
+    pub(crate) fn numbers(&self, reader: &mut Reader, key: &str, example: &str, most: u64) -> Option<At<Vec<At<u64>>>> {
+        let (value, span) = self.value(key)?;
+        let DeValue::Array(list) = value else {
+            self.wrong(reader, key, value, span, "a list of numbers", example);
+            return None;
+        };
+        let each = list.iter().map(|item| match item.get_ref() {
+            DeValue::Integer(_) => self.whole(reader, key, (item.get_ref(), item.span()), example, 0..=most),
+            other => {
+                self.wrong(reader, key, other, item.span(), "a list of numbers", example);
+                None
+            }
+        });
+        // One that cannot be read would be missed in the count.
+        each.collect::<Vec<_>>().into_iter().collect::<Option<_>>().map(|value| At { value, span })
     }
 
     pub(crate) fn need_number(
@@ -313,7 +409,10 @@ impl<'a> Section<'a> {
                 span,
                 format!("`{key}` is a list of tables, not {}", kind(value)),
                 format!("this is {}", kind(value)),
-                format!("write `[[{key}]]`, with two brackets."),
+                match value {
+                    DeValue::Table(_) => format!("write `[[{key}]]`, with two brackets."),
+                    _ => format!("write `{key} = [{{ ... }}]`."),
+                },
             );
             return Vec::new();
         };

@@ -85,19 +85,146 @@ fn wrong_arguments_are_answered_with_what_would_be_right() {
     is_misused(&["test", "crago"], "there is no suite `crago`.\n  did you mean `cargo`?");
 }
 
+/// A file with this text for the time of a test.
+struct File(std::path::PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("koboshi-{name}-{}.toml", std::process::id()));
+        std::fs::write(&path, text).expect("a file can be written");
+        File(path)
+    }
+
+    fn path(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The image that is built in, without flow control: it has one warning.
+fn image_with_a_warning(name: &str) -> File {
+    File::new(name, &include_str!("../host.toml").replace("flow = \"rts-cts\"", "flow = \"none\""))
+}
+
+fn json(output: &str) -> serde_json::Value {
+    serde_json::from_str(output).unwrap_or_else(|error| panic!("{error}: {output}"))
+}
+
 #[test]
-fn check_shows_an_image_or_all_that_is_wrong_with_it() {
-    let (code, output, _) = of(&["check"]);
-    assert_eq!(code, Some(0));
-    assert!(output.contains("monitor.serial -> sos.serial"), "{output}");
-    assert!(output.contains("the kernel restarts restart-manager, which restarts:"), "{output}");
-    let wrong = std::env::temp_dir().join(format!("koboshi-wrong-{}.toml", std::process::id()));
-    std::fs::write(&wrong, "platform = \"hots\"\nmanger = \"x\"\n").expect("a file can be written");
-    let (code, _, complaint) = of(&["check", &wrong.display().to_string()]);
-    let _ = std::fs::remove_file(&wrong);
-    assert_eq!(code, Some(1));
+fn check_says_whether_an_image_fits_together_or_all_that_is_wrong_with_it() {
+    let (code, output, complaint) = of(&["check"]);
+    assert_eq!((code, complaint.as_str()), (Some(0), ""));
+    assert!(output.contains("4 components, 7 connections, 2 devices, 3 groups, 0 warnings."), "{output}");
+    assert!(output.contains("koboshi report"), "{output}");
+    let wrong = File::new("wrong", "platform = \"hots\"\nmanger = \"x\"\n");
+    let (code, output, complaint) = of(&["check", &wrong.path()]);
+    assert_eq!((code, output.as_str()), (Some(1), ""));
     assert!(complaint.contains("did you mean `host`?") && complaint.contains("did you mean `manager`?"), "{complaint}");
     assert!(complaint.ends_with("3 problems\n"), "{complaint}");
+}
+
+#[test]
+fn a_file_that_is_no_manifest_is_refused_once() {
+    let (code, _, complaint) = of(&["check", concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")]);
+    assert_eq!(code, Some(1));
+    assert!(complaint.contains("this is no manifest of an image"), "{complaint}");
+    assert!(complaint.ends_with("1 problem\n"), "{complaint}");
+}
+
+#[test]
+fn a_warning_is_shown_and_fails_only_where_that_is_wanted() {
+    let image = image_with_a_warning("warning");
+    let (code, output, complaint) = of(&["check", &image.path()]);
+    assert_eq!(code, Some(0));
+    assert!(output.contains("1 warning."), "{output}");
+    assert!(complaint.contains("loss is possible at `scif1`"), "{complaint}");
+    let (code, output, _) = of(&["check", "--strict", &image.path()]);
+    assert_eq!(code, Some(1));
+    assert!(output.contains("warnings count as errors"), "{output}");
+    assert_eq!(of(&["check", "--strict"]).0, Some(0));
+}
+
+#[test]
+fn check_tells_programs_where_each_problem_is_and_what_would_be_right() {
+    let image = image_with_a_warning("json");
+    let (code, output, complaint) = of(&["check", "--json", &image.path()]);
+    assert_eq!((code, complaint.as_str()), (Some(0), ""));
+    let verdict = json(&output);
+    assert_eq!((&verdict["ok"], &verdict["errors"], &verdict["warnings"]), (&true.into(), &0.into(), &1.into()));
+    let problem = &verdict["problems"][0];
+    assert_eq!(problem["code"], "koboshi::receiver-margin");
+    assert_eq!((&problem["severity"], &problem["whose"]), (&"warning".into(), &"image".into()));
+    assert_eq!((&problem["file"], &problem["column"]), (&image.path().into(), &17.into()));
+    assert!(problem["line"].is_u64() && problem["message"].is_string() && problem["remedy"].is_string(), "{problem}");
+    assert_eq!(of(&["check", "--json", "--strict", &image.path()]).0, Some(1));
+    let wrong = File::new("json-wrong", "platform = \"hots\"\n");
+    let (code, output, complaint) = of(&["check", "--json", &wrong.path()]);
+    assert_eq!((code, complaint.as_str()), (Some(1), ""));
+    assert_eq!(json(&output)["ok"], false);
+    let problems = json(&output)["problems"].as_array().cloned().unwrap_or_default();
+    assert!(problems.iter().any(|problem| problem["code"] == "koboshi::choice" && problem["line"] == 1), "{output}");
+}
+
+#[test]
+fn report_shows_ports_restarts_memory_devices_and_margins() {
+    let (code, output, complaint) = of(&["report"]);
+    assert_eq!((code, complaint.as_str()), (Some(0), ""));
+    for says in [
+        "monitor.serial -> sos.serial",
+        "the kernel restarts restart-manager, which restarts:",
+        "more than 10 fruitless deaths in 1 s: group sos, too",
+        "of the board's 67,108,864 from 0xc000000",
+        "registers: 0xffe10000 to 0xffe10029",
+        "safe action: 0x8 := 0x0 (16 bits)",
+        "sos 6.2 ms + driver 6.2 ms",
+        "RTS/CTS stops the sender",
+        "Not enforced on this platform",
+    ] {
+        assert!(output.contains(says), "{says}: {output}");
+    }
+}
+
+#[test]
+fn report_tells_programs_the_same_with_units_in_the_names() {
+    let (code, output, _) = of(&["report", "--json"]);
+    assert_eq!(code, Some(0));
+    let report = json(&output);
+    let driver = &report["components"][2];
+    assert_eq!((&driver["name"], &driver["restarted_by_group"]), (&"driver".into(), &"drivers".into()));
+    assert_eq!((&driver["recover_within_ns"], &driver["memory"]["given_bytes"]), (&5_000_000.into(), &8_192.into()));
+    let way = &report["deadlines"][0];
+    assert_eq!(
+        (&way["deadline_ns"], &way["recovery_ns"], &way["slack_ns"]),
+        (&100_000_000.into(), &12_400_000.into(), &87_600_000.into())
+    );
+    let sum = |part: &str| {
+        let components = report["components"].as_array().into_iter().flatten();
+        components.filter_map(|component| component["memory"][part].as_u64()).sum::<u64>()
+    };
+    assert_eq!(Some(sum("total_bytes")), report["memory"]["total_bytes"].as_u64());
+    assert_eq!(sum("given_bytes") + sum("rings_bytes") + sum("kept_bytes"), sum("total_bytes"));
+    assert_eq!(report["devices"][0]["interrupts"][3]["number"], 0xBE0);
+    assert_eq!(report["receivers"][0]["loss_possible"], false);
+}
+
+#[test]
+fn report_draws_every_connection_and_every_group() {
+    let edges = |graph: &str| {
+        let (code, output, _) = of(&["report", "--dot", graph]);
+        assert_eq!(code, Some(0));
+        assert!(output.starts_with("digraph ") && output.ends_with("}\n"), "{output}");
+        assert_eq!(output.matches('"').count() % 2, 0, "{output}");
+        (output.matches(" -> ").count(), output)
+    };
+    let (ports, text) = edges("ports");
+    assert_eq!(ports, 7 + 2, "connections and devices: {text}");
+    let (restarts, text) = edges("restarts");
+    assert_eq!(restarts, 1 + 3 * 3, "the manager, and each group with manager, member and escalation: {text}");
 }
 
 #[test]

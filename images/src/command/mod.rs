@@ -7,6 +7,7 @@ pub mod bench;
 pub mod check;
 pub mod demo;
 mod exact;
+pub mod report;
 pub mod test;
 
 use std::io::IsTerminal;
@@ -56,9 +57,12 @@ enum Command {
     /// Measure what recovery and messages cost
     #[command(after_help = bench::AFTER_HELP)]
     Bench(bench::Arguments),
-    /// Compose an image without running it, and say what it is or all that is wrong with it
+    /// Compose an image without running it, and say all that is wrong with it
     #[command(after_help = EXIT_CODES)]
     Check(check::Arguments),
+    /// Show what an image is: ports, restarts, memory, devices, margins
+    #[command(after_help = EXIT_CODES)]
+    Report(report::Arguments),
 }
 
 /// Runs the command, and gives its exit code.
@@ -69,6 +73,7 @@ pub fn run(arguments: &Arguments) -> i32 {
         Command::Test(arguments) => test::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
     }
 }
 

@@ -14,6 +14,7 @@
 #![no_std]
 
 mod contract;
+mod difference;
 mod ends;
 mod failure;
 mod key;
@@ -26,6 +27,7 @@ mod table;
 pub mod wire;
 
 pub use contract::{AtMostOnce, Contract, ContractKind, Idempotent, MayHaveHappened, Pure, Resumable, StillComing};
+pub use difference::differences;
 pub use ends::{ClientEnd, ServerEnd, Within};
 pub use failure::{Failure, Ticket};
 pub use key::{Ingredients, Key};

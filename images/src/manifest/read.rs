@@ -1,84 +1,28 @@
-//! The manifests, as data with places: a component's `component.toml`, and an image's `.toml`.
+//! Reads manifests: every key, its kind and its bounds.
 //!
-//! Job: read what stands there. Whether it fits together is the business of [`compose`](crate::compose()).
+//! The rule: what one mistake makes impossible to read is left out, and not reported as missing elsewhere.
 
-use std::ops::Range;
-
+use koboshi_host::device::Width;
+use koboshi_host::image::{SafeWrite, WhenGone};
 use koboshi_runtime::describe::Side;
 use toml::de::DeValue;
 
+use super::{
+    ClockKind, ComponentManifest, Connect, CostsManifest, DeviceKind, DeviceManifest, DeviceSettings, GroupManifest,
+    ImageDeviceManifest, ImageManifest, Instance, Layout, MemoryManifest, PortManifest, RightsManifest, StrategyKind,
+    UNREAD_VCPU,
+};
 use crate::problem::Rule;
 use crate::reader::{At, Reader, Section, kind};
 use crate::units::Quantity;
 
-/// What kind of device a component drives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceKind {
-    /// A serial interface with FIFO.
-    Scif,
-    /// The application's end of a line.
-    Application,
-}
-
-impl DeviceKind {
-    pub(crate) const ALL: [(&'static str, DeviceKind); 2] =
-        [("scif", DeviceKind::Scif), ("application", DeviceKind::Application)];
-
-    /// Its word in the manifests.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            DeviceKind::Scif => "scif",
-            DeviceKind::Application => "application",
-        }
-    }
-}
-
-/// A port, as `component.toml` declares it.
-#[derive(Clone, Debug)]
-pub struct PortManifest {
-    /// Its name.
-    pub name: At<String>,
-    /// Which end of it the component holds.
-    pub side: Side,
-    /// The path of its interface.
-    pub interface: At<String>,
-    /// The server only forwards what it is asked.
-    pub forwards: bool,
-    /// The image may leave it unconnected.
-    pub optional: bool,
-}
-
-/// A device, as `component.toml` declares it.
-#[derive(Clone, Debug)]
-pub struct DeviceManifest {
-    /// Its name.
-    pub name: At<String>,
-    /// Its kind.
-    pub kind: DeviceKind,
-    /// Its interrupt lines, in the order in which the component opens them.
-    pub interrupts: Vec<At<String>>,
-}
-
-/// A component's manifest.
-#[derive(Clone, Debug)]
-pub struct ComponentManifest {
-    /// The package's name.
-    pub package: At<String>,
-    /// What the component keeps between two waits fits into this many bytes.
-    pub memory: Option<At<u64>>,
-    /// It has kept state.
-    pub keeps: At<bool>,
-    /// Its ports; their order is the order in which the component opens them.
-    pub ports: Vec<PortManifest>,
-    /// Its devices, in order.
-    pub devices: Vec<DeviceManifest>,
-}
-
 /// Reads a `component.toml`.
 pub(crate) fn component(reader: &mut Reader, text: &str) -> Option<ComponentManifest> {
-    let document = reader.document(text);
     let keys = ["package", "memory", "keeps-state", "port", "device"];
+    let document = reader.document(text, ("a component", &keys), ("an image", "platform"));
+    if reader.unreadable() {
+        return None;
+    }
     let section = reader.section(document.get_ref(), 0..text.len().min(1), "a component's manifest", &keys);
     let package = section.need_text(reader, "package", "scif-driver");
     let memory = section.quantity(reader, "memory", Quantity::Memory);
@@ -108,7 +52,13 @@ fn port(reader: &mut Reader, table: &Section<'_>) -> Option<PortManifest> {
         (Some(name), None) => (name, Side::Offers),
         (None, Some(name)) => (name, Side::Uses),
         (None, None) => {
-            table.missing(reader, "offers", "\"serial\"");
+            let there = |key| table.value(key).is_some() || table.misspells(key);
+            if !there("offers") && !there("uses") {
+                let remedy =
+                    "add `offers = \"...\"` if it serves or produces, `uses = \"...\"` if it asks or consumes.";
+                let message = "a port has neither `offers` nor `uses`";
+                reader.problem(Rule::MissingKey, table.span.clone(), message, "one of them is missing here", remedy);
+            }
             return None;
         }
         (Some(_), Some(uses)) => {
@@ -125,184 +75,13 @@ fn port(reader: &mut Reader, table: &Section<'_>) -> Option<PortManifest> {
     Some(PortManifest { name, side, interface: interface?, forwards, optional })
 }
 
-/// Time for a person or for a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum ClockKind {
-    /// Deterministic: the same seed gives the same run.
-    Virtual,
-    /// As the clock on the wall.
-    #[default]
-    Real,
-}
-
-/// What things cost in platform time.
-#[derive(Clone, Debug, Default)]
-pub struct CostsManifest {
-    /// One turn of a component.
-    pub turn: Option<At<u64>>,
-    /// One start of a component.
-    pub start: Option<At<u64>>,
-    /// A round-robin quantum.
-    pub quantum: Option<At<u64>>,
-}
-
-/// A component of an image.
-#[derive(Clone, Debug)]
-pub struct Instance {
-    /// Its name in the image.
-    pub name: At<String>,
-    /// Its package.
-    pub package: At<String>,
-    /// Its VCPU; 0 has the highest priority.
-    pub vcpu: At<u8>,
-    /// How long it may be away from its wait.
-    pub respond_within: At<u64>,
-}
-
-/// A connection of two ports.
-#[derive(Clone, Debug)]
-pub struct Connect {
-    /// The client or producer, as `component.port`.
-    pub from: At<String>,
-    /// The server or consumer, as `component.port`.
-    pub to: At<String>,
-    /// Slots in each direction.
-    pub slots: At<u64>,
-    /// The whole table.
-    pub span: Range<usize>,
-}
-
-/// How registers lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// Those of the SH7780.
-    Sh7780,
-    /// Those of the SH7751R.
-    Sh7751r,
-}
-
-/// What a device of an image is.
-#[derive(Clone, Debug)]
-pub enum DeviceSettings {
-    /// A serial interface with FIFO.
-    Scif {
-        /// How its registers lie.
-        layout: Layout,
-        /// Its FIFO in bytes.
-        fifo: At<u64>,
-        /// Its clock in hertz.
-        clock: At<u64>,
-        /// The line's speed at the outside end, in bits per second.
-        baud: At<u64>,
-        /// RTS/CTS at the outside end.
-        flow: bool,
-    },
-    /// The application's end of a line.
-    Application {
-        /// Bytes that it holds in each direction.
-        room: u64,
-    },
-}
-
-impl DeviceSettings {
-    /// The kind of device.
-    #[must_use]
-    pub const fn kind(&self) -> DeviceKind {
-        match self {
-            DeviceSettings::Scif { .. } => DeviceKind::Scif,
-            DeviceSettings::Application { .. } => DeviceKind::Application,
-        }
-    }
-}
-
-/// A device of an image.
-#[derive(Clone, Debug)]
-pub struct ImageDeviceManifest {
-    /// Its name in the image.
-    pub name: At<String>,
-    /// Its owner, as `component.device`.
-    pub owner: At<String>,
-    /// What it is.
-    pub settings: DeviceSettings,
-}
-
-/// What a component may do to others.
-#[derive(Clone, Debug)]
-pub struct RightsManifest {
-    /// Whose rights.
-    pub who: At<String>,
-    /// Whom it may start, stop and give up.
-    pub control: Vec<At<String>>,
-    /// It may read everybody's facts.
-    pub facts: bool,
-    /// It may report a malformed reply.
-    pub blame: bool,
-    /// It may reboot the image.
-    pub reboot: bool,
-}
-
-/// Whom a failure takes with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StrategyKind {
-    /// Only the one who failed.
-    OneForOne,
-    /// The whole group.
-    OneForAll,
-    /// The one who failed, and those after it.
-    RestForOne,
-}
-
-/// A group of components that are restarted by one policy.
-#[derive(Clone, Debug)]
-pub struct GroupManifest {
-    /// Its name.
-    pub name: At<String>,
-    /// Its members, in the order in which they are started.
-    pub members: At<Vec<At<String>>>,
-    /// Whom a failure takes with it.
-    pub strategy: StrategyKind,
-    /// So many fruitless deaths are allowed ...
-    pub intensity: u8,
-    /// ... within this time.
-    pub period: At<u64>,
-    /// The first pause after a fruitless death, ...
-    pub backoff_first: At<u64>,
-    /// ... which doubles up to this.
-    pub backoff_most: At<u64>,
-    /// Restarts a second, at most, of components that do make progress.
-    pub rate_per_second: u16,
-    /// What comes when the intensity is exceeded: a group, `image`, or `give-up`.
-    pub escalate: At<String>,
-}
-
-/// An image's manifest.
-#[derive(Clone, Debug)]
-pub struct ImageManifest {
-    /// The clock.
-    pub clock: ClockKind,
-    /// The component that restarts the others.
-    pub manager: Option<At<String>>,
-    /// What things cost.
-    pub costs: CostsManifest,
-    /// Its components.
-    pub components: Vec<Instance>,
-    /// Its connections.
-    pub connections: Vec<Connect>,
-    /// Its devices.
-    pub devices: Vec<ImageDeviceManifest>,
-    /// Who may do what.
-    pub rights: Vec<RightsManifest>,
-    /// Who restarts whom.
-    pub groups: Vec<GroupManifest>,
-}
-
 /// The most VCPUs that an image can have.
-pub(crate) const MAX_VCPU: u64 = koboshi_core::schedule::MAX_VCPUS as u64 - 1;
+const MAX_VCPU: u64 = koboshi_core::schedule::MAX_VCPUS as u64 - 1;
 
 /// Reads an image's manifest.
 pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
-    let document = reader.document(text);
-    let keys = ["platform", "clock", "manager", "costs", "component", "connect", "device", "rights", "group"];
+    let keys = ["platform", "clock", "manager", "costs", "memory", "component", "connect", "device", "rights", "group"];
+    let document = reader.document(text, ("an image", &keys), ("a component", "package"));
     let section = reader.section(document.get_ref(), 0..text.len().min(1), "an image", &keys);
     section.need_choice(reader, "platform", &[("host", ())]);
     let clock = section.choice(reader, "clock", &[("real", ClockKind::Real), ("virtual", ClockKind::Virtual)]);
@@ -313,11 +92,18 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
         start: table.quantity(reader, "start", Quantity::Time),
         quantum: table.quantity(reader, "quantum", Quantity::Time),
     });
-    let components = section.tables(reader, "component", "a component", &["name", "package", "vcpu", "respond-within"]);
-    let components = components.iter().filter_map(|table| instance(reader, table)).collect();
-    let connections = section.tables(reader, "connect", "a connection", &["from", "to", "slots"]);
+    let memory = section.table(reader, "memory", "[memory]", &["base", "size"]);
+    let memory = memory.and_then(|table| memory_of_board(reader, &table));
+    let keys = ["name", "package", "vcpu", "respond-within", "recover-within"];
+    let tables = section.tables(reader, "component", "a component", &keys);
+    let components: Vec<Instance> = tables.iter().filter_map(|table| instance(reader, table)).collect();
+    if tables.is_empty() {
+        section.missing_table(reader, "component", "with a name, a package, a VCPU and `respond-within`");
+    }
+    let components_unread = components.len() < tables.len() || tables.is_empty();
+    let connections = section.tables(reader, "connect", "a connection", &["from", "to", "slots", "when-gone"]);
     let connections = connections.iter().filter_map(|table| connect(reader, table)).collect();
-    let keys = ["name", "kind", "owner", "layout", "fifo", "clock", "line", "room"];
+    let keys = ["name", "kind", "owner", "layout", "fifo", "clock", "line", "room", "base", "interrupts", "safe"];
     let devices = section.tables(reader, "device", "a device", &keys);
     let devices = devices.iter().filter_map(|table| device(reader, table)).collect();
     let rights = match section.value("rights") {
@@ -336,18 +122,37 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
         None => Vec::new(),
     };
     let keys = ["name", "members", "strategy", "intensity", "period", "backoff", "rate-per-second", "escalate"];
-    let groups = section.tables(reader, "group", "a group", &keys);
-    let groups = groups.iter().filter_map(|table| group(reader, table)).collect();
+    let tables = section.tables(reader, "group", "a group", &keys);
+    let groups: Vec<GroupManifest> = tables.iter().filter_map(|table| group(reader, table)).collect();
+    let groups_unread = groups.len() < tables.len();
     ImageManifest {
         clock: clock.map_or_else(ClockKind::default, |clock| clock.value),
         manager,
         costs,
+        memory,
         components,
         connections,
         devices,
         rights,
         groups,
+        components_unread,
+        groups_unread,
     }
+}
+
+/// The largest address, and interrupt number: 32 bits.
+const MOST_WORD: u64 = u32::MAX as u64;
+
+fn memory_of_board(reader: &mut Reader, table: &Section<'_>) -> Option<MemoryManifest> {
+    let base = table.need_number(reader, "base", 0x0C00_0000, 0, MOST_WORD);
+    let memory = MemoryManifest { size: table.need_quantity(reader, "size", Quantity::Memory)?, base: base? };
+    if memory.size.value == 0 || memory.window().end > MOST_WORD + 1 {
+        let message = format!("memory of {} at {:#x}", Quantity::Memory.write(memory.size.value), memory.base.value);
+        let remedy = "it has at least one byte, and ends at 4 GiB at most.";
+        reader.problem(Rule::Bounds, memory.size.span.clone(), message, "out of bounds", remedy);
+        return None;
+    }
+    Some(memory)
 }
 
 fn instance(reader: &mut Reader, table: &Section<'_>) -> Option<Instance> {
@@ -355,12 +160,14 @@ fn instance(reader: &mut Reader, table: &Section<'_>) -> Option<Instance> {
     let package = table.need_text(reader, "package", "scif-driver");
     let vcpu = table.need_number(reader, "vcpu", 1, 0, MAX_VCPU);
     let respond_within = table.need_quantity(reader, "respond-within", Quantity::Time);
+    let recover_within = table.quantity(reader, "recover-within", Quantity::Time);
     Some(Instance {
         name: name?,
         package: package?,
         // A wrong VCPU was reported; the rest of the component is still worth checking.
-        vcpu: vcpu.map_or(At { value: u8::MAX, span: table.span.clone() }, |vcpu| vcpu.map(|vcpu| vcpu as u8)),
+        vcpu: vcpu.map_or(At { value: UNREAD_VCPU, span: table.span.clone() }, |vcpu| vcpu.map(|vcpu| vcpu as u8)),
         respond_within: respond_within.unwrap_or(At { value: 1, span: table.span.clone() }),
+        recover_within,
     })
 }
 
@@ -369,7 +176,9 @@ fn connect(reader: &mut Reader, table: &Section<'_>) -> Option<Connect> {
     let to = table.need_text(reader, "to", "sos.serial");
     let slots = table.need_number(reader, "slots", 8, 0, u64::from(u32::MAX));
     let slots = slots.unwrap_or(At { value: 8, span: table.span.clone() });
-    Some(Connect { from: from?, to: to?, slots, span: table.span.clone() })
+    let words = [("refuse", WhenGone::Refuse), ("wait", WhenGone::Wait)];
+    let when_gone = table.choice(reader, "when-gone", &words);
+    Some(Connect { from: from?, to: to?, slots, when_gone, span: table.span.clone() })
 }
 
 fn device(reader: &mut Reader, table: &Section<'_>) -> Option<ImageDeviceManifest> {
@@ -386,6 +195,9 @@ fn device(reader: &mut Reader, table: &Section<'_>) -> Option<ImageDeviceManifes
             reader.problem(Rule::UnknownKey, span, message, "belongs to another kind", "take this line out.");
         }
     }
+    let base = table.number(reader, "base", 0xFFE1_0000, 0, MOST_WORD);
+    let interrupts = table.numbers(reader, "interrupts", "[40, 41, 42, 43]", MOST_WORD);
+    let safe = safe_action(reader, table);
     let settings = match kind.value {
         DeviceKind::Scif => {
             let layouts = [("sh7780", Layout::Sh7780), ("sh7751r", Layout::Sh7751r)];
@@ -418,7 +230,44 @@ fn device(reader: &mut Reader, table: &Section<'_>) -> Option<ImageDeviceManifes
             DeviceSettings::Application { room: room.map_or(DEFAULT_ROOM, |room| room.value.clamp(1, MOST_ROOM)) }
         }
     };
-    Some(ImageDeviceManifest { name: name?, owner: owner?, settings })
+    Some(ImageDeviceManifest { name: name?, owner: owner?, settings, base, interrupts, safe })
+}
+
+/// The most writes of a safe action: the kernel runs them all, and nobody else meanwhile.
+const MOST_SAFE_WRITES: usize = 16;
+
+fn safe_action(reader: &mut Reader, device: &Section<'_>) -> Vec<At<SafeWrite>> {
+    let tables = device.tables(reader, "safe", "a safe action", &["register", "width", "value"]);
+    if let Some(one_too_many) = tables.get(MOST_SAFE_WRITES) {
+        let message = format!("a safe action of {} writes", tables.len());
+        let remedy = format!("it has at most {MOST_SAFE_WRITES}: leave the device to whoever starts it next.");
+        reader.problem(Rule::TooMany, one_too_many.span.clone(), message, "one too many", remedy);
+    }
+    let mut writes = Vec::new();
+    for table in &tables {
+        let offset = table.need_number(reader, "register", 0x08, 0, MOST_WORD);
+        let bits = table.need_number(reader, "width", 16, 1, 32);
+        let value = table.need_number(reader, "value", 0, 0, MOST_WORD);
+        let (Some(offset), Some(bits), Some(value)) = (offset, bits, value) else { continue };
+        let width = match bits.value {
+            8 => Width::Byte,
+            16 => Width::Half,
+            32 => Width::Word,
+            other => {
+                let message = format!("no register is {other} bits wide");
+                reader.problem(Rule::Choice, bits.span, message, "not a width", "it is 8, 16 or 32.");
+                continue;
+            }
+        };
+        if value.value >> bits.value != 0 {
+            let message = format!("{:#x} does not fit into {} bits", value.value, bits.value);
+            reader.problem(Rule::Bounds, value.span, message, "too large", "write a value as wide as the register.");
+            continue;
+        }
+        let write = SafeWrite { offset: offset.value as u32, width, value: value.value as u32 };
+        writes.push(At { value: write, span: table.span.clone() });
+    }
+    writes
 }
 
 /// Bytes that an application's end holds in each direction unless the manifest says otherwise: a page.
@@ -458,12 +307,7 @@ fn group(reader: &mut Reader, table: &Section<'_>) -> Option<GroupManifest> {
         table.missing(reader, "members", "[\"driver\"]");
     }
     let members = table.texts(reader, "members", "driver");
-    let strategies = [
-        ("one-for-one", StrategyKind::OneForOne),
-        ("one-for-all", StrategyKind::OneForAll),
-        ("rest-for-one", StrategyKind::RestForOne),
-    ];
-    let strategy = table.need_choice(reader, "strategy", &strategies);
+    let strategy = table.need_choice(reader, "strategy", &StrategyKind::ALL);
     // The kernel remembers 16 fruitless deaths: a higher intensity could not be seen.
     let intensity = table.need_number(reader, "intensity", 5, 1, koboshi_core::life::HISTORY as u64 - 1);
     let period = table.need_quantity(reader, "period", Quantity::Time);
