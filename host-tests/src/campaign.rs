@@ -286,7 +286,7 @@ impl fmt::Display for Report {
         for failure in &self.failures {
             writeln!(
                 f,
-                "{}: {} (out {:?}, back {:?}{})\n    replay: {}",
+                "{}: {} (out: {}; back: {}{})\n    replay: {}",
                 failure.scenario,
                 failure.outcome.verdict.name(),
                 failure.outcome.out,
@@ -388,7 +388,7 @@ pub fn replay(text: &str) -> Result<(bool, String), String> {
     let mut told = outcome.journal.clone();
     let _ = writeln!(
         told,
-        "{}: out {:?}, back {:?}, {} announced, ended at {} us (without strikes at {} us), panics {:?}",
+        "{}: out: {}; back: {}; {} announced, ended at {} us (without strikes at {} us), panics {:?}",
         outcome.verdict.name(),
         outcome.out,
         outcome.back,

@@ -24,6 +24,8 @@ pub struct Report {
     pub failed: u64,
     /// What failed, and what else is worth knowing.
     pub text: String,
+    /// The suite could not begin: it was asked for something that is not there. What, and what would be right.
+    pub misused: Option<String>,
 }
 
 /// A suite of tests.

@@ -114,15 +114,15 @@ fn conformance(context: &Context<'_>) -> Report {
 fn crash(context: &Context<'_>) -> Report {
     if let Some(case) = context.replay {
         return match replay(case) {
-            Ok((good, text)) => Report { passed: good.into(), failed: (!good).into(), text },
-            Err(text) => Report { passed: 0, failed: 1, text },
+            Ok((good, text)) => Report { passed: good.into(), failed: (!good).into(), text, misused: None },
+            Err(text) => Report { misused: Some(text), ..Report::default() },
         };
     }
     let extent = Extent { seed: context.seed, ..if context.quick { Extent::QUICK } else { Extent::FULL } };
     let progress = |done: usize, of: usize| (context.progress)(done as u64, of as u64);
     let found = campaign(&scenario::all(), &extent, &progress);
     let bad = (found.bad() + found.complaints.len() + usize::from(!found.proves_enough())) as u64;
-    Report { passed: found.runs() as u64 - found.bad() as u64, failed: bad, text: found.to_string() }
+    Report { passed: found.runs() as u64 - found.bad() as u64, failed: bad, text: found.to_string(), misused: None }
 }
 
 /// Platform time of a soak, in seconds.
@@ -149,7 +149,7 @@ fn soaks(context: &Context<'_>) -> Report {
             time: seconds * 1_000_000_000,
             journal: Depth::Last(60),
         });
-        let name = if let [one] = how[..] { format!("{one:?}") } else { "all".to_owned() };
+        let name = if let [one] = how[..] { one.to_string() } else { "all".to_owned() };
         let bytes = found.out.0 + found.back.0;
         let (knocks, incidents) = (found.knocks, found.incidents);
         let of_whom = if whom.len() == 1 { "the driver" } else { "all four" };
@@ -169,7 +169,9 @@ fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Report {
     command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
     let output = match command.output() {
         Ok(output) => output,
-        Err(error) => return Report { passed: 0, failed: 1, text: format!("cargo cannot be run: {error}") },
+        Err(error) => {
+            return Report { passed: 0, failed: 1, text: format!("cargo cannot be run: {error}"), misused: None };
+        }
     };
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     let count = |line: &str, word: &str| -> u64 {
@@ -186,7 +188,7 @@ fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Report {
     } else {
         String::new()
     };
-    Report { passed, failed, text: shown }
+    Report { passed, failed, text: shown, misused: None }
 }
 
 fn loom(_: &Context<'_>) -> Report {

@@ -11,6 +11,12 @@ pub struct Comparison {
     pub wrong: usize,
 }
 
+impl std::fmt::Display for Comparison {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} lost, {} repeated, {} wrong", self.lost, self.repeated, self.wrong)
+    }
+}
+
 impl Comparison {
     /// Whether all arrived, and nothing else.
     #[must_use]

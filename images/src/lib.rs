@@ -13,6 +13,7 @@ mod policy;
 pub mod problem;
 mod reader;
 pub mod registry;
+pub mod run;
 pub mod units;
 
 pub use compose::{Change, Composed, compose, compose_changed};

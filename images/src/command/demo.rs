@@ -15,15 +15,16 @@ use koboshi_host::application::Announcement;
 use koboshi_host::image::DeviceModelKind;
 use koboshi_host::machine::{Clock, Machine, Options, RunEnd};
 use koboshi_host::strike::How;
-use koboshi_interface_kit::Kind;
-use koboshi_runtime::describe::Side;
 
 use super::exact::{Chance, Exact};
-use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, count, listen_for_stop, stop_wanted, table};
+use super::{
+    FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, count, listen_for_stop, stop_wanted, table, time,
+};
 use crate::Composed;
 use crate::compose::speed_of_scif;
 use crate::manifest::{ClockKind, DeviceSettings, ImageManifest};
 use crate::problem::instead;
+use crate::run::{knock, story::state};
 use crate::units::Quantity;
 
 pub(super) const AFTER_HELP: &str = "Examples:
@@ -123,6 +124,20 @@ enum Ways {
     CorruptState,
 }
 
+impl Ways {
+    fn wanted(self, how: How) -> bool {
+        match self {
+            Ways::Mixed => true,
+            Ways::Panic => how == How::Panic,
+            Ways::Hang => how == How::Hang,
+            Ways::Exit => how == How::Exit,
+            Ways::BadMessage => how == How::BadMessage,
+            Ways::DropReply => how == How::DropReply,
+            Ways::CorruptState => how == How::CorruptState,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum FlowControl {
     /// A receiver that is full loses bytes
@@ -137,14 +152,6 @@ enum ClockName {
     Real,
     /// Time jumps from event to event
     Virtual,
-}
-
-fn time(text: &str) -> Result<u64, String> {
-    match Quantity::Time.read(text) {
-        Ok(0) => Err("it must be longer than nothing".to_owned()),
-        Ok(time) => Ok(time),
-        Err(why) => Err(format!("{why}; write it as in 100ms")),
-    }
 }
 
 fn speed(text: &str) -> Result<u64, String> {
@@ -236,6 +243,12 @@ fn length_of(path: &Path) -> std::io::Result<Option<u64>> {
     Ok((!found.is_dir()).then_some(found.len()))
 }
 
+/// A time with two digits that count: nobody waits for a microsecond.
+fn roughly(time: u64) -> String {
+    let step = 10_u64.pow(time.checked_ilog10().unwrap_or(0).saturating_sub(1));
+    Quantity::Time.write(time / step * step)
+}
+
 /// Somebody to knock over, and the ways in which that can be done.
 struct Target {
     id: ComponentId,
@@ -249,25 +262,8 @@ fn targets(arguments: &Arguments, composed: &Composed) -> Result<Vec<Target>, i3
         if !arguments.whom.iter().any(|name| name == "all" || *name == component.name) {
             continue;
         }
-        let description = component.linked.description();
-        let serves =
-            |port: &koboshi_runtime::PortDescription| port.side == Side::Offers && port.interface.kind == Kind::Service;
-        let answers = description.ports.iter().any(serves);
-        let ways = match arguments.how {
-            Ways::Mixed => How::ALL.to_vec(),
-            Ways::Panic => vec![How::Panic],
-            Ways::Hang => vec![How::Hang],
-            Ways::Exit => vec![How::Exit],
-            Ways::BadMessage => vec![How::BadMessage],
-            Ways::DropReply => vec![How::DropReply],
-            Ways::CorruptState => vec![How::CorruptState],
-        };
-        let possible = |how: &How| match how {
-            How::BadMessage | How::DropReply => answers,
-            How::CorruptState => description.kept.is_some(),
-            How::Panic | How::Hang | How::Exit => true,
-        };
-        let ways: Vec<How> = ways.into_iter().filter(possible).collect();
+        let possible = knock::ways(component.linked.description());
+        let ways: Vec<How> = possible.into_iter().filter(|how| arguments.how.wanted(*how)).collect();
         if !ways.is_empty() {
             targets.push(Target { id: ComponentId(at as u8), ways });
         }
@@ -280,8 +276,7 @@ fn targets(arguments: &Arguments, composed: &Composed) -> Result<Vec<Target>, i3
         return Err(MISUSED);
     }
     if targets.is_empty() {
-        let remedy = "bad-message and drop-reply need one that serves requests, corrupt-state one that keeps state.";
-        complain("nobody of these can be knocked over in this way.", remedy);
+        complain("nobody of these can be knocked over in this way.", knock::NEEDS);
         return Err(MISUSED);
     }
     Ok(targets)
@@ -404,7 +399,7 @@ impl<'a> Demo<'a> {
             let flow = if self.flow { "RTS/CTS" } else { "no flow control" };
             let long = match self.arguments.lasting {
                 Some(time) => format!("for {}", Quantity::Time.write(time)),
-                None => format!("about {}", Quantity::Time.write(self.file.len() as u64 * 10_000_000_000 / self.baud)),
+                None => format!("about {}", roughly(self.file.len() as u64 * 10_000_000_000 / self.baud)),
             };
             eprintln!(
                 "{} bytes each way at {}, {flow}: {long}. A knock every {}.",
@@ -638,11 +633,13 @@ impl<'a> Demo<'a> {
             println!("{}", table(&rows));
         }
         let us = |time: Option<u64>| time.map_or_else(|| "-".to_owned(), |time| Quantity::Time.write(time));
+        let row =
+            |name: &str, times: &Spread| vec![name.to_owned(), us(times.median), us(times.worst), count(times.never)];
         let recovery = &shown.recovery;
         let rows = [
-            ["recovery", "median", "worst"].map(str::to_owned).to_vec(),
-            vec!["until it is up".to_owned(), us(recovery.up.0), us(recovery.up.1)],
-            vec!["until its first answer".to_owned(), us(recovery.answered.0), us(recovery.answered.1)],
+            ["recovery", "median", "worst", "never"].map(str::to_owned).to_vec(),
+            row("until it is up", &recovery.up),
+            row("until its first answer", &recovery.answered),
         ];
         println!("{}", table(&rows));
         println!(
@@ -677,7 +674,7 @@ impl<'a> Demo<'a> {
                 for (at, name) in self.names.iter().enumerate() {
                     if let Some(facts) = self.machine.facts(ComponentId(at as u8)) {
                         let fault = facts.fault.map_or_else(|| "none".to_owned(), |fault| fault.to_string());
-                        let state = format!("{:?}", facts.state).to_lowercase();
+                        let state = state(facts.state);
                         text.push_str(&format!("\n  {name}: {state}, epoch {}, last fault: {fault}", facts.epoch));
                     }
                 }
@@ -733,12 +730,10 @@ impl<'a> Demo<'a> {
             .enumerate()
             .filter_map(|(at, name)| {
                 let facts = self.machine.facts(ComponentId(at as u8))?;
-                let state = format!("{:?}", facts.state).to_lowercase();
+                let state = state(facts.state);
                 Some((name.clone(), serde_json::json!({ "state": state, "epoch": facts.epoch })))
             })
             .collect();
-        let pair =
-            |(median, worst): (Option<u64>, Option<u64>)| serde_json::json!({ "median": median, "worst": worst });
         let result = serde_json::json!({
             "end": match shown.end {
                 End::Arrived => "arrived",
@@ -754,8 +749,8 @@ impl<'a> Demo<'a> {
             "outside_to_program": way(&self.back, shown.gaps.1),
             "garbled": shown.garbled,
             "knocks": self.knocks,
-            "recovery_until_up_ns": pair(shown.recovery.up),
-            "recovery_until_answer_ns": pair(shown.recovery.answered),
+            "recovery_until_up_ns": shown.recovery.up.json(),
+            "recovery_until_answer_ns": shown.recovery.answered.json(),
             "platform_time_ns": self.machine.now(),
             "stalled_ns": self.machine.stalled().as_nanos() as u64,
             "reboots": self.machine.reboots(),
@@ -779,22 +774,37 @@ struct Shown {
     also: Vec<String>,
 }
 
-/// Median and worst of the recoveries, in nanoseconds from the moment at which the fault was noticed.
+/// Median and worst of times, in nanoseconds from the moment at which the fault was noticed.
+struct Spread {
+    median: Option<u64>,
+    worst: Option<u64>,
+    /// How many never came so far: they fell again before, or the run was over.
+    never: u64,
+}
+
+impl Spread {
+    fn of(incidents: &[Incident], until: fn(&Incident) -> Option<u64>) -> Self {
+        let times = incidents.iter().filter_map(|one| until(one).map(|at| at.saturating_sub(one.failed_at)));
+        let mut times: Vec<u64> = times.collect();
+        times.sort_unstable();
+        let never = (incidents.len() - times.len()) as u64;
+        Spread { median: times.get(times.len() / 2).copied(), worst: times.last().copied(), never }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "median": self.median, "worst": self.worst, "never": self.never })
+    }
+}
+
+/// How long recoveries took.
 struct Recovery {
-    up: (Option<u64>, Option<u64>),
-    answered: (Option<u64>, Option<u64>),
+    up: Spread,
+    answered: Spread,
 }
 
 impl Recovery {
     fn of(incidents: &[Incident]) -> Self {
-        let spread = |until: fn(&Incident) -> Option<u64>| {
-            let mut times: Vec<u64> = incidents
-                .iter()
-                .filter_map(|incident| until(incident).map(|at| at.saturating_sub(incident.failed_at)))
-                .collect();
-            times.sort_unstable();
-            (times.get(times.len() / 2).copied(), times.last().copied())
-        };
-        Recovery { up: spread(|incident| incident.up_at), answered: spread(|incident| incident.answered_at) }
+        let of = |until| Spread::of(incidents, until);
+        Recovery { up: of(|incident| incident.up_at), answered: of(|incident| incident.answered_at) }
     }
 }

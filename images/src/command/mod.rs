@@ -3,11 +3,14 @@
 //! The rule: a person is told what to do, not only what went wrong; colours and moving bars only on a terminal; the exit
 //! code says how it went.
 
+pub mod ask;
 pub mod bench;
 pub mod check;
 pub mod demo;
 mod exact;
+mod needs;
 pub mod report;
+pub mod run;
 pub mod test;
 
 use std::io::IsTerminal;
@@ -19,6 +22,7 @@ use clap::{Parser, Subcommand};
 use crate::compose::{Change, Composed, compose_changed};
 use crate::problem::{Problems, Rule};
 use crate::registry::packages;
+use crate::units::Quantity;
 
 /// Everything is as it should be.
 pub const FINE: i32 = 0;
@@ -57,6 +61,30 @@ enum Command {
     /// Measure what recovery and messages cost
     #[command(after_help = bench::AFTER_HELP)]
     Bench(bench::Arguments),
+    /// Start an image and keep it running, with a terminal for each end of its lines
+    #[command(after_help = run::AFTER_HELP)]
+    Run(run::Arguments),
+    /// Show the components of a running image
+    #[command(after_help = EXIT_CODES)]
+    Ps(ask::Plain),
+    /// List what happened to components, or tell the story of one incident
+    #[command(after_help = EXIT_CODES)]
+    Incidents(ask::Incidents),
+    /// Show the log of a running image
+    #[command(after_help = EXIT_CODES)]
+    Log(ask::Log),
+    /// Knock a component over
+    #[command(after_help = EXIT_CODES)]
+    Kill(ask::Kill),
+    /// End a component and start it again, or start one that was stopped or given up
+    #[command(after_help = EXIT_CODES)]
+    Restart(ask::Restart),
+    /// Show or set one end of a line
+    #[command(after_help = EXIT_CODES)]
+    Line(ask::Line),
+    /// End a running image
+    #[command(after_help = EXIT_CODES)]
+    Stop(ask::Plain),
     /// Compose an image without running it, and say all that is wrong with it
     #[command(after_help = EXIT_CODES)]
     Check(check::Arguments),
@@ -72,6 +100,14 @@ pub fn run(arguments: &Arguments) -> i32 {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Test(arguments) => test::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Run(arguments) => run::run(arguments),
+        Command::Ps(arguments) => ask::ps(arguments),
+        Command::Incidents(arguments) => ask::incidents(arguments),
+        Command::Log(arguments) => ask::log(arguments),
+        Command::Kill(arguments) => ask::kill(arguments),
+        Command::Restart(arguments) => ask::restart(arguments),
+        Command::Line(arguments) => ask::line(arguments),
+        Command::Stop(arguments) => ask::stop(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Report(arguments) => report::run(arguments),
     }
@@ -85,6 +121,7 @@ fn listen_for_stop() {
     // Without a handler Ctrl-C ends the process as ever: nothing is lost but the table.
     let _ = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {
+            crate::run::directory::leave_nothing();
             std::process::exit(STOPPED);
         }
     });
@@ -164,17 +201,30 @@ fn show_problems(problems: &Problems) {
     }
 }
 
-/// A table with aligned columns; the first column to the left, the others to the right.
+/// A time as an argument.
+fn time(text: &str) -> Result<u64, String> {
+    match Quantity::Time.read(text) {
+        Ok(0) => Err("it must be longer than nothing".to_owned()),
+        Ok(time) => Ok(time),
+        Err(why) => Err(format!("{why}; write it as in 100ms")),
+    }
+}
+
+/// A table with aligned columns: those of numbers to the right, all others to the left. The first row is the heading.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
+    let width = |column: usize| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let is_number = |cell: &String| cell.starts_with(|first: char| first.is_ascii_digit());
+    let may_be = |cell: &String| cell == "-" || is_number(cell);
+    let right = |column: usize| column > 0 && cells(column).skip(1).all(may_be) && cells(column).skip(1).any(is_number);
+    let layout: Vec<(usize, bool)> = (0..columns).map(|column| (width(column), right(column))).collect();
     let mut text = String::new();
     for row in rows {
         let mut line = String::from(" ");
-        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+        for (cell, (width, right)) in row.iter().zip(&layout) {
             let pad = " ".repeat(width - cell.chars().count());
-            line.push_str(&if at == 0 { format!(" {cell}{pad}") } else { format!("  {pad}{cell}") });
+            line.push_str(&if *right { format!(" {pad}{cell} ") } else { format!(" {cell}{pad} ") });
         }
         text.push_str(line.trim_end());
         text.push('\n');

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use koboshi_host_tests::suite::{Context, Report, Suite};
 
+use super::needs::prepare;
 use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, listen_for_stop, stop_wanted, table};
 use crate::problem::instead;
 
@@ -87,6 +88,10 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     let mut done = Vec::new();
     for suite in wanted {
         match run_one(suite, arguments) {
+            Some(Done { name, report: Report { misused: Some(why), .. }, .. }) => {
+                complain(&format!("the suite `{name}` cannot do this: {why}."), "see `koboshi test --list`.");
+                return MISUSED;
+            }
             Some(finished) => done.push(finished),
             None => break,
         }
@@ -139,7 +144,8 @@ fn run_one(suite: Suite, arguments: &Arguments) -> Option<Done> {
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 bar.finish_and_clear();
-                let report = Report { passed: 0, failed: 1, text: "the suite itself panicked".to_owned() };
+                let report =
+                    Report { passed: 0, failed: 1, text: "the suite itself panicked".to_owned(), misused: None };
                 return Some(Done { name: suite.name, report, took: began.elapsed() });
             }
         }
@@ -200,7 +206,7 @@ fn workspace() -> Option<PathBuf> {
 
 /// Runs the workspace's own tests with cargo, and adds their counts.
 fn cargo(context: &Context<'_>) -> Report {
-    let failure = |text: &str| Report { passed: 0, failed: 1, text: text.to_owned() };
+    let failure = |text: &str| Report { passed: 0, failed: 1, text: text.to_owned(), misused: None };
     let Some(workspace) = workspace() else {
         return failure("Koboshi's sources are not here: run this in the directory with its Cargo.toml");
     };
@@ -213,6 +219,7 @@ fn cargo(context: &Context<'_>) -> Report {
         &["test", "--workspace", "--no-fail-fast", "--color", "never"]
     };
     (context.progress)(0, 0);
+    let missing = prepare(&workspace).join("\n");
     let output = Command::new("cargo").args(arguments).current_dir(&workspace).stdin(Stdio::null()).output();
     let output = match output {
         Ok(output) => output,
@@ -224,7 +231,7 @@ fn cargo(context: &Context<'_>) -> Report {
         // It did not compile, or something ended before it could count.
         failed = failed.max(1);
     }
-    let mut shown = String::new();
+    let mut shown = missing;
     if failed > 0 || passed == 0 {
         let telling = text.lines().filter(|line| {
             let line = line.trim_start();
@@ -233,10 +240,10 @@ fn cargo(context: &Context<'_>) -> Report {
                 .any(|start| line.starts_with(start))
                 || line.ends_with("... FAILED")
         });
-        shown = telling.take(MOST_LINES).collect::<Vec<_>>().join("\n");
+        shown.extend(telling.take(MOST_LINES).flat_map(|line| ["\n", line]));
         shown.push_str(&format!("\nall of it: cargo {}", arguments.join(" ")));
     }
-    Report { passed, failed, text: shown }
+    Report { passed, failed, text: shown, misused: None }
 }
 
 /// Lines of a failed run of cargo that are shown.

@@ -243,6 +243,11 @@ impl<'a> Kernel<'a> {
         id.bit()
     }
 
+    /// The platform itself wants a component to have a turn, though nothing has happened that concerns it.
+    pub fn wake(&mut self, id: ComponentId) {
+        self.signal(id);
+    }
+
     /// A component rings the peer behind its port.
     pub fn ring(&mut self, from: ComponentId, port: u8, now: Nanoseconds) {
         let Some((peer, port)) = self.across(from, port).filter(|_| self.alive(from)) else {

@@ -188,6 +188,11 @@ impl Application {
         &self.announced
     }
 
+    /// Takes what the program was told since this was last asked, as [`Application::announced`] gives it.
+    pub fn take_announced(&mut self) -> Vec<(u64, Announcement)> {
+        std::mem::take(&mut self.announced)
+    }
+
     /// Bytes that components have taken.
     #[must_use]
     pub const fn popped(&self) -> u64 {

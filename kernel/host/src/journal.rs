@@ -187,7 +187,7 @@ impl fmt::Display for InWords<'_> {
             Event::Struck { component, point, strike } => {
                 write!(f, "{} struck at its point {point}: {strike:?}", self.name(*component))
             }
-            Event::Knocked { component, how } => write!(f, "{} knocked: {how:?}", self.name(*component)),
+            Event::Knocked { component, how } => write!(f, "{} knocked: {how}", self.name(*component)),
             Event::Log { component, text } => write!(f, "{}: {text}", self.name(*component)),
             Event::SafeAction { component, device, writes } => {
                 let plural = if *writes == 1 { "" } else { "s" };

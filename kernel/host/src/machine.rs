@@ -73,6 +73,8 @@ pub struct Options {
     pub unsealed: bool,
     /// End the process when a turn takes longer than this on the wall's clock: a component loops.
     pub watchdog: Option<Duration>,
+    /// What is to be done before the watchdog ends the process.
+    pub before_exit: Option<fn()>,
 }
 
 impl Default for Options {
@@ -84,6 +86,7 @@ impl Default for Options {
             incidents: INCIDENTS,
             unsealed: false,
             watchdog: None,
+            before_exit: None,
         }
     }
 }
@@ -297,7 +300,7 @@ impl Machine {
             stalled: Duration::ZERO,
             turns_at: (0, 0),
             turns: 0,
-            watchdog: options.watchdog.map(|patience| Watchdog::new(patience, all_names.clone())),
+            watchdog: options.watchdog.map(|patience| Watchdog::new(patience, all_names.clone(), options.before_exit)),
             reboots: 0,
             panics: vec![],
             _loans: loans,
@@ -412,6 +415,12 @@ impl Machine {
         (count, (from..count).filter_map(|number| kernel.incidents().get(number).copied()).collect())
     }
 
+    /// The first incident with this number or a later one, of those that are remembered.
+    #[must_use]
+    pub fn incidents_from(&self, number: u32) -> Option<Incident> {
+        self.world.kernel.borrow().incidents().first_from(number).copied()
+    }
+
     /// Whether the component of this incident had kept state that was whole when it died.
     ///
     /// `None`: it had kept nothing, or the incident is not remembered.
@@ -451,6 +460,11 @@ impl Machine {
         if let Some(seat) = self.world.seats.get(component.index()) {
             seat.knock.set(Some(how));
         }
+    }
+
+    /// Gives a component a turn, so that a knock takes effect on one that has nothing to do.
+    pub fn wake(&mut self, component: ComponentId) {
+        self.world.kernel.borrow_mut().wake(component);
     }
 
     /// Ends a component's incarnation from outside, now.

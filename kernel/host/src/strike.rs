@@ -60,4 +60,29 @@ pub enum How {
 impl How {
     /// All ways.
     pub const ALL: [How; 6] = [How::Panic, How::Hang, How::Exit, How::BadMessage, How::DropReply, How::CorruptState];
+
+    /// Its word, for people and commands.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            How::Panic => "panic",
+            How::Hang => "hang",
+            How::Exit => "exit",
+            How::BadMessage => "bad-message",
+            How::DropReply => "drop-reply",
+            How::CorruptState => "corrupt-state",
+        }
+    }
+
+    /// The way with this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        How::ALL.into_iter().find(|how| how.word() == word)
+    }
+}
+
+impl std::fmt::Display for How {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
 }

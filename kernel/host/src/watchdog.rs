@@ -21,12 +21,12 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// A watchdog that bears turns of up to `patience`.
-    pub(crate) fn new(patience: Duration, names: Vec<String>) -> Self {
+    /// A watchdog that bears turns of up to `patience`; `before_exit` is called before it ends the process.
+    pub(crate) fn new(patience: Duration, names: Vec<String>, before_exit: Option<fn()>) -> Self {
         let told = Arc::new(Told { turn: AtomicU64::new(0), in_turn: AtomicBool::new(false), names });
         let watched = Arc::downgrade(&told);
         // It ends by itself, at the first look after the machine is dropped.
-        std::thread::spawn(move || watch(&watched, patience));
+        std::thread::spawn(move || watch(&watched, patience, before_exit));
         Watchdog { told }
     }
 
@@ -42,7 +42,7 @@ impl Watchdog {
     }
 }
 
-fn watch(told: &Weak<Told>, patience: Duration) {
+fn watch(told: &Weak<Told>, patience: Duration, before_exit: Option<fn()>) {
     let mut last = None;
     loop {
         std::thread::sleep(patience);
@@ -54,6 +54,9 @@ fn watch(told: &Weak<Told>, patience: Duration) {
                 "koboshi: `{name}` has had the processor for over {patience:?} and does not give it back: it loops. \
                  A component that is linked into this process cannot be stopped, so the image ends here."
             );
+            if let Some(before_exit) = before_exit {
+                before_exit();
+            }
             std::process::exit(EXIT);
         }
         last = turn;

@@ -1,0 +1,423 @@
+//! `koboshi ps`, `incidents`, `log`, `kill`, `restart`, `line` and `stop`: ask a running image, over its socket.
+
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use super::run::Directory;
+use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, count, listen_for_stop, stop_wanted, table};
+use crate::run::directory;
+use crate::run::protocol::{Answer, Ask, Change, LineEnd, Parity, Process, Said, Story};
+use crate::units::Quantity;
+
+/// How long an answer may take that is no event.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a wait looks whether Ctrl-C was pressed.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What all of them have in common.
+#[derive(Debug, clap::Args)]
+pub(super) struct Common {
+    #[command(flatten)]
+    directory: Directory,
+    /// Print JSON, one value a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `koboshi ps` and `koboshi stop`.
+#[derive(Debug, clap::Args)]
+pub struct Plain {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Arguments of `koboshi incidents`.
+#[derive(Debug, clap::Args)]
+pub struct Incidents {
+    /// Tell the story of this one [default: list them all]
+    number: Option<u32>,
+    /// Go on with those to come
+    #[arg(long, conflicts_with = "number")]
+    follow: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Arguments of `koboshi log`.
+#[derive(Debug, clap::Args)]
+pub struct Log {
+    /// Go on with what is still to come
+    #[arg(long)]
+    follow: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Arguments of `koboshi kill`.
+#[derive(Debug, clap::Args)]
+pub struct Kill {
+    /// Who falls
+    component: String,
+    /// How
+    #[arg(long, default_value = "panic", value_name = "HOW",
+          value_parser = ["panic", "hang", "exit", "bad-message", "drop-reply", "corrupt-state"])]
+    how: String,
+    /// Again and again, this often, until Ctrl-C
+    #[arg(long, value_parser = super::time, value_name = "TIME")]
+    every: Option<u64>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Arguments of `koboshi restart`.
+#[derive(Debug, clap::Args)]
+pub struct Restart {
+    /// Who is ended and started again, or started if it was stopped or given up
+    component: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Arguments of `koboshi line`.
+#[derive(Debug, clap::Args)]
+pub struct Line {
+    /// Which end, such as serial0 or wire0 [default: show them all]
+    end: Option<String>,
+    /// Set its speed, in bits per second
+    #[arg(long, value_name = "N", requires = "end")]
+    baud: Option<u32>,
+    /// Set its parity; a program cannot, for a pseudo-terminal has none
+    #[arg(long, value_enum, requires = "end")]
+    parity: Option<Parity>,
+    /// Set how many data bits a byte has: 7 or 8; a program cannot
+    #[arg(long, value_name = "N", requires = "end")]
+    data_bits: Option<u8>,
+    /// Set how many stop bits a byte has: 1 or 2
+    #[arg(long, value_name = "N", requires = "end")]
+    stop_bits: Option<u8>,
+    /// Set RTS/CTS flow control
+    #[arg(long, value_name = "BOOL", requires = "end")]
+    flow: Option<bool>,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn ps(arguments: &Plain) -> i32 {
+    ask(&arguments.common, &Ask::Ps {})
+}
+
+pub(super) fn stop(arguments: &Plain) -> i32 {
+    ask(&arguments.common, &Ask::Stop {})
+}
+
+pub(super) fn incidents(arguments: &Incidents) -> i32 {
+    ask(&arguments.common, &Ask::Incidents { number: arguments.number, follow: arguments.follow })
+}
+
+pub(super) fn log(arguments: &Log) -> i32 {
+    ask(&arguments.common, &Ask::Log { follow: arguments.follow })
+}
+
+pub(super) fn restart(arguments: &Restart) -> i32 {
+    ask(&arguments.common, &Ask::Restart { component: arguments.component.clone() })
+}
+
+pub(super) fn line(arguments: &Line) -> i32 {
+    let Line { end, baud, parity, data_bits, stop_bits, flow, common } = arguments;
+    let change = Change { baud: *baud, parity: *parity, data_bits: *data_bits, stop_bits: *stop_bits, flow: *flow };
+    ask(common, &Ask::Line { end: end.clone(), change })
+}
+
+pub(super) fn kill(arguments: &Kill) -> i32 {
+    let what = Ask::Kill { component: arguments.component.clone(), how: arguments.how.clone() };
+    let Some(every) = arguments.every else { return ask(&arguments.common, &what) };
+    listen_for_stop();
+    let (every, mut next) = (Duration::from_nanos(every), Instant::now());
+    let mut knocks = 0_u64;
+    while !stop_wanted() {
+        let mut down = false;
+        match exchange(&arguments.common, &what, &mut |answer| match answer {
+            Answer::Error { what, .. } if what.ends_with("is down already") => {
+                down = true;
+                Ok(())
+            }
+            Answer::Error { .. } => Err(show(&arguments.common, answer, &mut Shown::default()).err().unwrap_or(WRONG)),
+            _ => Ok(()),
+        }) {
+            Ok(()) => knocks += u64::from(!down),
+            // The run is over: so is this.
+            Err(code) => return if knocks > 0 { say_knocks(&arguments.common, knocks, code) } else { code },
+        }
+        next += every;
+        while !stop_wanted() && Instant::now() < next {
+            std::thread::sleep((next - Instant::now()).min(LOOK));
+        }
+    }
+    say_knocks(&arguments.common, knocks, STOPPED)
+}
+
+fn say_knocks(common: &Common, knocks: u64, code: i32) -> i32 {
+    if common.json {
+        println!("{}", serde_json::json!({ "knocks": knocks }));
+    } else {
+        println!("{} knocks", count(knocks));
+    }
+    code
+}
+
+/// Asks, and shows the answers.
+fn ask(common: &Common, what: &Ask) -> i32 {
+    if matches!(what, Ask::Log { follow: true } | Ask::Incidents { follow: true, .. }) {
+        listen_for_stop();
+    }
+    let told_whole = matches!(what, Ask::Incidents { number: Some(_), .. });
+    let mut shown = Shown { lines: 0, told_whole };
+    match exchange(common, what, &mut |answer| show(common, answer, &mut shown)) {
+        Ok(()) => {
+            if matches!(what, Ask::Incidents { .. }) && shown.lines == 0 && !common.json {
+                println!("there was no incident so far");
+            }
+            FINE
+        }
+        Err(code) => code,
+    }
+}
+
+/// Asks one question and hands over each answer, until there are no more; the error is an exit code, and all was said.
+fn exchange(common: &Common, what: &Ask, take: &mut dyn FnMut(Answer) -> Result<(), i32>) -> Result<(), i32> {
+    let directory = common.directory.path();
+    let path = directory::socket(&directory);
+    let shown = directory.display();
+    let mut stream = UnixStream::connect(&path).map_err(|error| {
+        let (what, remedy) = match error.kind() {
+            ErrorKind::NotFound => (
+                format!("no image runs in {shown}."),
+                "start one with `koboshi run`, or name its directory with --run-dir.".to_owned(),
+            ),
+            ErrorKind::ConnectionRefused => (
+                format!("the run in {shown} was killed, and left its socket."),
+                "`koboshi run` clears it away and starts anew.".to_owned(),
+            ),
+            _ => (format!("the run in {shown} cannot be asked: {error}."), "is it yours?".to_owned()),
+        };
+        complain(&what, &remedy);
+        MISUSED
+    })?;
+    let failed = |error: std::io::Error| {
+        complain(&format!("the run in {shown} does not answer: {error}."), "look at what it prints.");
+        WRONG
+    };
+    let mut line = serde_json::to_vec(what).map_err(|error| failed(error.into()))?;
+    line.push(b'\n');
+    stream.write_all(&line).map_err(failed)?;
+    stream.set_read_timeout(Some(LOOK)).map_err(failed)?;
+    let follows = matches!(what, Ask::Log { follow: true } | Ask::Incidents { follow: true, .. });
+    let mut reader = BufReader::new(stream);
+    let (mut line, mut heard_at) = (Vec::new(), Instant::now());
+    loop {
+        if stop_wanted() {
+            return Err(STOPPED);
+        }
+        match reader.read_until(b'\n', &mut line) {
+            Ok(0) if line.is_empty() => return Ok(()),
+            Ok(_) if line.ends_with(b"\n") => {
+                let answer = serde_json::from_slice(&line).map_err(|error| {
+                    complain(
+                        &format!("the run in {shown} answers in another version's words: {error}."),
+                        "use its own `koboshi`.",
+                    );
+                    WRONG
+                })?;
+                line.clear();
+                heard_at = Instant::now();
+                take(answer)?;
+            }
+            Ok(_) => return Err(failed(ErrorKind::UnexpectedEof.into())),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                if !follows && heard_at.elapsed() > PATIENCE {
+                    return Err(failed(ErrorKind::TimedOut.into()));
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+/// What was shown so far.
+#[derive(Default)]
+struct Shown {
+    lines: u64,
+    /// One incident was asked for: its whole story.
+    told_whole: bool,
+}
+
+/// Shows one answer; the error is an exit code.
+fn show(common: &Common, answer: Answer, shown: &mut Shown) -> Result<(), i32> {
+    shown.lines += 1;
+    if let Answer::Error { what, remedy } = &answer {
+        complain(&format!("{what}."), remedy);
+        return Err(WRONG);
+    }
+    let text = if common.json {
+        serde_json::to_string(&answer).map(|line| line + "\n").unwrap_or_default()
+    } else {
+        in_words(answer, shown)
+    };
+    // Whoever reads has had enough, as in `koboshi log | head`.
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|_| FINE)
+}
+
+/// An answer as a person reads it.
+fn in_words(answer: Answer, shown: &mut Shown) -> String {
+    match answer {
+        Answer::Ps(processes) => ps_table(&processes),
+        Answer::Incident(story) if shown.told_whole => story_in_words(&story),
+        Answer::Incident(story) => incident_line(&story),
+        Answer::Log(Said { at_ns, text, .. }) => format!("{}  {text}\n", moment(at_ns)),
+        Answer::Lines(ends) => ends.iter().map(line_in_words).collect(),
+        Answer::Done(what) => format!("{what}\n"),
+        Answer::End(why) => format!("the run is over: {why}\n"),
+        Answer::Error { what, remedy } => format!("{what}\n  {remedy}\n"),
+    }
+}
+
+/// A moment of platform time, in seconds.
+fn moment(at_ns: u64) -> String {
+    format!("{:>6}.{:06} s", at_ns / 1_000_000_000, at_ns / 1_000 % 1_000_000)
+}
+
+fn time(ns: u64) -> String {
+    Quantity::Time.write(ns)
+}
+
+fn ps_table(processes: &[Process]) -> String {
+    let heading = ["name", "state", "epoch", "VCPU", "restarts", "last fault", "oldest request", "in", "out"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    let none = || "-".to_owned();
+    for process in processes {
+        let oldest = process.oldest_request.as_ref().map_or_else(none, |oldest| {
+            let due = match oldest.due_in_ns {
+                Some(due @ 0..) => format!(", due in {}", time(due.unsigned_abs())),
+                Some(due) => format!(", late by {}", time(due.unsigned_abs())),
+                None => String::new(),
+            };
+            let more = if oldest.waiting > 1 { format!(" (1 of {})", oldest.waiting) } else { String::new() };
+            format!("{} of {}{due}{more}", oldest.operation, oldest.client)
+        });
+        rows.push(vec![
+            process.name.clone(),
+            process.state.clone(),
+            process.epoch.to_string(),
+            process.vcpu.to_string(),
+            count(process.restarts.into()),
+            process.last_fault.clone().unwrap_or_else(none),
+            oldest,
+            process.bytes_in.map_or_else(none, count),
+            process.bytes_out.map_or_else(none, count),
+        ]);
+    }
+    table(&rows)
+}
+
+/// How an incident went on, in a few words.
+fn outcome(story: &Story) -> String {
+    let after = |at: u64| time(at.saturating_sub(story.failed_at_ns));
+    let late = match story.recover_within_ns {
+        Some(bound) if story.missed => format!("; {} were allowed", time(bound)),
+        _ => String::new(),
+    };
+    match (story.up_at_ns, story.answered_at_ns) {
+        (Some(up), Some(answered)) => format!("up after {}, answered after {}{late}", after(up), after(answered)),
+        (Some(up), None) => format!("up after {}{late}", after(up)),
+        (None, _) => match &story.cut_short {
+            Some(why) => format!("{why}{late}"),
+            None => format!("down{late}"),
+        },
+    }
+}
+
+fn incident_line(story: &Story) -> String {
+    let (number, at, component) = (story.number, moment(story.failed_at_ns), &story.component);
+    let fault = &story.fault;
+    format!("{number:>6}  {at}  {component:16} {fault:14} {}\n", outcome(story))
+}
+
+/// The whole story of one incident.
+fn story_in_words(story: &Story) -> String {
+    let paint = Paint::stdout();
+    let mut text = format!(
+        "{} {}: {} of epoch {} ended: {}\n",
+        paint.strong("Incident"),
+        story.number,
+        story.component,
+        story.epoch_ended,
+        story.fault
+    );
+    let mut row = |name: &str, what: String| text.push_str(&format!("  {name:14} {what}\n"));
+    row("noticed", story.noticed.clone());
+    let in_hand = story.in_hand.as_ref().map(|one| {
+        let progress = if one.progress > 0 { format!(" at {}", one.progress) } else { String::new() };
+        format!("{} of {} (request {}){progress}: {}", one.operation, one.client, one.position, one.then)
+    });
+    row("in hand", in_hand.unwrap_or_else(|| "nothing".to_owned()));
+    let of = |count: u32, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let requests = [
+        of(story.offered_again, "offered again"),
+        of(story.interrupted, "ended as interrupted"),
+        of(story.poisoned, "ended as poisoned"),
+    ];
+    let requests: Vec<String> = requests.into_iter().flatten().collect();
+    row("requests", if requests.is_empty() { "none was touched".to_owned() } else { requests.join(", ") });
+    let kept = match story.kept_state_whole {
+        None => "none: it had kept nothing",
+        Some(true) => "whole",
+        Some(false) => "spoilt: the next one begins without it",
+    };
+    row("kept state", kept.to_owned());
+    row("told", if story.told.is_empty() { "nobody".to_owned() } else { story.told.join(", ") });
+    let within = story.recover_within_ns.map_or_else(|| "no bound".to_owned(), time);
+    row("recover within", if story.missed { paint.bad(&format!("{within}: missed")) } else { within });
+    text.push_str("  timeline\n");
+    let begun = story.epoch_begun.map_or_else(String::new, |epoch| format!(", epoch {epoch}"));
+    let again = (story.down_since_ns < story.failed_at_ns).then_some(story.down_since_ns);
+    let events = [
+        (again, "it died before, and was not up since".to_owned()),
+        (Some(story.failed_at_ns), format!("the fault was noticed: {}", story.fault)),
+        (story.in_backoff_from_ns, "it waits before the next start (backoff)".to_owned()),
+        (story.started_at_ns, format!("started again{begun}")),
+        (story.up_at_ns, "up: it has come to its first wait".to_owned()),
+        (story.answered_at_ns, "its first answer or item".to_owned()),
+        (story.cut_short_at_ns, story.cut_short.clone().unwrap_or_default()),
+    ];
+    for (at, what) in events {
+        if let Some(at) = at {
+            let since = |later: u64| format!("+{}", time(later));
+            let apart = at.checked_sub(story.failed_at_ns).map_or_else(String::new, since);
+            text.push_str(&format!("    {}  {apart:<12}  {what}\n", moment(at)));
+        }
+    }
+    text
+}
+
+fn line_in_words(end: &LineEnd) -> String {
+    let parity = match end.parity {
+        Parity::None => "no parity",
+        Parity::Even => "even parity",
+        Parity::Odd => "odd parity",
+    };
+    let flow = if end.flow { "RTS/CTS" } else { "no flow control" };
+    let stop = if end.stop_bits == 1 { "1 stop bit" } else { "2 stop bits" };
+    format!(
+        "{} ({}): {} baud, {} data bits, {parity}, {stop}, {flow}; {} bytes in, {} bytes out\n",
+        end.end,
+        end.terminal,
+        end.baud,
+        end.data_bits,
+        count(end.bytes_in),
+        count(end.bytes_out)
+    )
+}

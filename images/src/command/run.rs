@@ -1,0 +1,175 @@
+//! `koboshi run`: starts an image and keeps it running, with a terminal for each end of its lines.
+//!
+//! The rule: the terminals stay open whatever happens to components, and nothing is left behind when the run ends.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use koboshi_host::journal::Depth;
+use koboshi_host::machine::{Clock, Machine, Options};
+
+use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, listen_for_stop, stop_wanted, table};
+use crate::run::directory::{self, RunDirectory};
+use crate::run::supervisor::{Over, Supervisor};
+use crate::units::Quantity;
+
+pub(super) const AFTER_HELP: &str = "Examples:
+  koboshi run                                  the image that is built in, until Ctrl-C
+  koboshi run images/host.toml --run-dir /tmp/k
+                                               another directory, so that two can run
+  picocom -b 115200 -f h $XDG_RUNTIME_DIR/koboshi/serial0
+                                               the program's end of the line
+  koboshi kill driver --how hang               in another terminal
+
+Exit codes:
+  0    its time was over, or `koboshi stop` was said
+  1    the image is wrong, or came to a stop by itself
+  2    the command was not used as it can be, or the run directory cannot be used
+  70   a component looped; it cannot be stopped on this platform
+  130  stopped by Ctrl-C";
+
+/// A component that keeps the processor for longer than this loops: the watchdog names it and ends the run.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Events that the machine keeps between two looks at them.
+const EVENTS: usize = 100_000;
+
+/// Incidents that are remembered.
+const INCIDENTS: usize = 1_000;
+
+/// Arguments of `koboshi run`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The image's manifest [default: the one that is built in]
+    image: Option<PathBuf>,
+    #[command(flatten)]
+    directory: Directory,
+    /// Stop after so long
+    #[arg(long = "for", value_parser = super::time, value_name = "TIME")]
+    lasting: Option<u64>,
+    /// Print one line of JSON when it is up, and one at the end
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where a run is found.
+#[derive(Debug, clap::Args)]
+pub(super) struct Directory {
+    /// The run directory: terminals and the socket of the commands [default: koboshi in $XDG_RUNTIME_DIR]
+    #[arg(long = "run-dir", value_name = "DIR", env = "KOBOSHI_RUN_DIR")]
+    path: Option<PathBuf>,
+}
+
+impl Directory {
+    /// The directory that is meant.
+    pub(super) fn path(&self) -> PathBuf {
+        self.path.clone().unwrap_or_else(directory::usual)
+    }
+}
+
+/// Runs the image, and gives the exit code.
+pub(super) fn run(arguments: &Arguments) -> i32 {
+    listen_for_stop();
+    let image = match composed(arguments.image.as_ref(), &|_| {}) {
+        Ok(image) => image.image,
+        Err(code) => return code,
+    };
+    let directory = match RunDirectory::claim(&arguments.directory.path()) {
+        Ok(directory) => directory,
+        Err(refused) => {
+            complain(&format!("{refused}."), &refused.remedy());
+            return MISUSED;
+        }
+    };
+    let options = Options {
+        clock: Clock::Real,
+        watchdog: Some(PATIENCE),
+        before_exit: Some(directory::leave_nothing),
+        journal: Depth::Last(EVENTS),
+        incidents: INCIDENTS,
+        ..Options::default()
+    };
+    let machine = match Machine::new(&image, options) {
+        Ok(machine) => machine,
+        Err(error) => {
+            complain(&format!("the image cannot run: {error}."), "look at it with `koboshi check`.");
+            return WRONG;
+        }
+    };
+    let mut supervisor = match Supervisor::new(&image, machine, &directory) {
+        Ok(supervisor) => supervisor,
+        Err((what, remedy)) => {
+            complain(&format!("{what}."), &remedy);
+            return MISUSED;
+        }
+    };
+    let components: Vec<&str> = image.components.iter().map(|component| component.name.as_str()).collect();
+    say_up(arguments, &components, &supervisor, &directory);
+    let over = supervisor.run(arguments.lasting, stop_wanted);
+    let (verdict, why) = match &over {
+        Ok(Over::Asked) if stop_wanted() => (STOPPED, "stopped by Ctrl-C".to_owned()),
+        Ok(Over::Asked) => (FINE, "stopped".to_owned()),
+        Ok(Over::Circle(component)) => {
+            (WRONG, format!("components give each other turns without end; the last one was {component}"))
+        }
+        Err(error) => (WRONG, format!("a terminal failed: {error}")),
+    };
+    say_over(arguments, &why, verdict, &supervisor);
+    supervisor.finish(&why);
+    verdict
+}
+
+fn say_up(arguments: &Arguments, components: &[&str], supervisor: &Supervisor, directory: &RunDirectory) {
+    if arguments.json {
+        let ends: Vec<_> = supervisor.ends().iter().map(|end| end.shows()).collect();
+        let up = serde_json::json!({ "up": { "run_dir": directory.path(), "components": components, "lines": ends } });
+        println!("{up}");
+        return;
+    }
+    let paint = Paint::stdout();
+    println!("{} {}", paint.good("up:"), components.join(", "));
+    let rows: Vec<Vec<String>> = supervisor
+        .ends()
+        .iter()
+        .map(|end| vec![end.name().to_owned(), end.shown.display().to_string(), format!("{} baud", end.baud())])
+        .collect();
+    print!("{}", table(&rows));
+    let option = match &arguments.directory.path {
+        Some(path) => format!(" --run-dir {}", path.display()),
+        None => String::new(),
+    };
+    if let Some(end) = supervisor.ends().first() {
+        let flow = if end.shows().flow { " -f h" } else { "" };
+        println!("Open an end with any program: picocom -b {}{flow} {}", end.baud(), end.shown.display());
+    }
+    println!(
+        "Look at it with `koboshi ps{option}`, knock on it with `koboshi kill {}{option}`.",
+        components.last().unwrap_or(&"NAME")
+    );
+    println!("Ctrl-C or `koboshi stop{option}` ends it.");
+}
+
+fn say_over(arguments: &Arguments, why: &str, verdict: i32, supervisor: &Supervisor) {
+    let machine = supervisor.machine();
+    let incidents = machine.incidents(u32::MAX).0;
+    if arguments.json {
+        let over = serde_json::json!({ "over": {
+            "why": why,
+            "exit_code": verdict,
+            "incidents": incidents,
+            "platform_time_ns": machine.now(),
+            "stalled_ns": machine.stalled().as_nanos() as u64,
+            "panics": machine.panics(),
+        }});
+        println!("{over}");
+        return;
+    }
+    let plural = if incidents == 1 { "" } else { "s" };
+    let time = Quantity::Time.write(machine.now() / 1_000_000 * 1_000_000);
+    let paint = Paint::stdout();
+    let why = if verdict == WRONG { paint.bad(why) } else { why.to_owned() };
+    println!("{why}: {incidents} incident{plural} in {time}; held up for {} ms.", machine.stalled().as_millis());
+    for panic in machine.panics() {
+        println!("  a panic that nobody asked for: {panic}");
+    }
+}

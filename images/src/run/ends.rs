@@ -1,0 +1,285 @@
+//! The two ends of a serial line, each as a terminal: the program's (`serial0`) and the outside's (`wire0`).
+//!
+//! Job: between two slices of platform time, carry bytes between each terminal and its device, and apply what a program
+//! sets on a terminal to that end of the line.
+//!
+//! Rules: what a terminal cannot take yet stays where it is and holds the line, as far as its flow control reaches; nothing
+//! is dropped in silence. A setting comes behind the bytes that were sent before it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use koboshi_host::application::{Announcement, framing};
+use koboshi_host::machine::Machine;
+use koboshi_host::wire::{self, LineEvent, LineSettings};
+
+use super::protocol::{Change, LineEnd, Parity};
+use super::terminal::{Setting, Terminal};
+
+/// Bytes that are taken from a terminal at a time, and that may wait at the outside end.
+const PART: usize = 4_096;
+
+/// What an outside end without flow control holds for a program that does not read, before bytes are lost.
+const MOST_WAITING: usize = 64 << 10;
+
+/// Which end of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The application's end: a device of the Monitor.
+    Program,
+    /// The other end of the serial interface's line.
+    Outside,
+}
+
+/// One end of a line.
+pub(crate) struct End {
+    side: Side,
+    /// The device in the image.
+    device: String,
+    name: String,
+    /// Where a person finds it.
+    pub(crate) shown: PathBuf,
+    terminal: Terminal,
+    /// How it is set.
+    settings: LineSettings,
+    /// Read from the terminal, not taken by the device.
+    held: Vec<u8>,
+    /// Given by the device, not yet to the terminal: only where the line cannot be held.
+    behind: Vec<u8>,
+    bytes_in: u64,
+    bytes_out: u64,
+    /// The line was given up, and that was said.
+    gone: bool,
+}
+
+fn terminal_setting(settings: &LineSettings) -> Setting {
+    Setting { baud: settings.baud, two_stop_bits: settings.stop_bits == 2, flow: settings.flow_control }
+}
+
+impl End {
+    /// An end with a terminal of its own, set like this.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub(crate) fn open(side: Side, device: &str, name: String, settings: LineSettings) -> io::Result<Self> {
+        let terminal = Terminal::open(terminal_setting(&settings))?;
+        let shown = terminal.path().to_owned();
+        let (device, held, behind) = (device.to_owned(), Vec::new(), Vec::new());
+        Ok(End { side, device, name, shown, terminal, settings, held, behind, bytes_in: 0, bytes_out: 0, gone: false })
+    }
+
+    /// What it is called in the run directory.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which end it is.
+    pub(crate) const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Its speed, in bits per second.
+    pub(crate) fn baud(&self) -> u32 {
+        self.settings.baud
+    }
+
+    /// The file behind it.
+    pub(crate) fn terminal(&self) -> &Path {
+        self.terminal.path()
+    }
+
+    /// How it is set, and what has gone through it.
+    pub(crate) fn shows(&self) -> LineEnd {
+        LineEnd {
+            end: self.name.clone(),
+            terminal: self.shown.display().to_string(),
+            baud: self.settings.baud,
+            parity: match self.settings.parity {
+                wire::Parity::None => Parity::None,
+                wire::Parity::Even => Parity::Even,
+                wire::Parity::Odd => Parity::Odd,
+            },
+            data_bits: self.settings.data_bits,
+            stop_bits: self.settings.stop_bits,
+            flow: self.settings.flow_control,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+        }
+    }
+
+    /// Sets the line as a person wants it.
+    ///
+    /// # Errors
+    /// What is wrong with the wish, and what would be right; nothing was changed then.
+    pub(crate) fn change(&mut self, machine: &mut Machine, change: &Change) -> Result<(), (String, String)> {
+        let wrong = |what: String, right: &str| Err((what, right.to_owned()));
+        let mut settings = self.settings;
+        match change.baud {
+            Some(0) => return wrong("a line of 0 baud carries nothing".to_owned(), "name a speed, such as 115200."),
+            baud => settings.baud = baud.unwrap_or(settings.baud),
+        }
+        match change.data_bits {
+            Some(bits) if !(7..=8).contains(&bits) => {
+                return wrong(format!("a byte cannot have {bits} data bits"), "it has 7 or 8.");
+            }
+            bits => settings.data_bits = bits.unwrap_or(settings.data_bits),
+        }
+        match change.stop_bits {
+            Some(bits) if !(1..=2).contains(&bits) => {
+                return wrong(format!("a byte cannot have {bits} stop bits"), "it has 1 or 2.");
+            }
+            bits => settings.stop_bits = bits.unwrap_or(settings.stop_bits),
+        }
+        settings.flow_control = change.flow.unwrap_or(settings.flow_control);
+        settings.parity = match change.parity {
+            None => settings.parity,
+            Some(Parity::None) => wire::Parity::None,
+            Some(Parity::Even) => wire::Parity::Even,
+            Some(Parity::Odd) => wire::Parity::Odd,
+        };
+        if settings != self.settings {
+            // So that a program which looks sees the same, and what it set before is not taken for a new wish.
+            let refused = |error| (format!("the terminal cannot be set: {error}"), "see above.".to_owned());
+            self.terminal.set(terminal_setting(&settings)).map_err(refused)?;
+            self.apply(machine, settings);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, machine: &mut Machine, settings: LineSettings) {
+        self.settings = settings;
+        match self.side {
+            Side::Program => {
+                let bit = |is: bool, bit: u32| if is { bit } else { 0 };
+                let framing = bit(settings.data_bits == 7, framing::SEVEN)
+                    | bit(settings.parity == wire::Parity::Even, framing::EVEN)
+                    | bit(settings.parity == wire::Parity::Odd, framing::ODD)
+                    | bit(settings.stop_bits == 2, framing::TWO_STOP)
+                    | bit(settings.flow_control, framing::RTS_CTS);
+                machine.application(&self.device, |end| end.set_line(settings.baud, framing));
+            }
+            Side::Outside => {
+                machine.scif(&self.device, |scif| scif.wire_mut().set_settings(settings));
+            }
+        }
+    }
+
+    /// Carries what can be carried. Gives what there is to say to people.
+    ///
+    /// # Errors
+    /// As the system says of the terminal.
+    pub(crate) fn pump(&mut self, machine: &mut Machine) -> io::Result<Vec<String>> {
+        if self.held.is_empty() {
+            self.take_setting(machine);
+            if self.may_take(machine) {
+                let mut room = [0; PART];
+                let count = self.terminal.read(&mut room)?;
+                self.held.extend(&room[..count]);
+            }
+        }
+        let mut said = match self.side {
+            Side::Program => self.pump_program(machine)?,
+            Side::Outside => self.pump_outside(machine)?,
+        };
+        for line in &mut said {
+            line.insert_str(0, &format!("{}: ", self.name));
+        }
+        Ok(said)
+    }
+
+    /// Applies what a program has set, once what was sent before is on the line.
+    fn take_setting(&mut self, machine: &mut Machine) {
+        let wanted = self.terminal.setting().filter(|wanted| *wanted != terminal_setting(&self.settings));
+        let Some(wanted) = wanted.filter(|_| self.is_drained(machine)) else { return };
+        let stop_bits = if wanted.two_stop_bits { 2 } else { 1 };
+        self.apply(machine, LineSettings { baud: wanted.baud, stop_bits, flow_control: wanted.flow, ..self.settings });
+    }
+
+    fn is_drained(&self, machine: &mut Machine) -> bool {
+        let drained = match self.side {
+            Side::Program => machine.application(&self.device, |end| end.waiting() == 0),
+            Side::Outside => machine.scif(&self.device, |scif| scif.wire().is_idle()),
+        };
+        drained.unwrap_or(true)
+    }
+
+    /// Whether the device is ready for what a program sends now: as it is set now.
+    fn may_take(&self, machine: &mut Machine) -> bool {
+        self.side == Side::Outside
+            || machine.application(&self.device, |end| end.line_is_set() && !end.failed()).unwrap_or(false)
+    }
+
+    fn pump_program(&mut self, machine: &mut Machine) -> io::Result<Vec<String>> {
+        let free = self.terminal.is_free();
+        let held = &self.held;
+        let done = machine.application(&self.device, |end| {
+            // A line that is gone takes nothing: what was sent stays here until it is back.
+            let taken = end.offer(held).unwrap_or(0);
+            let arrived = if free { end.take_received() } else { Vec::new() };
+            (taken, arrived, end.take_announced(), end.failed())
+        });
+        let Some((taken, arrived, announced, gone)) = done else { return Ok(Vec::new()) };
+        self.held.drain(..taken);
+        self.bytes_in += taken as u64;
+        self.bytes_out += arrived.len() as u64;
+        self.terminal.give(arrived)?;
+        let mut said: Vec<String> = announced.into_iter().map(|(at, what)| announcement(at, what)).collect();
+        if gone != self.gone {
+            self.gone = gone;
+            let down = "the line was given up; what is sent waits until `koboshi restart` brings its driver back";
+            said.push(if gone { down.to_owned() } else { "the line is back".to_owned() });
+        }
+        Ok(said)
+    }
+
+    fn pump_outside(&mut self, machine: &mut Machine) -> io::Result<Vec<String>> {
+        let free = self.terminal.is_free() && self.behind.is_empty();
+        let held = &self.held;
+        let holds = !free && self.settings.flow_control;
+        let done = machine.scif(&self.device, |scif| {
+            let wire = scif.wire_mut();
+            let room = PART.saturating_sub(wire.waiting()).min(held.len());
+            wire.send_bytes(held[..room].iter().copied());
+            // While no program reads, the chip is to wait.
+            wire.hold(holds);
+            (room, wire.take_received(), std::mem::take(&mut wire.events))
+        });
+        let Some((taken, arrived, events)) = done else { return Ok(Vec::new()) };
+        self.held.drain(..taken);
+        self.bytes_in += taken as u64;
+        self.behind.extend(arrived);
+        let mut said = Vec::new();
+        if self.terminal.is_free() {
+            self.bytes_out += self.behind.len() as u64;
+            self.terminal.give(std::mem::take(&mut self.behind))?;
+        } else if self.behind.len() > MOST_WAITING {
+            let lost = self.behind.len() - MOST_WAITING;
+            self.behind.truncate(MOST_WAITING);
+            said.push(format!("{lost} bytes lost: no program reads here, and the line has no flow control"));
+        } else {
+            self.terminal.give(Vec::new())?;
+        }
+        let garbled = events.iter().filter(|event| matches!(event, LineEvent::Garbled { .. })).count();
+        if garbled > 0 {
+            let plural = if garbled == 1 { "" } else { "s" };
+            said.push(format!("{garbled} garbled byte{plural}: are both ends set alike? (`koboshi line`)"));
+        }
+        said.extend(events.iter().filter_map(|event| match event {
+            LineEvent::Break { lasted, .. } => Some(format!("a break of {} us", lasted / 1_000)),
+            LineEvent::Garbled { .. } => None,
+        }));
+        Ok(said)
+    }
+}
+
+fn announcement(at: u64, what: Announcement) -> String {
+    let what = match what {
+        Announcement::Gap => "bytes may be missing here (gap)",
+        Announcement::Overrun => "bytes were lost here: the line was faster than its reader (overrun)",
+        Announcement::Break => "a break came in",
+        Announcement::Framing => "the next byte came without a proper end (framing error)",
+        Announcement::Parity => "the next byte came with wrong parity",
+        Announcement::NotSent => "what was sent may not have gone out whole",
+    };
+    format!("after {at} bytes: {what}")
+}

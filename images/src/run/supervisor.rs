@@ -1,0 +1,408 @@
+//! The supervising side of a running image: its clock, its terminals, and who asks about it.
+//!
+//! Job: give the machine its time in slices, and between two of them carry bytes, answer questions and write the log. It
+//! lives outside of the image, so that nothing that happens to a component reaches it.
+//!
+//! It must never: decide what becomes of a component. It knocks, ends and starts what a person names; the rest is policy.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use koboshi_core::ComponentId;
+use koboshi_core::kernel::{Command, Denied};
+use koboshi_core::life::State;
+use koboshi_host::image::{DeviceModelKind, Image};
+use koboshi_host::journal::Event;
+use koboshi_host::machine::{Machine, RunEnd};
+use koboshi_host::strike::How;
+use koboshi_host::wire::LineSettings;
+use koboshi_interface_kit::Kind;
+use koboshi_interfaces::serial;
+
+use super::directory::RunDirectory;
+use super::ends::{End, Side};
+use super::knock;
+use super::protocol::{Answer, Ask, Change, Said};
+use super::socket::{Question, Server};
+use super::story::{self, Known};
+use crate::problem::instead;
+
+/// The machine runs for so long between two looks at terminals and questions: 2 ms are 200 bytes at 1 Mbaud, and 23 at
+/// 115,200 baud.
+const SLICE: u64 = 2_000_000;
+
+/// Lines of the log that are kept for who asks later.
+const LOG: usize = 10_000;
+
+/// Who follows incidents is told of one that is not over after this time as it is.
+const NOT_OVER: u64 = 1_000_000_000;
+
+/// Why a run is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Its time has come, or `koboshi stop` was said.
+    Asked,
+    /// Components give each other turns without end.
+    Circle(String),
+}
+
+/// Somebody who is told one thing after the other, as fast as they are taken.
+struct Listener {
+    what: Told,
+    /// The next number that is to be told.
+    next: u64,
+    /// Where it ends; `None`: it goes on with what is still to come.
+    until: Option<u64>,
+    answers: SyncSender<Answer>,
+}
+
+/// What somebody is told.
+#[derive(Clone, Copy)]
+enum Told {
+    Log,
+    Incidents,
+}
+
+/// A running image, seen from outside.
+pub(crate) struct Supervisor {
+    machine: Machine,
+    known: Known,
+    /// For each component, how it can be knocked over.
+    ways: Vec<Vec<How>>,
+    ends: Vec<End>,
+    server: Server,
+    listeners: Vec<Listener>,
+    log: VecDeque<Said>,
+    said: u64,
+    journal: u64,
+    stop: bool,
+}
+
+/// How the line is set at whose end this application is: that of the serial interface which serves it in the end.
+fn line_of(image: &Image, owner: ComponentId) -> Option<LineSettings> {
+    let mut at = owner;
+    // Through those who only forward, and not round in circles.
+    for _ in 0..=image.connections.len() {
+        let scif = image.devices.iter().find_map(|device| match &device.model {
+            DeviceModelKind::Scif(scif) if device.owner == at => Some(scif.wire().settings()),
+            _ => None,
+        });
+        if scif.is_some() {
+            return scif;
+        }
+        let asks = |key| {
+            let service = |connection: &&koboshi_host::image::Connection| {
+                connection.interface.kind == Kind::Service && connection.interface.key == key
+            };
+            image.connections.iter().filter(service).find(|connection| connection.near.component == at)
+        };
+        at = asks(serial::INTERFACE.key)?.far.component;
+    }
+    None
+}
+
+impl Supervisor {
+    /// Opens a terminal for each end of each line of `image`, and names it in the run directory.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do about it.
+    pub(crate) fn new(image: &Image, machine: Machine, directory: &RunDirectory) -> Result<Self, (String, String)> {
+        let mut ends = Vec::new();
+        let (mut programs, mut outsides) = (0, 0);
+        for device in &image.devices {
+            let (side, name, settings) = match &device.model {
+                DeviceModelKind::Application(_) => {
+                    programs += 1;
+                    let settings = line_of(image, device.owner).unwrap_or(LineSettings::at(115_200));
+                    (Side::Program, format!("serial{}", programs - 1), settings)
+                }
+                DeviceModelKind::Scif(scif) => {
+                    outsides += 1;
+                    (Side::Outside, format!("wire{}", outsides - 1), scif.wire().settings())
+                }
+            };
+            let no_terminal = |error: io::Error| {
+                let remedy = "are pseudo-terminals available (/dev/ptmx, /dev/pts)?";
+                (format!("there is no terminal for {name}: {error}"), remedy.to_owned())
+            };
+            let mut end = End::open(side, &device.name, name.clone(), settings).map_err(no_terminal)?;
+            let named = directory.name_terminal(end.name(), end.terminal());
+            end.shown = named.map_err(|refused| (refused.to_string(), refused.remedy()))?;
+            ends.push(end);
+        }
+        ends.sort_by_key(|end| end.side() == Side::Outside);
+        let no_socket = |error: io::Error| {
+            let path = directory.path().display();
+            (
+                format!("nobody could ask about this run: no socket in {path}: {error}"),
+                "name another --run-dir.".to_owned(),
+            )
+        };
+        let server = Server::listen(&directory.socket()).map_err(no_socket)?;
+        let components = &image.components;
+        Ok(Supervisor {
+            machine,
+            known: Known::of(image),
+            ways: components.iter().map(|component| knock::ways(component.linked.description())).collect(),
+            ends,
+            server,
+            listeners: Vec::new(),
+            log: VecDeque::new(),
+            said: 0,
+            journal: 0,
+            stop: false,
+        })
+    }
+
+    /// The ends of its lines.
+    pub(crate) fn ends(&self) -> &[End] {
+        &self.ends
+    }
+
+    /// The machine.
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Runs until `until`, until somebody says stop, or until `wanted` says so.
+    ///
+    /// # Errors
+    /// As the system says of a terminal.
+    pub(crate) fn run(&mut self, until: Option<u64>, wanted: impl Fn() -> bool) -> io::Result<Over> {
+        loop {
+            while let Some(question) = self.server.next() {
+                self.answer(question);
+            }
+            for at in 0..self.ends.len() {
+                for line in self.ends[at].pump(&mut self.machine)? {
+                    self.say(self.machine.now(), line);
+                }
+            }
+            let now = self.machine.now();
+            if self.stop || wanted() || until.is_some_and(|until| now >= until) {
+                return Ok(Over::Asked);
+            }
+            let slice = now + SLICE;
+            if let RunEnd::Circle { component } = self.machine.run_until(until.unwrap_or(slice).min(slice)) {
+                return Ok(Over::Circle(component));
+            }
+            self.read_journal();
+            self.tell_listeners();
+        }
+    }
+
+    /// Tells those who listen that it is over.
+    pub(crate) fn finish(mut self, why: &str) {
+        self.tell_listeners();
+        for listener in self.listeners.drain(..) {
+            let _ = listener.answers.try_send(Answer::End(why.to_owned()));
+        }
+        self.server.finish();
+    }
+
+    fn say(&mut self, at_ns: u64, text: String) {
+        if self.log.len() >= LOG {
+            self.log.pop_front();
+        }
+        self.log.push_back(Said { number: self.said, at_ns, text });
+        self.said += 1;
+    }
+
+    /// Takes over what people want to know of what has happened: not every doorbell.
+    fn read_journal(&mut self) {
+        let mut found = Vec::new();
+        {
+            let journal = self.machine.journal();
+            let (dropped, events) = journal.since(self.journal);
+            if dropped > 0 {
+                found.push((self.machine.now(), format!("... {dropped} events came too fast to be written down")));
+            }
+            for (number, at, event) in events {
+                self.journal = number + 1;
+                if !matches!(event, Event::Rang { .. } | Event::Interrupt { .. } | Event::Struck { .. }) {
+                    found.push((at, story::named(&journal.in_words(event).to_string(), &self.known.names)));
+                }
+            }
+        }
+        for (at, text) in found {
+            self.say(at, text);
+        }
+    }
+
+    fn tell_listeners(&mut self) {
+        let mut listeners = std::mem::take(&mut self.listeners);
+        listeners.retain_mut(|listener| self.tell(listener));
+        self.listeners = listeners;
+    }
+
+    /// Tells one of them what is new; false: there is nothing more to tell, or nobody any more.
+    fn tell(&self, listener: &mut Listener) -> bool {
+        loop {
+            if listener.until.is_some_and(|until| listener.next >= until) {
+                return false;
+            }
+            let found = match listener.what {
+                Told::Log => self.said_from(listener.next),
+                Told::Incidents => self.incident_from(listener.next, listener.until.is_none()),
+            };
+            let Some((number, answer)) = found else { return listener.until.is_none() };
+            match listener.answers.try_send(answer) {
+                Ok(()) => listener.next = number + 1,
+                // It takes more slowly than things happen: the rest comes at the next look.
+                Err(TrySendError::Full(_)) => return true,
+                Err(TrySendError::Disconnected(_)) => return false,
+            }
+        }
+    }
+
+    /// The line of the log with this number or, if that is not kept any more, one that says so.
+    fn said_from(&self, number: u64) -> Option<(u64, Answer)> {
+        let first = self.log.front()?.number;
+        if number < first {
+            let text = format!("... {} lines are gone: they came faster than they were read", first - number);
+            return Some((first - 1, Answer::Log(Said { number: first - 1, at_ns: self.machine.now(), text })));
+        }
+        let said = self.log.get(usize::try_from(number - first).ok()?)?;
+        Some((number, Answer::Log(said.clone())))
+    }
+
+    /// The first incident from this number on; for one who follows, only once it is over.
+    fn incident_from(&self, number: u64, follows: bool) -> Option<(u64, Answer)> {
+        let incident = self.machine.incidents_from(u32::try_from(number).ok()?)?;
+        let over = incident.answered_at.is_some() || incident.cut_short.is_some();
+        let open = !over && self.machine.now().saturating_sub(incident.failed_at) < NOT_OVER;
+        if follows && open {
+            return None;
+        }
+        Some((incident.number.into(), Answer::Incident(Box::new(story::of(&incident, &self.machine, &self.known)))))
+    }
+
+    fn answer(&mut self, question: Question) {
+        let Question { ask, answers } = question;
+        let mut listen =
+            |what, next, until| self.listeners.push(Listener { what, next, until, answers: answers.clone() });
+        let answer = match ask {
+            Ask::Ps {} => Ok(Answer::Ps(story::processes(&self.machine, self.known.names.len()))),
+            Ask::Incidents { number: Some(number), .. } => self.incident(number),
+            Ask::Incidents { number: None, follow } => {
+                let count = self.machine.incidents(u32::MAX).0.into();
+                listen(Told::Incidents, 0, (!follow).then_some(count));
+                return;
+            }
+            Ask::Log { follow } => {
+                let first = self.log.front().map_or(self.said, |said| said.number);
+                listen(Told::Log, first, (!follow).then_some(self.said));
+                return;
+            }
+            Ask::Kill { component, how } => self.kill(&component, &how),
+            Ask::Restart { component } => self.restart(&component),
+            Ask::Line { end, change } => self.line(end.as_deref(), &change),
+            Ask::Stop {} => {
+                self.stop = true;
+                Ok(Answer::Done("the run ends".to_owned()))
+            }
+        };
+        let answer = answer.unwrap_or_else(|Refusal { what, remedy }| Answer::Error { what, remedy });
+        // A client that is gone is told nothing.
+        let _ = answers.try_send(answer);
+    }
+
+    fn incident(&self, number: u32) -> Result<Answer, Refusal> {
+        let found = self.machine.incidents_from(number).filter(|incident| incident.number == number);
+        let incident = found.ok_or_else(|| {
+            let count = self.machine.incidents(u32::MAX).0;
+            let remedy = match (count, self.machine.incidents_from(0)) {
+                (1.., Some(first)) => {
+                    format!("there are {} to {}: `koboshi incidents` lists them.", first.number, count - 1)
+                }
+                _ => "there was none so far; `koboshi kill driver` makes one.".to_owned(),
+            };
+            Refusal::new(format!("there is no incident {number}"), remedy)
+        })?;
+        Ok(Answer::Incident(Box::new(story::of(&incident, &self.machine, &self.known))))
+    }
+
+    fn named(&self, name: &str) -> Result<ComponentId, Refusal> {
+        self.machine.component_named(name).ok_or_else(|| {
+            let names = self.known.names.iter().map(String::as_str);
+            Refusal::new(format!("there is no component `{name}` in this image"), instead(name, names))
+        })
+    }
+
+    fn kill(&mut self, component: &str, how: &str) -> Result<Answer, Refusal> {
+        let id = self.named(component)?;
+        let known = How::named(how).ok_or_else(|| {
+            let words = How::ALL.map(How::word);
+            Refusal::new(format!("nobody can be knocked over by `{how}`"), instead(how, words))
+        })?;
+        if !self.ways.get(id.index()).is_some_and(|ways| ways.contains(&known)) {
+            return Err(Refusal::new(
+                format!("`{component}` cannot be knocked over by `{how}`"),
+                knock::NEEDS.to_owned(),
+            ));
+        }
+        let state = self.machine.facts(id).map(|facts| facts.state);
+        if !state.is_some_and(State::alive) {
+            let remedy = format!("wait until it runs again, or start it with `koboshi restart {component}`.");
+            return Err(Refusal::new(format!("`{component}` is down already"), remedy));
+        }
+        self.machine.knock(id, known);
+        // It may have nothing to do.
+        self.machine.wake(id);
+        Ok(Answer::Done(match known {
+            How::BadMessage => format!("{component}: its next reply is rubbish"),
+            How::DropReply => format!("{component}: its next reply is never written"),
+            How::Panic | How::Hang | How::Exit | How::CorruptState => format!("{component} is knocked over: {how}"),
+        }))
+    }
+
+    fn restart(&mut self, component: &str) -> Result<Answer, Refusal> {
+        let id = self.named(component)?;
+        let state = self.machine.facts(id).map_or(State::Absent, |facts| facts.state);
+        let done = match state {
+            State::Starting | State::Running | State::Quiescing => {
+                self.machine.kill(id);
+                Ok("is ended, and starts again")
+            }
+            State::Failed | State::Backoff => {
+                return Ok(Answer::Done(format!("{component} is being restarted already")));
+            }
+            State::Absent | State::Stopped | State::GivenUp => {
+                self.machine.command(id, Command::Start).map(|()| "is started")
+            }
+        };
+        match done {
+            Ok(what) => Ok(Answer::Done(format!("{component} {what}"))),
+            Err(Denied::State(_) | Denied::Unknown | Denied::Right) => {
+                let remedy = "look at it with `koboshi ps`, and say it again.".to_owned();
+                Err(Refusal::new(format!("`{component}` cannot be started as it is now"), remedy))
+            }
+        }
+    }
+
+    fn line(&mut self, name: Option<&str>, change: &Change) -> Result<Answer, Refusal> {
+        let Some(name) = name else {
+            return Ok(Answer::Lines(self.ends.iter().map(End::shows).collect()));
+        };
+        let Some(at) = self.ends.iter().position(|end| end.name() == name) else {
+            let names = self.ends.iter().map(End::name);
+            return Err(Refusal::new(format!("no line of this image has an end `{name}`"), instead(name, names)));
+        };
+        let end = &mut self.ends[at];
+        end.change(&mut self.machine, change).map_err(|(what, remedy)| Refusal::new(what, remedy))?;
+        Ok(Answer::Lines(vec![end.shows()]))
+    }
+}
+
+/// Why something is not done, and what would be right.
+struct Refusal {
+    what: String,
+    remedy: String,
+}
+
+impl Refusal {
+    const fn new(what: String, remedy: String) -> Self {
+        Refusal { what, remedy }
+    }
+}
