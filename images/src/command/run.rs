@@ -8,6 +8,7 @@ use std::time::Duration;
 use koboshi_host::journal::Depth;
 use koboshi_host::machine::{Clock, Machine, Options};
 
+use super::check::show_warnings;
 use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, listen_for_stop, stop_wanted, table};
 use crate::run::directory::{self, RunDirectory};
 use crate::run::supervisor::{Over, Supervisor};
@@ -71,7 +72,10 @@ impl Directory {
 pub(super) fn run(arguments: &Arguments) -> i32 {
     listen_for_stop();
     let image = match composed(arguments.image.as_ref(), &|_| {}) {
-        Ok(image) => image.image,
+        Ok(composed) => {
+            show_warnings(&composed.warnings);
+            composed.image
+        }
         Err(code) => return code,
     };
     let directory = match RunDirectory::claim(&arguments.directory.path()) {

@@ -65,7 +65,7 @@ pub(super) mod lsr {
     pub(in crate::scif) const ORER: u16 = 1 << 0;
 }
 
-/// Bits of [`DeviceModel::asserted`]: the interrupt sources of one SCIF.
+/// Bits of [`asserted`](crate::device::DeviceModel::asserted): the interrupt sources of one SCIF.
 pub mod source {
     /// A frame arrived with an error.
     pub const ERI: u32 = 1 << 0;
