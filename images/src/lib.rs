@@ -10,6 +10,7 @@ mod compose;
 pub mod manifest;
 mod margins;
 mod policy;
+mod probe;
 pub mod problem;
 mod reader;
 pub mod registry;
@@ -21,3 +22,10 @@ pub use reader::At;
 
 /// The image that `koboshi demo` boots, embedded so that the command runs from anywhere.
 pub const HOST_IMAGE: (&str, &str) = ("images/host.toml", include_str!("../host.toml"));
+
+/// Runs the command with these packages beside Koboshi's own, and gives its exit code: what a probe does.
+#[must_use]
+pub fn main_with(packages: Vec<registry::Package>) -> i32 {
+    registry::add(packages);
+    command::run(&<command::Arguments as clap::Parser>::parse())
+}

@@ -3,8 +3,10 @@
 //! And what each of them reads as its configuration: what it is joined to and given, which the composer knows and the
 //! component does not.
 
+use std::sync::OnceLock;
+
 use koboshi_host::image::{Connection, ImageDevice};
-use koboshi_host::linked::Linked;
+pub use koboshi_host::linked::Linked;
 use koboshi_interface_kit::Kind;
 use koboshi_interfaces::ComponentId;
 use koboshi_interfaces::serial::{Flow, Line};
@@ -34,9 +36,41 @@ pub struct Package {
     pub configure: Configure,
 }
 
-/// Koboshi's own packages: name, code, and what makes its configuration.
+impl Package {
+    /// A package that reads no configuration.
+    #[must_use]
+    pub const fn of(
+        name: &'static str,
+        manifest_path: &'static str,
+        manifest: &'static str,
+        linked: fn() -> Linked,
+    ) -> Self {
+        Package { name, manifest_path, manifest, linked, configure: nothing }
+    }
+}
+
+/// The packages of the workspace that a probe was built for.
+static MORE: OnceLock<Vec<Package>> = OnceLock::new();
+
+/// From now on the command knows these packages, too: it is a probe.
+pub(crate) fn add(packages: Vec<Package>) {
+    // A process is a probe from its first line on, or never.
+    let _ = MORE.set(packages);
+}
+
+/// Whether this process is a probe.
+pub(crate) fn is_probe() -> bool {
+    MORE.get().is_some()
+}
+
+/// The packages that are linked into this command: Koboshi's own, and in a probe its workspace's.
 #[must_use]
 pub fn packages() -> Vec<Package> {
+    own().into_iter().chain(MORE.get().into_iter().flatten().copied()).collect()
+}
+
+/// Koboshi's own packages: name, code, and what makes its configuration.
+fn own() -> Vec<Package> {
     macro_rules! package {
         ($name:literal, $package:ident, $configure:expr) => {
             Package {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{FINE, MISUSED, Paint, WRONG, complain, show_problems};
+use super::{FINE, Paint, WRONG, complain, manifest_of, show_problems};
 use crate::problem::{Problem, Problems, Severity, Whose};
 use crate::registry::packages;
 use crate::{Composed, compose};
@@ -91,21 +91,6 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         Err(problems) => show_problems(&problems),
     }
     code
-}
-
-/// The name and the text of the manifest in a file, or of the embedded one; the exit code if it cannot be read.
-pub(super) fn manifest_of(path: Option<&PathBuf>) -> Result<(String, String), i32> {
-    let Some(path) = path else {
-        return Ok((crate::HOST_IMAGE.0.to_owned(), crate::HOST_IMAGE.1.to_owned()));
-    };
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok((path.display().to_string(), text)),
-        Err(error) => {
-            let remedy = "name a file such as images/host.toml.";
-            complain(&format!("the image {} cannot be read: {error}", path.display()), remedy);
-            Err(MISUSED)
-        }
-    }
 }
 
 /// Prints something as JSON; the code that is given, unless it cannot be printed.

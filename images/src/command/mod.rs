@@ -4,14 +4,23 @@
 //! code says how it went.
 
 pub mod ask;
+#[cfg(feature = "suites")]
 pub mod bench;
 pub mod check;
 pub mod demo;
+#[cfg(not(feature = "suites"))]
+mod elsewhere;
 mod exact;
+#[cfg(feature = "suites")]
 mod needs;
+pub mod new;
 pub mod report;
 pub mod run;
+#[cfg(feature = "suites")]
 pub mod test;
+
+#[cfg(not(feature = "suites"))]
+use elsewhere::{bench, test};
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -20,8 +29,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Parser, Subcommand};
 
 use crate::compose::{Change, Composed, compose_changed};
+use crate::probe;
 use crate::problem::{Problems, Rule};
-use crate::registry::packages;
+use crate::registry::{self, packages};
 use crate::units::Quantity;
 
 /// Everything is as it should be.
@@ -91,6 +101,9 @@ enum Command {
     /// Show what an image is: ports, restarts, memory, devices, margins
     #[command(after_help = EXIT_CODES)]
     Report(report::Arguments),
+    /// Make an interface, a driver or an image of your own
+    #[command(after_help = new::AFTER_HELP)]
+    New(new::Arguments),
 }
 
 /// Runs the command, and gives its exit code.
@@ -110,6 +123,7 @@ pub fn run(arguments: &Arguments) -> i32 {
         Command::Stop(arguments) => ask::stop(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Report(arguments) => report::run(arguments),
+        Command::New(arguments) => new::run(arguments),
     }
 }
 
@@ -132,7 +146,7 @@ fn stop_wanted() -> bool {
 }
 
 /// Whether this stream is a terminal whose user wants colours.
-fn colours(stream: &impl IsTerminal) -> bool {
+pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     stream.is_terminal() && !plain && !dumb
@@ -170,19 +184,31 @@ fn complain(what: &str, remedy: &str) {
     eprintln!("{} {what}\n  {remedy}", paint.bad("error:"));
 }
 
+/// The name and the text of the manifest in a file, or of the embedded one; the exit code if it cannot be read.
+///
+/// If the image names packages that are not built in, it may not come back: a command that has them takes over.
+fn manifest_of(path: Option<&PathBuf>) -> Result<(String, String), i32> {
+    let Some(path) = path else {
+        return Ok((crate::HOST_IMAGE.0.to_owned(), crate::HOST_IMAGE.1.to_owned()));
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let remedy = "name a file such as images/host.toml.";
+        complain(&format!("the image {} cannot be read: {error}", path.display()), remedy);
+        MISUSED
+    })?;
+    probe::take_over(path, &text).map_err(|trouble| {
+        if stop_wanted() {
+            return STOPPED;
+        }
+        complain(&trouble.what, &trouble.remedy);
+        WRONG
+    })?;
+    Ok((path.display().to_string(), text))
+}
+
 /// Composes the image in a file, or the embedded one; on failure everything was said, and there is an exit code.
 fn composed(path: Option<&PathBuf>, change: Change<'_>) -> Result<Composed, i32> {
-    let (name, text) = match path {
-        None => (crate::HOST_IMAGE.0.to_owned(), crate::HOST_IMAGE.1.to_owned()),
-        Some(path) => match std::fs::read_to_string(path) {
-            Ok(text) => (path.display().to_string(), text),
-            Err(error) => {
-                let remedy = "name a file such as images/host.toml.";
-                complain(&format!("the image {} cannot be read: {error}", path.display()), remedy);
-                return Err(MISUSED);
-            }
-        },
-    };
+    let (name, text) = manifest_of(path)?;
     compose_changed(&name, &text, &packages(), change).map_err(|problems| {
         show_problems(&problems);
         WRONG
@@ -194,7 +220,8 @@ fn show_problems(problems: &Problems) {
     eprint!("{}", problems.render(colours(&std::io::stderr()), width));
     let count = problems.0.len();
     eprintln!("{count} problem{}", if count == 1 { "" } else { "s" });
-    if problems.0.iter().any(|problem| problem.rule == Rule::Description) {
+    // A probe was built just now.
+    if !registry::is_probe() && problems.0.iter().any(|problem| problem.rule == Rule::Description) {
         eprintln!(
             "A component's manifest is compared with the code that is linked into this command: rebuild after a change."
         );

@@ -15,6 +15,7 @@ pub mod machine;
 pub mod scif;
 pub mod status;
 pub mod strike;
+pub mod testing;
 pub mod watchdog;
 pub mod wire;
 

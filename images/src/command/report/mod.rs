@@ -12,8 +12,8 @@ use koboshi_host::image::{self, ImageDevice, PortEnd, WhenGone};
 use koboshi_interface_kit::Kind;
 use serde::Serialize;
 
-use super::check::{manifest_of, print_json, show_warnings};
-use super::{FINE, Paint, WRONG, show_problems};
+use super::check::{print_json, show_warnings};
+use super::{FINE, Paint, WRONG, manifest_of, show_problems};
 use crate::compose::{bits, window};
 use crate::manifest::{DeviceSettings, GroupManifest, ImageDeviceManifest, Layout, StrategyKind};
 use crate::margins::{self, Way};
