@@ -1,0 +1,1 @@
+//! The emulated R2D-PLUS board.
