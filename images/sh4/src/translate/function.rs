@@ -150,7 +150,7 @@ pub(super) fn body(context: &Context<'_>, index: u32) -> Result<(String, Frame),
         let _ = writeln!(text, "{} {};", c_type(*kind), place(*at, *kind));
     }
     text.push_str(&writer.code);
-    text.push_str("}\n");
+    text.push_str("\n}\n");
     Ok((text, writer.frame))
 }
 
@@ -164,12 +164,13 @@ impl Writer<'_> {
         let offset = offset - self.context.module.code_start;
         let Some((file, line)) = lines.at(offset).filter(|found| Some(*found) != self.line) else { return };
         self.line = Some((file, line));
-        let _ = writeln!(self.code, "#line {line} {:?}", lines.file(file));
+        let _ = writeln!(self.code, "\n#line {line} {:?}", lines.file(file));
     }
 
+    /// Adds a statement. All statements of one line of source stand in one line of C, for `#line` counts on.
     fn say(&mut self, statement: &str) {
         self.code.push_str(statement);
-        self.code.push('\n');
+        self.code.push(if self.context.lines.is_some() { ' ' } else { '\n' });
     }
 
     fn push(&mut self, kind: Type) -> String {
@@ -237,7 +238,7 @@ impl Writer<'_> {
         let reached = self.dead.is_none();
         if block.has_else {
             // A condition without `else`: its parameters are its results.
-            self.code.push_str(&format!("E{}:;\n", block.label));
+            self.say(&format!("E{}:;", block.label));
         }
         if self.blocks.is_empty() {
             if reached {
@@ -249,7 +250,7 @@ impl Writer<'_> {
             return;
         }
         if block.used && !block.is_loop {
-            self.code.push_str(&format!("L{}:;\n", block.label));
+            self.say(&format!("L{}:;", block.label));
         }
         let label_is_behind = block.used && !block.is_loop;
         self.stack.truncate(block.height);
@@ -341,14 +342,14 @@ impl Writer<'_> {
             }
             O::BrTable { ref targets } => {
                 let value = self.pop();
-                let mut text = format!("switch ({value}) {{\n");
+                let mut text = format!("switch ({value}) {{ ");
                 for (at, depth) in targets.targets().enumerate() {
                     let depth = depth.map_err(|error| self.unsupported(error.message()))?;
                     let branch = self.branch(depth);
-                    let _ = writeln!(text, "case {at}: {branch}");
+                    let _ = write!(text, "case {at}: {branch} ");
                 }
                 let branch = self.branch(targets.default());
-                let _ = write!(text, "default: {branch}\n}}");
+                let _ = write!(text, "default: {branch} }}");
                 self.say(&text);
                 self.die();
             }
@@ -456,7 +457,7 @@ impl Writer<'_> {
         if reached {
             self.say(&format!("goto L{label};"));
         }
-        self.code.push_str(&format!("E{label}:;\n"));
+        self.say(&format!("E{label}:;"));
         self.dead = None;
         self.stack.truncate(height);
         self.stack.extend(parameters);
