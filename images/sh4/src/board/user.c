@@ -121,6 +121,25 @@ uint32_t board_count(void) {
     return sum;
 }
 
+static __attribute__((noinline)) uint32_t count_around(void (*f)(void *), void *argument) {
+    uint32_t start = board_count();
+    f(argument);
+    return board_count() - start;
+}
+
+uint32_t board_count_cost(void) {
+    uint32_t first = board_count();
+    return board_count() - first;
+}
+
+void board_nothing(void *);
+asm(".section .text.board_nothing, \"ax\"\n .balign 4\nboard_nothing: rts\n nop\n .previous");
+
+uint32_t board_measure(void (*f)(void *), void *argument) {
+    uint32_t around = count_around(board_nothing, 0) - 2;
+    return count_around(f, argument) - around;
+}
+
 /* GCC calls these by itself. */
 void *memcpy(void *to, const void *from, size_t n) {
     for (size_t i = 0; i < n; i++) ((char *)to)[i] = ((const char *)from)[i];
