@@ -17,5 +17,6 @@
 
 pub mod board;
 pub mod lines;
+pub mod link;
 pub mod tools;
 pub mod translate;
