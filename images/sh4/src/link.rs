@@ -398,7 +398,7 @@ pub(crate) const ASSEMBLER_MEMBERS: [&str; 12] = [
 ];
 
 /// Refuses a program with C parts of libgcc, as the linker's map tells of them.
-fn refuse_untested(map: &str) -> Result<(), Trouble> {
+pub(crate) fn refuse_untested(map: &str) -> Result<(), Trouble> {
     // Archive member included to satisfy reference by file (symbol)
     //
     // /usr/lib/.../libgcc.a(_udivdi3.o)
@@ -438,7 +438,7 @@ fn short(path: &str) -> &str {
 }
 
 /// What the linker said, in order.
-fn not_linked(elf: &Path, said: &str) -> Trouble {
+pub(crate) fn not_linked(elf: &Path, said: &str) -> Trouble {
     // a.o: in function `f':
     // a.c:3: undefined reference to `g'
     let mut undefined: BTreeMap<&str, Vec<String>> = BTreeMap::new();
