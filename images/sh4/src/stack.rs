@@ -250,7 +250,7 @@ impl Search<'_> {
 /// What a function of libgcc's assembler part takes; `None` for any other.
 fn assembler_frame(symbol: &str) -> Option<u32> {
     // `__udivsi3_i4i` is in `_udivsi3_i4.o`, `__movmemSI12_i4` in `_movmem_i4.o`.
-    let is_of = |member: &str| {
+    let is_of = |member: &&str| {
         let stem = member.trim_end_matches(".o").trim_end_matches("_i4").trim_end_matches("_n");
         symbol.trim_start_matches('_').starts_with(stem.trim_start_matches('_'))
     };
