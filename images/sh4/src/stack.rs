@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::link::ASSEMBLER_MEMBERS;
 use crate::tools::Trouble;
-use crate::translate::Frame;
+use crate::translate::{Frame, Translated};
 
 /// What a function of libgcc's assembler part pushes at most, in bytes: no more than six registers, in any of them.
 const ASSEMBLER_FRAME: u32 = 24;
@@ -76,23 +76,22 @@ const INDIRECT: &str = "__indirect_call";
 
 impl Calls {
     /// Puts together what GCC has written beside the objects (`.ci`, one text each) and what the translator knows of the
-    /// modules: the frames of their functions, and their tables as in [`crate::translate::Translated`].
+    /// modules.
     ///
     /// # Errors
     /// A text is not what GCC writes, or a function's frame has no fixed size.
-    pub fn new(texts: &[String], modules: &[(&[Frame], &[(u32, u32)])]) -> Result<Self, Trouble> {
+    pub fn new(texts: &[String], modules: &[&Translated]) -> Result<Self, Trouble> {
         let mut calls = Calls::default();
-        for (frames, table) in modules {
-            calls.shadow.take_module(frames, table);
+        for module in modules {
+            calls.shadow.take_module(&module.frames, &module.table);
         }
         for text in texts {
             calls.machine.take_text(text)?;
         }
-        let in_table: Vec<usize> = modules
+        let symbols = modules
             .iter()
-            .flat_map(|(frames, table)| table.iter().map(|(function, _)| &frames[*function as usize].symbol))
-            .filter_map(|symbol| calls.machine.numbers.get(symbol).copied())
-            .collect();
+            .flat_map(|module| module.table.iter().map(|(function, _)| &module.frames[*function as usize].symbol));
+        let in_table: Vec<usize> = symbols.filter_map(|symbol| calls.machine.numbers.get(symbol).copied()).collect();
         for node in calls.machine.nodes.iter_mut().filter(|node| node.indirect) {
             node.through_table.clone_from(&in_table);
         }
@@ -296,7 +295,8 @@ edge: { sourcename: "a.c:*small" targetname: "__udivsi3_i4i" }
     }
 
     fn bounds(text: &str, frames: &[Frame], table: &[(u32, u32)]) -> Bounds {
-        let calls = Calls::new(&[text.to_owned()], &[(frames, table)]).expect("a graph");
+        let module = Translated { frames: frames.to_vec(), table: table.to_vec(), ..Translated::default() };
+        let calls = Calls::new(&[text.to_owned()], &[&module]).expect("a graph");
         calls.bounds("main").expect("it is there")
     }
 

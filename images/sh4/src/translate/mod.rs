@@ -117,7 +117,7 @@ pub struct Frame {
 }
 
 /// A translated module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Translated {
     /// The whole C source.
     pub source: String,
