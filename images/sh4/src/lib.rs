@@ -17,5 +17,6 @@
 
 pub mod board;
 pub mod link;
+pub mod program;
 pub mod tools;
 pub mod translate;
