@@ -27,7 +27,8 @@ fn build(source: &str, exports: &[&str]) -> Result<Built, Trouble> {
         exports: exports.iter().map(|&symbol| symbol.to_owned()).collect(),
         base: BASE,
         stack: 10_000,
-        target_folder: PathBuf::from(folder.path().join("target")),
+        target_folder: folder.path().join("target"),
+        optimise: None,
     };
     program.build(&Rust::find().unwrap())
 }
@@ -76,7 +77,7 @@ fn constants_and_variables_are_on_pages_of_their_own() {
         let has = |part: &str| usize::from(statements.contains(&part));
         // Where there are variables, they follow constants.
         let constants = segments.iter().take(has(CONSTANTS));
-        let end = constants.map(|(address, size)| address + size).last().unwrap_or(BASE);
+        let end = constants.map(|(address, size)| address + size).next_back().unwrap_or(BASE);
         let variables = segments.iter().skip(has(CONSTANTS)).map(|(address, _)| *address);
         for address in variables {
             assert!(address >= end.next_multiple_of(PAGE), "{segments:x?}");
@@ -126,6 +127,7 @@ fn a_base_inside_a_page_is_refused() {
         base: 0x8c00_0010,
         stack: PAGE,
         target_folder: PathBuf::from("nowhere"),
+        optimise: None,
     };
     let trouble = program.build(&Rust::find().unwrap()).unwrap_err();
     assert_eq!(trouble.what, "a module cannot be placed at 0x8c000010");
