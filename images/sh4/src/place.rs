@@ -32,6 +32,12 @@ impl std::fmt::Display for Place {
     }
 }
 
+/// A symbol as Rust calls it: `core::fmt::write`. One that is not mangled stays as it is.
+#[must_use]
+pub fn demangled(symbol: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(symbol))
+}
+
 /// A linked program's functions and source lines.
 pub struct Places {
     lines: addr2line::Context<EndianRcSlice<RunTimeEndian>>,
@@ -61,8 +67,7 @@ impl Places {
         let lines = addr2line::Context::from_dwarf(dwarf).map_err(|error| wrong(&error))?;
         let functions = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text);
         let named = functions.filter_map(|symbol| {
-            let name = rustc_demangle::demangle(symbol.name().ok()?);
-            Some((symbol.address(), symbol.size(), format!("{name:#}")))
+            Some((symbol.address(), symbol.size(), demangled(symbol.name().ok()?)))
         });
         let mut functions: Vec<_> = named.collect();
         functions.sort();
