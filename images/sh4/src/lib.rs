@@ -16,7 +16,9 @@
 //! It must never: link machine code that an untested compiler has made.
 
 pub mod board;
+pub mod lines;
 pub mod link;
 pub mod program;
+pub mod stack;
 pub mod tools;
 pub mod translate;

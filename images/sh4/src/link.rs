@@ -54,7 +54,7 @@ const FLAGS: [&str; 26] = [
     "-fno-strict-aliasing",
     "-fno-delete-null-pointer-checks",
     "-ffp-contract=off",
-    // A square root is an instruction, not a function that could set errno.
+    // The square root is an instruction, and sets no errno.
     "-fno-math-errno",
     "-fno-common",
     "-fno-pic",
@@ -423,7 +423,7 @@ pub(crate) fn is_of_assembler(symbol: &str) -> bool {
 }
 
 /// Refuses a program with C parts of libgcc, as the linker's map tells of them.
-fn refuse_untested(map: &str) -> Result<(), Trouble> {
+pub(crate) fn refuse_untested(map: &str) -> Result<(), Trouble> {
     // Archive member included to satisfy reference by file (symbol)
     //
     // /usr/lib/.../libgcc.a(_udivdi3.o)
@@ -463,7 +463,7 @@ fn short(path: &str) -> &str {
 }
 
 /// What the linker said, in order.
-fn not_linked(elf: &Path, said: &str) -> Trouble {
+pub(crate) fn not_linked(elf: &Path, said: &str) -> Trouble {
     // a.o: in function `f':
     // a.c:3: undefined reference to `g'
     let mut undefined: BTreeMap<&str, Vec<String>> = BTreeMap::new();

@@ -27,7 +27,7 @@ fn build(source: &str, exports: &[&str]) -> Result<Built, Trouble> {
         exports: exports.iter().map(|&symbol| symbol.to_owned()).collect(),
         base: BASE,
         stack: 10_000,
-        target_folder: PathBuf::from(folder.path().join("target")),
+        target_folder: folder.path().join("target"),
     };
     program.build(&Rust::find().unwrap())
 }
@@ -76,7 +76,7 @@ fn constants_and_variables_are_on_pages_of_their_own() {
         let has = |part: &str| usize::from(statements.contains(&part));
         // Where there are variables, they follow constants.
         let constants = segments.iter().take(has(CONSTANTS));
-        let end = constants.map(|(address, size)| address + size).last().unwrap_or(BASE);
+        let end = constants.map(|(address, size)| address + size).next_back().unwrap_or(BASE);
         let variables = segments.iter().skip(has(CONSTANTS)).map(|(address, _)| *address);
         for address in variables {
             assert!(address >= end.next_multiple_of(PAGE), "{segments:x?}");
