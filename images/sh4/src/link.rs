@@ -54,7 +54,7 @@ const FLAGS: [&str; 26] = [
     "-fno-strict-aliasing",
     "-fno-delete-null-pointer-checks",
     "-ffp-contract=off",
-    // The square root is an instruction, and sets no errno.
+    // A square root is an instruction, not a function that could set errno.
     "-fno-math-errno",
     "-fno-common",
     "-fno-pic",

@@ -363,8 +363,10 @@ fn no_compiled_helper_comes_to_call_itself() {
     }
 }
 
-/// What the board computes, and how this machine computes the same: one digest for each operation.
-const OPERATIONS: [(&str, fn(u64, u64) -> u64); 36] = [
+/// What the board computes, and how this machine computes the same.
+type Operation = (&'static str, fn(u64, u64) -> u64);
+
+const OPERATIONS: [Operation; 36] = [
     ("a / (b | 1)", |a, b| a / (b | 1)),
     ("a % (b | 1)", |a, b| a % (b | 1)),
     ("(int64_t)a / (int64_t)(b | 2)", |a, b| (a.cast_signed() / (b | 2).cast_signed()).cast_unsigned()),
