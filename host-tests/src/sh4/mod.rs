@@ -1,0 +1,3 @@
+//! Compiled WebAssembly on the emulated SH-4 board.
+
+pub mod cost;
