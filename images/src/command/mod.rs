@@ -8,10 +8,10 @@ pub mod ask;
 pub mod bench;
 pub mod check;
 pub mod demo;
+pub mod doctor;
 #[cfg(not(feature = "suites"))]
 mod elsewhere;
 mod exact;
-#[cfg(feature = "suites")]
 mod needs;
 pub mod new;
 pub mod report;
@@ -101,6 +101,9 @@ enum Command {
     /// Show what an image is: ports, restarts, memory, devices, margins
     #[command(after_help = EXIT_CODES)]
     Report(report::Arguments),
+    /// Look at the tools that boards need, and install what is missing
+    #[command(after_help = doctor::AFTER_HELP)]
+    Doctor(doctor::Arguments),
     /// Make an interface, a driver or an image of your own
     #[command(after_help = new::AFTER_HELP)]
     New(new::Arguments),
@@ -123,6 +126,7 @@ pub fn run(arguments: &Arguments) -> i32 {
         Command::Stop(arguments) => ask::stop(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Report(arguments) => report::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::New(arguments) => new::run(arguments),
     }
 }
