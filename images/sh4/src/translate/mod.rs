@@ -1,6 +1,26 @@
 //! A WebAssembly module as C, for an SH-4 GCC.
+//!
+//! The rules: addresses are what the module says they are; what a load or store may not do on this machine, it does not
+//! do; memory is volatile, for nobody knows any more which access is a device's; calls are plain calls; a trap is one
+//! instruction, at its place.
+//!
+//! It must never: translate what it does not know into something else. It refuses, and names the function.
 
+mod function;
+mod module;
+mod names;
+mod numeric;
+
+use std::collections::HashSet;
+use std::fmt::Write;
+
+use wasmparser::ExternalKind;
+
+use crate::lines::Lines;
 use crate::tools::Trouble;
+use function::{Context, c_constant, c_type, parameter_types};
+use module::{Constant, Module};
+use names::Names;
 
 /// What the translator may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +45,7 @@ pub struct Options {
 }
 
 /// A type of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Type {
     /// `uint32_t`
     I32,
@@ -42,7 +62,7 @@ pub enum Type {
 pub struct Function {
     /// `name` of the export; `module.name` of the import.
     pub name: String,
-    /// Its C symbol.
+    /// Its symbol.
     pub symbol: String,
     /// Its parameters.
     pub parameters: Vec<Type>,
@@ -55,7 +75,7 @@ pub struct Function {
 pub struct Global {
     /// `name` of the export; `module.name` of the import.
     pub name: String,
-    /// Its C symbol.
+    /// Its symbol.
     pub symbol: String,
     /// Its type.
     pub kind: Type,
@@ -83,6 +103,19 @@ pub struct Memory {
     pub maximum: Option<u32>,
 }
 
+/// What a function does to the shadow stack, and whom it calls.
+#[derive(Clone, Debug, Default)]
+pub struct Frame {
+    /// The function's symbol, or its name in C.
+    pub symbol: String,
+    /// Bytes of its frame on the shadow stack; 0 if it has none.
+    pub shadow: u32,
+    /// The functions that it calls, by their numbers.
+    pub calls: Vec<u32>,
+    /// The types of the functions that it calls through the table, by their numbers.
+    pub indirect: Vec<u32>,
+}
+
 /// A translated module.
 #[derive(Clone, Debug)]
 pub struct Translated {
@@ -100,13 +133,22 @@ pub struct Translated {
     pub segments: Vec<Segment>,
     /// The memory that it has or imports.
     pub memory: Option<Memory>,
-    /// The C symbol of the function that has to run first: `void symbol(void)`.
+    /// The symbol of the function that has to run first: `void symbol(void)`.
     pub start: Option<String>,
     /// The name of the table that it imports, if it does; it is the module's own, and constant, all the same.
     pub imported_table: Option<String>,
     /// The name under which it exports its table.
     pub exported_table: Option<String>,
+    /// Where the shadow stack pointer begins: what GBR has to hold before any function of the module is called.
+    pub stack_pointer: Option<u32>,
+    /// All functions, imported ones first, with what they do to the shadow stack.
+    pub frames: Vec<Frame>,
+    /// The functions that the table holds, with their types, both by their numbers.
+    pub table: Vec<(u32, u32)>,
 }
+
+/// The name that the linker of the module gives to the variable that is the shadow stack pointer.
+const STACK_POINTER: &str = "__stack_pointer";
 
 /// Translates a module.
 ///
@@ -116,6 +158,238 @@ pub struct Translated {
 /// # Errors
 /// The module is not valid, or uses what is not supported: which, and in which function.
 pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble> {
-    let _ = (module, options);
-    todo!()
+    let module = Module::read(module)?;
+    let names = Names::of(&module, options);
+    let lines = if options.lines { Lines::read(&module.custom)? } else { None };
+    let stack_pointer = module.global_names.iter().find(|(_, name)| *name == STACK_POINTER).map(|(index, _)| *index);
+    let context = Context { module: &module, names: &names, options, stack_pointer, lines: lines.as_ref() };
+    let mut frames = Vec::new();
+    let mut bodies = String::new();
+    for index in 0..module.functions.len() as u32 {
+        let symbol = names
+            .function_symbol(index)
+            .map(str::to_owned)
+            .unwrap_or_else(|| symbol_inside(&module, &names, index, options));
+        if (index as usize) < module.imported.len() {
+            frames.push(Frame { symbol, ..Default::default() });
+            continue;
+        }
+        let (body, frame) = function::body(&context, index)?;
+        let _ = write!(bodies, "\n{}\n{body}", head(&context, index, true));
+        frames.push(Frame { symbol, ..frame });
+    }
+    let source = format!(
+        "/* Translated from WebAssembly. */\n#define TRUST_NOTHING {}\n{}\n{}\n{}{bodies}",
+        u32::from(options.trust == Trust::Nothing),
+        include_str!("../board/traps.h"),
+        include_str!("prelude.h"),
+        declarations(&context)?,
+    );
+    Ok(Translated {
+        source,
+        functions: exported(&module, &names),
+        imported: imported(&module, &names),
+        globals: globals(&module, &names, false),
+        imported_globals: globals(&module, &names, true),
+        memory: module.memory,
+        start: module.start.map(|start| start_symbol(&names, start, options)),
+        imported_table: module.table_import.as_ref().map(|(from, name)| format!("{from}.{name}")),
+        exported_table: module
+            .exports
+            .iter()
+            .find(|(_, kind, _)| *kind == ExternalKind::Table)
+            .map(|(name, ..)| name.clone()),
+        stack_pointer: stack_pointer.and_then(|index| match module.globals[index as usize].value {
+            Constant::I32(value) => Some(value),
+            _ => None,
+        }),
+        table: module
+            .table
+            .iter()
+            .flatten()
+            .map(|function| (*function, module.functions[*function as usize]))
+            .collect(),
+        frames,
+        segments: module.segments,
+    })
+}
+
+/// The symbol of a function that is not seen from outside: as the compiler of the module called it.
+fn symbol_inside(module: &Module<'_>, names: &Names, index: u32, options: &Options) -> String {
+    match module.function_names.get(&index) {
+        // Two functions may have one name in a module, but not in an assembler file.
+        Some(name) if module.function_names.values().filter(|other| *other == name).count() == 1 => {
+            format!(
+                "{}{}",
+                options.prefix,
+                name.replace(|letter: char| !letter.is_ascii_alphanumeric() && !"_.$".contains(letter), "_")
+            )
+        }
+        _ => names.function(index).to_owned(),
+    }
+}
+
+/// The start function is called from outside, by a name of its own if it has no other.
+fn start_symbol(names: &Names, start: u32, options: &Options) -> String {
+    names.function_symbol(start).map_or(format!("{}koboshi_start", options.prefix), str::to_owned)
+}
+
+/// A function's declaration, or the head of its definition.
+fn head(context: &Context<'_>, index: u32, define: bool) -> String {
+    let Context { module, names, options, .. } = *context;
+    let signature = module.signature(index);
+    let result = signature.results.first().map_or("void", |kind| c_type(*kind));
+    let name = names.function(index);
+    if define {
+        let parameters = signature.parameters.iter().enumerate().map(|(at, kind)| format!("{} l{at}", c_type(*kind)));
+        let parameters: Vec<String> = parameters.collect();
+        let parameters = if parameters.is_empty() { "void".to_owned() } else { parameters.join(", ") };
+        let inside = names.function_symbol(index).is_none() && module.start != Some(index);
+        return format!("{}{result} {name}({parameters})", if inside { "static " } else { "" });
+    }
+    let parameters = parameter_types(&signature.parameters);
+    let (storage, symbol) = match names.function_symbol(index) {
+        Some(symbol) => ("", symbol.to_owned()),
+        None if module.start == Some(index) => ("", start_symbol(names, index, options)),
+        None => ("static ", symbol_inside(module, names, index, options)),
+    };
+    format!("{storage}{result} {name}({parameters}) __asm__(\"{symbol}\");")
+}
+
+/// Global variables, functions and the table.
+fn declarations(context: &Context<'_>) -> Result<String, Trouble> {
+    let Context { module, names, options, stack_pointer, .. } = *context;
+    let mut text = String::new();
+    for (index, global) in module.globals.iter().enumerate() {
+        let index = index as u32;
+        if stack_pointer == Some(index) {
+            continue;
+        }
+        let kind = c_type(global.kind);
+        let name = names.global(index);
+        let constant = if global.mutable { "" } else { "const " };
+        let symbol = names.global_symbol(index).map(|symbol| format!(" __asm__(\"{symbol}\")"));
+        if global.import.is_some() {
+            let _ = writeln!(text, "extern {constant}{kind} {name}{};", symbol.unwrap_or_default());
+            continue;
+        }
+        if let Some(symbol) = &symbol {
+            let _ = writeln!(text, "extern {constant}{kind} {name}{symbol};");
+        }
+        let storage = if symbol.is_some() { "" } else { "static __attribute__((unused)) " };
+        let value = initial(module, global.kind, global.value)?;
+        let _ = writeln!(text, "{storage}{constant}{kind} {name} = {value};");
+    }
+    for index in 0..module.functions.len() as u32 {
+        let _ = writeln!(text, "{}", head(context, index, false));
+    }
+    // A function may be exported under several names.
+    let mut seen = HashSet::new();
+    for (name, kind, index) in &module.exports {
+        if *kind == ExternalKind::Func && !seen.insert(*index) {
+            let signature = module.signature(*index);
+            let result = signature.results.first().map_or("void", |kind| c_type(*kind));
+            let _ = writeln!(
+                text,
+                "{result} {0}also_{1}({2}) __asm__(\"{0}{1}\") __attribute__((alias(\"{3}\")));",
+                options.prefix,
+                names::symbol(name),
+                parameter_types(&signature.parameters),
+                names.function_symbol(*index).unwrap_or_default(),
+            );
+        }
+    }
+    if !module.table.is_empty() {
+        let prefix = &options.prefix;
+        let functions = module.table.iter().map(|function| match function {
+            Some(function) => format!("(void (*)(void)){}", names.function(*function)),
+            None => "0".to_owned(),
+        });
+        let types = module.table.iter().map(|function| match function {
+            Some(function) => module.canonical(module.functions[*function as usize]).to_string(),
+            None => "0".to_owned(),
+        });
+        let small = if module.types.len() < usize::from(u8::MAX) { "uint8_t" } else { "uint16_t" };
+        let _ = writeln!(
+            text,
+            "static void (*const {prefix}table[])(void) = {{ {} }};\nstatic const {small} {prefix}table_type[] = {{ {} }};",
+            functions.collect::<Vec<_>>().join(", "),
+            types.collect::<Vec<_>>().join(", "),
+        );
+    }
+    Ok(text)
+}
+
+/// The first value of a global variable, as a constant of C.
+fn initial(module: &Module<'_>, kind: Type, value: Constant) -> Result<String, Trouble> {
+    Ok(match value {
+        Constant::I32(value) => c_constant(kind, value.into()),
+        Constant::I64(value) => c_constant(kind, value),
+        // Not by a function: this is no code. The bits are the same.
+        Constant::F32(bits) => format!("((union {{ uint32_t i; float f; }}){{ {bits:#x}u }}).f"),
+        Constant::F64(bits) => format!("((union {{ uint64_t i; double f; }}){{ {bits:#x}ull }}).f"),
+        Constant::Global(other) => match module.globals.get(other as usize) {
+            Some(other) if other.import.is_none() => initial(module, kind, other.value)?,
+            _ => return Err(module::unsupported("no function", "a global variable that begins with an imported one")),
+        },
+    })
+}
+
+fn exported(module: &Module<'_>, names: &Names) -> Vec<Function> {
+    let mut seen = HashSet::new();
+    let functions = module.exports.iter().filter(|(_, kind, _)| *kind == ExternalKind::Func);
+    functions
+        .map(|(name, _, index)| {
+            let signature = module.signature(*index);
+            let own = names.function_symbol(*index).unwrap_or_default();
+            // What is exported again has the symbol of its further name.
+            let symbol = match seen.insert(*index) {
+                true => own.to_owned(),
+                false => {
+                    let first = module.exports.iter().find(|(_, kind, at)| *kind == ExternalKind::Func && at == index);
+                    let first = first.map(|(name, ..)| names::symbol(name)).unwrap_or_default();
+                    format!("{}{}", own.strip_suffix(&first).unwrap_or_default(), names::symbol(name))
+                }
+            };
+            Function {
+                name: name.clone(),
+                symbol,
+                parameters: signature.parameters.clone(),
+                results: signature.results.clone(),
+            }
+        })
+        .collect()
+}
+
+fn imported(module: &Module<'_>, names: &Names) -> Vec<Function> {
+    let functions = module.imported.iter().enumerate().map(|(index, (from, name))| {
+        let signature = module.signature(index as u32);
+        Function {
+            name: format!("{from}.{name}"),
+            symbol: names.function_symbol(index as u32).unwrap_or_default().to_owned(),
+            parameters: signature.parameters.clone(),
+            results: signature.results.clone(),
+        }
+    });
+    functions.collect()
+}
+
+fn globals(module: &Module<'_>, names: &Names, imported: bool) -> Vec<Global> {
+    let symbol = |index: usize| names.global_symbol(index as u32).unwrap_or_default().to_owned();
+    if imported {
+        let found = module.globals.iter().enumerate().filter_map(|(index, global)| {
+            let (from, name) = global.import.as_ref()?;
+            let name = format!("{from}.{name}");
+            Some(Global { name, symbol: symbol(index), kind: global.kind, mutable: global.mutable })
+        });
+        return found.collect();
+    }
+    let exports = module.exports.iter().filter(|(_, kind, _)| *kind == ExternalKind::Global);
+    exports
+        .map(|(name, _, index)| {
+            let global = &module.globals[*index as usize];
+            let name = name.clone();
+            Global { name, symbol: symbol(*index as usize), kind: global.kind, mutable: global.mutable }
+        })
+        .collect()
 }

@@ -1,0 +1,551 @@
+//! One function of a module as C.
+//!
+//! Each place of WebAssembly's operand stack is a C variable for each type that it ever holds; GCC makes registers of
+//! them. Blocks are labels. Code that cannot be reached is left out.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use wasmparser::{BinaryReaderError, BlockType, MemArg, Operator};
+
+use super::module::{Module, unsupported, value_type};
+use super::names::Names;
+use super::numeric::{Access, access, numeric};
+use super::{Frame, Options, Type};
+use crate::lines::Lines;
+use crate::tools::Trouble;
+
+/// What all functions of a module are written with.
+pub(super) struct Context<'a> {
+    pub(super) module: &'a Module<'a>,
+    pub(super) names: &'a Names,
+    pub(super) options: &'a Options,
+    /// The global variable that is the shadow stack pointer.
+    pub(super) stack_pointer: Option<u32>,
+    pub(super) lines: Option<&'a Lines>,
+}
+
+/// A block, loop or condition that is open.
+struct Block {
+    label: u32,
+    /// What a branch to it carries along.
+    branch: Vec<Type>,
+    results: Vec<Type>,
+    parameters: Vec<Type>,
+    /// How high the operand stack was below its parameters.
+    height: usize,
+    /// Its `else` has not come yet, and is jumped to.
+    has_else: bool,
+    /// Something jumps to its label.
+    used: bool,
+    is_loop: bool,
+}
+
+/// What is known of the last operators, to see how large a frame on the shadow stack is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Nothing,
+    StackPointer,
+    /// And the size of the frame.
+    StackPointerAnd(u32),
+    /// A frame was made.
+    Frame,
+    /// And its alignment, as a mask.
+    FrameAnd(u32),
+}
+
+struct Writer<'a> {
+    context: &'a Context<'a>,
+    index: u32,
+    code: String,
+    /// Parameters and local variables.
+    locals: Vec<Type>,
+    stack: Vec<Type>,
+    /// The places of the operand stack that were used, with their types.
+    places: BTreeSet<(usize, Type)>,
+    blocks: Vec<Block>,
+    labels: u32,
+    /// Nothing can come here; how many blocks were opened since.
+    dead: Option<usize>,
+    traps: u32,
+    line: Option<(usize, u32)>,
+    seen: Seen,
+    frame: Frame,
+}
+
+/// The C name of a type.
+pub(super) fn c_type(kind: Type) -> &'static str {
+    match kind {
+        Type::I32 => "uint32_t",
+        Type::I64 => "uint64_t",
+        Type::F32 => "float",
+        Type::F64 => "double",
+    }
+}
+
+fn place(at: usize, kind: Type) -> String {
+    let letter = match kind {
+        Type::I32 => 'i',
+        Type::I64 => 'j',
+        Type::F32 => 'f',
+        Type::F64 => 'd',
+    };
+    format!("{letter}{at}")
+}
+
+/// The constant as C.
+pub(super) fn c_constant(kind: Type, bits: u64) -> String {
+    match kind {
+        Type::I32 => format!("{}u", bits as u32),
+        Type::I64 => format!("{bits}ull"),
+        Type::F32 => format!("f32_of_bits({:#x}u)", bits as u32),
+        Type::F64 => format!("f64_of_bits({bits:#x}ull)"),
+    }
+}
+
+/// A function's C: its body with its local variables, and what it does to the stacks.
+pub(super) fn body(context: &Context<'_>, index: u32) -> Result<(String, Frame), Trouble> {
+    let module = context.module;
+    let signature = module.signature(index).clone();
+    let body = &module.bodies[index as usize - module.imported.len()];
+    let mut writer = Writer {
+        context,
+        index,
+        code: String::new(),
+        locals: signature.parameters.clone(),
+        stack: Vec::new(),
+        places: BTreeSet::new(),
+        blocks: Vec::new(),
+        labels: 0,
+        dead: None,
+        traps: 0,
+        line: None,
+        seen: Seen::Nothing,
+        frame: Frame::default(),
+    };
+    let broken = |error: BinaryReaderError| {
+        Trouble::new(
+            format!("function `{}` cannot be read: {error}.", module.called(index)),
+            "build the module anew: a compiler does not make this.",
+        )
+    };
+    let mut reader = body.get_locals_reader().map_err(broken)?;
+    for _ in 0..reader.get_count() {
+        let (count, kind) = reader.read().map_err(broken)?;
+        let kind = value_type(kind).map_err(|_| writer.unsupported(&format!("values of type {kind}")))?;
+        writer.locals.extend(std::iter::repeat_n(kind, count as usize));
+    }
+    writer.open(Vec::new(), signature.results.clone(), false, false);
+    let mut operators = body.get_operators_reader().map_err(broken)?;
+    while !operators.eof() {
+        let (operator, offset) = operators.read_with_offset().map_err(broken)?;
+        writer.put_line(offset);
+        writer.operator(&operator)?;
+    }
+    let mut text = String::from("{\n");
+    for (at, kind) in writer.locals.iter().enumerate().skip(signature.parameters.len()) {
+        let _ = writeln!(text, "{} l{at} = 0;", c_type(*kind));
+    }
+    for (at, kind) in &writer.places {
+        let _ = writeln!(text, "{} {};", c_type(*kind), place(*at, *kind));
+    }
+    text.push_str(&writer.code);
+    text.push_str("\n}\n");
+    Ok((text, writer.frame))
+}
+
+impl Writer<'_> {
+    fn unsupported(&self, what: &str) -> Trouble {
+        unsupported(&format!("function `{}`", self.context.module.called(self.index)), what)
+    }
+
+    fn put_line(&mut self, offset: u64) {
+        let Some(lines) = self.context.lines.filter(|_| self.dead.is_none()) else { return };
+        let offset = offset - self.context.module.code_start;
+        let Some((file, line)) = lines.at(offset).filter(|found| Some(*found) != self.line) else { return };
+        self.line = Some((file, line));
+        let _ = writeln!(self.code, "\n#line {line} {:?}", lines.file(file));
+    }
+
+    /// Adds a statement. All statements of one line of source stand in one line of C, for `#line` counts on.
+    fn say(&mut self, statement: &str) {
+        self.code.push_str(statement);
+        self.code.push(if self.context.lines.is_some() { ' ' } else { '\n' });
+    }
+
+    fn push(&mut self, kind: Type) -> String {
+        let at = self.stack.len();
+        self.stack.push(kind);
+        self.places.insert((at, kind));
+        place(at, kind)
+    }
+
+    fn pop(&mut self) -> String {
+        // The module was validated: there is something, and it is of the right type.
+        let kind = self.stack.pop().unwrap_or(Type::I32);
+        place(self.stack.len(), kind)
+    }
+
+    fn types_of(&self, block: BlockType) -> Result<(Vec<Type>, Vec<Type>), Trouble> {
+        match block {
+            BlockType::Empty => Ok((Vec::new(), Vec::new())),
+            BlockType::Type(kind) => Ok((Vec::new(), vec![value_type(kind)?])),
+            BlockType::FuncType(index) => {
+                let signature = &self.context.module.types[index as usize];
+                Ok((signature.parameters.clone(), signature.results.clone()))
+            }
+        }
+    }
+
+    fn open(&mut self, parameters: Vec<Type>, results: Vec<Type>, is_loop: bool, has_else: bool) -> u32 {
+        self.labels += 1;
+        let height = self.stack.len() - parameters.len();
+        let branch = if is_loop { parameters.clone() } else { results.clone() };
+        let label = self.labels;
+        self.blocks.push(Block { label, branch, results, parameters, height, has_else, used: false, is_loop });
+        label
+    }
+
+    /// Moves the uppermost operands down to where a branch to a block wants them, and goes there.
+    fn branch(&mut self, depth: u32) -> String {
+        let at = self.blocks.len() - 1 - depth as usize;
+        let from = self.stack.len();
+        let Block { label, branch, height, .. } = &self.blocks[at];
+        let (label, height, kinds) = (*label, *height, branch.clone());
+        self.blocks[at].used = true;
+        let first = from - kinds.len();
+        let mut text = String::new();
+        if first != height {
+            for (at, kind) in kinds.iter().enumerate() {
+                let to = (height + at, *kind);
+                self.places.insert(to);
+                let _ = write!(text, "{} = {}; ", place(to.0, to.1), place(first + at, *kind));
+            }
+        }
+        if at == 0 { text + &self.give_back(height) } else { text + &format!("goto L{label};") }
+    }
+
+    /// Returns the function's result, which lies at a height of the stack.
+    fn give_back(&self, height: usize) -> String {
+        match self.blocks[0].results.first() {
+            Some(kind) => format!("return {};", place(height, *kind)),
+            None => "return;".to_owned(),
+        }
+    }
+
+    fn end(&mut self) {
+        let Some(block) = self.blocks.pop() else { return };
+        let reached = self.dead.is_none();
+        if block.has_else {
+            // A condition without `else`: its parameters are its results.
+            self.say(&format!("E{}:;", block.label));
+        }
+        if self.blocks.is_empty() {
+            if reached {
+                self.blocks.push(block);
+                let returning = self.give_back(self.blocks[0].height);
+                self.say(&returning);
+                self.blocks.clear();
+            }
+            return;
+        }
+        if block.used && !block.is_loop {
+            self.say(&format!("L{}:;", block.label));
+        }
+        let label_is_behind = block.used && !block.is_loop;
+        self.stack.truncate(block.height);
+        if reached || label_is_behind || block.has_else {
+            self.dead = None;
+            for kind in &block.results {
+                self.push(*kind);
+            }
+        } else {
+            self.dead = Some(0);
+        }
+    }
+
+    fn trap(&mut self, number: &str) -> String {
+        self.traps += 1;
+        format!("TRAP({number}, \"{}.{}\");", self.index, self.traps)
+    }
+
+    fn die(&mut self) {
+        self.dead = Some(0);
+    }
+
+    fn operator(&mut self, operator: &Operator<'_>) -> Result<(), Trouble> {
+        use Operator as O;
+        if let Some(depth) = self.dead {
+            match operator {
+                O::Block { .. } | O::Loop { .. } | O::If { .. } => self.dead = Some(depth + 1),
+                O::End if depth > 0 => self.dead = Some(depth - 1),
+                O::End => self.end(),
+                O::Else if depth == 0 => self.otherwise(),
+                _ => {}
+            }
+            return Ok(());
+        }
+        let seen = std::mem::replace(&mut self.seen, Seen::Nothing);
+        if let Some((operands, result, code)) = numeric(operator) {
+            match (operator, seen) {
+                (O::I32Sub, Seen::StackPointerAnd(bytes)) => {
+                    self.frame.shadow = self.frame.shadow.max(bytes);
+                    self.seen = Seen::Frame;
+                }
+                (O::I32And, Seen::FrameAnd(mask)) => self.frame.shadow += !mask,
+                _ => {}
+            }
+            let b = if operands.len() > 1 { self.pop() } else { String::new() };
+            let a = self.pop();
+            let to = self.push(result);
+            let text = format!("{to} = {};", code.replace("$a", &a).replace("$b", &b));
+            self.say(&text);
+            return Ok(());
+        }
+        if let Some((access, memarg)) = access(operator) {
+            self.access(&access, memarg);
+            return Ok(());
+        }
+        match *operator {
+            O::Nop => {}
+            O::Unreachable => {
+                let trap = self.trap("TRAP_UNREACHABLE");
+                self.say(&trap);
+                self.die();
+            }
+            O::Block { blockty } => {
+                let (parameters, results) = self.types_of(blockty)?;
+                self.open(parameters, results, false, false);
+            }
+            O::Loop { blockty } => {
+                let (parameters, results) = self.types_of(blockty)?;
+                let label = self.open(parameters, results, true, false);
+                self.say(&format!("L{label}:;"));
+            }
+            O::If { blockty } => {
+                let condition = self.pop();
+                let (parameters, results) = self.types_of(blockty)?;
+                let label = self.open(parameters, results, false, true);
+                self.say(&format!("if (!{condition}) goto E{label};"));
+            }
+            O::Else => self.otherwise(),
+            O::End => self.end(),
+            O::Br { relative_depth } => {
+                let text = self.branch(relative_depth);
+                self.say(&text);
+                self.die();
+            }
+            O::BrIf { relative_depth } => {
+                let condition = self.pop();
+                let text = self.branch(relative_depth);
+                self.say(&format!("if ({condition}) {{ {text} }}"));
+            }
+            O::BrTable { ref targets } => {
+                let value = self.pop();
+                let mut text = format!("switch ({value}) {{ ");
+                for (at, depth) in targets.targets().enumerate() {
+                    let depth = depth.map_err(|error| self.unsupported(error.message()))?;
+                    let branch = self.branch(depth);
+                    let _ = write!(text, "case {at}: {branch} ");
+                }
+                let branch = self.branch(targets.default());
+                let _ = write!(text, "default: {branch} }}");
+                self.say(&text);
+                self.die();
+            }
+            O::Return => {
+                let from = self.stack.len() - self.blocks[0].results.len();
+                let text = self.give_back(from);
+                self.say(&text);
+                self.die();
+            }
+            O::Call { function_index } => self.call(function_index)?,
+            O::CallIndirect { type_index, .. } => self.call_indirect(type_index)?,
+            O::Drop => {
+                self.pop();
+            }
+            O::Select => {
+                let condition = self.pop();
+                let b = self.pop();
+                // The first of the two stays where it is.
+                let a = self.stack.last().map(|kind| place(self.stack.len() - 1, *kind)).unwrap_or_default();
+                self.say(&format!("{a} = {condition} ? {a} : {b};"));
+            }
+            O::LocalGet { local_index } => {
+                let kind = self.local(local_index);
+                let to = self.push(kind);
+                self.say(&format!("{to} = l{local_index};"));
+            }
+            O::LocalSet { local_index } => {
+                let from = self.pop();
+                self.say(&format!("l{local_index} = {from};"));
+            }
+            O::LocalTee { local_index } => {
+                let kind = self.local(local_index);
+                let from = place(self.stack.len() - 1, kind);
+                self.say(&format!("l{local_index} = {from};"));
+                self.seen = seen;
+            }
+            O::GlobalGet { global_index } => {
+                let kind = self.context.module.globals[global_index as usize].kind;
+                let to = self.push(kind);
+                if self.context.stack_pointer == Some(global_index) {
+                    self.say(&format!("STACK_GET({to});"));
+                    self.seen = Seen::StackPointer;
+                } else {
+                    let name = self.context.names.global(global_index);
+                    self.say(&format!("{to} = {name};"));
+                }
+            }
+            O::GlobalSet { global_index } => {
+                let from = self.pop();
+                let text = if self.context.stack_pointer == Some(global_index) {
+                    format!("STACK_SET({from});")
+                } else {
+                    format!("{} = {from};", self.context.names.global(global_index))
+                };
+                self.say(&text);
+            }
+            O::I32Const { value } => {
+                self.seen = match seen {
+                    Seen::StackPointer => Seen::StackPointerAnd(value.cast_unsigned()),
+                    Seen::Frame => Seen::FrameAnd(value.cast_unsigned()),
+                    _ => Seen::Nothing,
+                };
+                self.constant(Type::I32, value.cast_unsigned().into());
+            }
+            O::I64Const { value } => self.constant(Type::I64, value.cast_unsigned()),
+            O::F32Const { value } => self.constant(Type::F32, value.bits().into()),
+            O::F64Const { value } => self.constant(Type::F64, value.bits()),
+            O::MemorySize { .. } => {
+                let to = self.push(Type::I32);
+                self.say(&format!("{to} = koboshi_memory_size();"));
+            }
+            O::MemoryGrow { .. } => {
+                let pages = self.pop();
+                let to = self.push(Type::I32);
+                self.say(&format!("{to} = koboshi_memory_grow({pages});"));
+            }
+            O::MemoryCopy { .. } | O::MemoryFill { .. } => {
+                let name = if matches!(operator, O::MemoryCopy { .. }) { "memory_copy" } else { "memory_fill" };
+                let (length, second, first) = (self.pop(), self.pop(), self.pop());
+                self.say(&format!("{name}({first}, {second}, {length});"));
+            }
+            ref other => return Err(self.unsupported(&format!("the instruction {}", name_of(other)))),
+        }
+        Ok(())
+    }
+
+    fn local(&self, index: u32) -> Type {
+        // The module was validated: there is such a variable.
+        self.locals.get(index as usize).copied().unwrap_or(Type::I32)
+    }
+
+    fn constant(&mut self, kind: Type, bits: u64) {
+        let to = self.push(kind);
+        self.say(&format!("{to} = {};", c_constant(kind, bits)));
+    }
+
+    fn otherwise(&mut self) {
+        let Some(block) = self.blocks.last_mut() else { return };
+        let label = block.label;
+        let reached = self.dead.is_none();
+        block.has_else = false;
+        // The label of the end is needed when the first half comes there.
+        block.used |= reached;
+        let (height, parameters) = (block.height, block.parameters.clone());
+        if reached {
+            self.say(&format!("goto L{label};"));
+        }
+        self.say(&format!("E{label}:;"));
+        self.dead = None;
+        self.stack.truncate(height);
+        self.stack.extend(parameters);
+    }
+
+    fn access(&mut self, access: &Access, memarg: MemArg) {
+        let size = 1u32 << access.size;
+        // A hint above the access's size is not valid.
+        let hint = 1u32 << memarg.align.min(access.size);
+        let name = format!("{}{}_{hint}", if access.float { "f" } else { "" }, size * 8);
+        // Memories of 32 bits have 32-bit offsets.
+        let offset = memarg.offset as u32;
+        let text = if access.store {
+            let value = self.pop();
+            let address = self.pop();
+            format!("store{name}(at({address}, {offset}u), {});", access.code.replace("$a", &value))
+        } else {
+            let address = self.pop();
+            let to = self.push(access.kind);
+            let load = format!("load{name}(at({address}, {offset}u))");
+            format!("{to} = {};", access.code.replace("$a", &load))
+        };
+        self.say(&text);
+    }
+
+    fn call(&mut self, function: u32) -> Result<(), Trouble> {
+        let signature = self.context.module.signature(function).clone();
+        if !self.frame.calls.contains(&function) {
+            self.frame.calls.push(function);
+        }
+        self.calling(self.context.names.function(function).to_owned(), &signature.parameters, &signature.results)
+    }
+
+    fn call_indirect(&mut self, kind: u32) -> Result<(), Trouble> {
+        let signature = self.context.module.types[kind as usize].clone();
+        let canonical = self.context.module.canonical(kind);
+        if !self.frame.indirect.contains(&kind) {
+            self.frame.indirect.push(kind);
+        }
+        let at = self.pop();
+        let (beyond, null, wrong) =
+            (self.trap("TRAP_UNDEFINED_ELEMENT"), self.trap("TRAP_NULL_ELEMENT"), self.trap("TRAP_SIGNATURE"));
+        let prefix = &self.context.options.prefix;
+        let size = self.context.module.table.len();
+        self.say(&format!("if ({at} >= {size}u) {beyond}"));
+        if size == 0 {
+            // Nothing can be called.
+            self.die();
+            return Ok(());
+        }
+        self.say(&format!(
+            "if ({prefix}table_type[{at}] != {canonical}) {{ if (!{prefix}table_type[{at}]) {null} {wrong} }}"
+        ));
+        let function = format!("(({}){prefix}table[{at}])", pointer(&signature.parameters, &signature.results));
+        self.calling(function, &signature.parameters, &signature.results)
+    }
+
+    fn calling(&mut self, function: String, parameters: &[Type], results: &[Type]) -> Result<(), Trouble> {
+        if results.len() > 1 {
+            return Err(self.unsupported("a function with several results"));
+        }
+        let mut arguments: Vec<String> = parameters.iter().map(|_| self.pop()).collect();
+        arguments.reverse();
+        let call = format!("{function}({});", arguments.join(", "));
+        let text = match results.first() {
+            Some(kind) => format!("{} = {call}", self.push(*kind)),
+            None => call,
+        };
+        self.say(&text);
+        Ok(())
+    }
+}
+
+/// The C type of a pointer to a function.
+pub(super) fn pointer(parameters: &[Type], results: &[Type]) -> String {
+    format!("{} (*)({})", results.first().map_or("void", |kind| c_type(*kind)), parameter_types(parameters))
+}
+
+/// The C types of parameters, as in a declaration.
+pub(super) fn parameter_types(parameters: &[Type]) -> String {
+    match parameters {
+        [] => "void".to_owned(),
+        some => some.iter().map(|kind| c_type(*kind)).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// An instruction's name, as well as it can be had.
+fn name_of(operator: &Operator<'_>) -> String {
+    let debug = format!("{operator:?}");
+    debug.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
+}
