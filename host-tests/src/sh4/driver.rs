@@ -22,6 +22,12 @@ pub fn c_type(kind: Type) -> &'static str {
     }
 }
 
+/// The C prototype of a function, which others know by `symbol`: symbols need not be names in C.
+#[must_use]
+pub fn declaration(name: &str, symbol: &str, parameters: &[Type], results: &[Type]) -> String {
+    format!("{} __asm__(\"{symbol}\");", prototype(name, parameters, results))
+}
+
 /// The C prototype of a function.
 #[must_use]
 pub fn prototype(symbol: &str, parameters: &[Type], results: &[Type]) -> String {
@@ -34,17 +40,18 @@ pub fn prototype(symbol: &str, parameters: &[Type], results: &[Type]) -> String 
 /// The source of an instance's module, its imports bound to what stands for them.
 #[must_use]
 pub fn module_source(instance: &Instance) -> String {
-    let mut source = String::new();
+    let mut source = instance.translated.source.clone();
     for (symbol, target) in instance.links.iter().filter(|(symbol, target)| symbol != target) {
-        let _ = writeln!(source, "#define {symbol} {target}");
+        source = source.replace(&format!("__asm__(\"{symbol}\")"), &format!("__asm__(\"{target}\")"));
     }
-    source + &instance.translated.source
+    source
 }
 
 /// Numbers of `enum action` in the driver.
 const INSTANTIATE: u32 = 0;
 const CALL: u32 = 1;
 const DIGEST: u32 = 2;
+const RECORD: u32 = 3;
 
 /// The thunks that rows need, each once.
 #[derive(Default)]
@@ -84,14 +91,15 @@ fn call_thunk(number: usize, symbol: &str, parameters: &[Type], results: &[Type]
             Type::F64 => format!("of64(arguments[{at}])"),
         })
         .collect();
-    let call = format!("{symbol}({})", arguments.join(", "));
+    let name = format!("call_{number}");
+    let call = format!("{name}({})", arguments.join(", "));
     let body = match results.first() {
         Some(kind) => format!("*result = {};", packed(*kind, &call)),
         None => format!("{call};"),
     };
     format!(
-        "{};\nstatic void thunk_{number}(const uint64_t *arguments, uint64_t *result)\n{{\n\t(void)arguments;\n\t(void)result;\n\t{body}\n}}\n",
-        prototype(symbol, parameters, results)
+        "{}\nstatic void thunk_{number}(const uint64_t *arguments, uint64_t *result)\n{{\n\t(void)arguments;\n\t(void)result;\n\t{body}\n}}\n",
+        declaration(&name, symbol, parameters, results)
     )
 }
 
@@ -99,9 +107,9 @@ fn call_thunk(number: usize, symbol: &str, parameters: &[Type], results: &[Type]
 fn read_thunk(number: usize, symbol: &str, kind: Type, mutable: bool) -> String {
     let constant = if mutable { "" } else { "const " };
     format!(
-        "extern {constant}{} {symbol};\nstatic void thunk_{number}(const uint64_t *arguments, uint64_t *result)\n{{\n\t(void)arguments;\n\t*result = {};\n}}\n",
+        "extern {constant}{} read_{number} __asm__(\"{symbol}\");\nstatic void thunk_{number}(const uint64_t *arguments, uint64_t *result)\n{{\n\t(void)arguments;\n\t*result = {};\n}}\n",
         c_type(kind),
-        packed(kind, symbol)
+        packed(kind, &format!("read_{number}"))
     )
 }
 
@@ -129,14 +137,7 @@ pub fn source(plan: &Plan) -> String {
         let (action, thunk) = match &row.action {
             Action::Instantiate(_) => (INSTANTIATE, 0),
             Action::Digest(_) => (DIGEST, 0),
-            Action::Record(_) => {
-                let body = |number| {
-                    format!(
-                        "uint32_t taken_record(void);\nstatic void thunk_{number}(const uint64_t *arguments, uint64_t *result)\n{{\n\t(void)arguments;\n\t*result = taken_record();\n}}\n"
-                    )
-                };
-                (CALL, thunks.number((usize::MAX, String::new()), body))
-            }
+            Action::Record(_) => (RECORD, 0),
             Action::Call { name, arguments: given, .. } => {
                 arguments.extend(given.iter().map(|value| format!("{:#x}ull", value.bits)));
                 let function = instance.function(name);
@@ -167,7 +168,7 @@ pub fn source(plan: &Plan) -> String {
         let count = alternatives.len() - first_choice;
         let _ = writeln!(rows, "\t{{ {action}, {at}, {thunk}, {count}, {first_choice}, {first_argument} }},");
     }
-    let mut driver = String::from(HEAD);
+    let mut driver = format!("#define DIGEST_FACTOR {DIGEST_FACTOR:#x}u\n{HEAD}");
     let _ = writeln!(driver, "{}\n{}", plan.given, thunks.source);
     let names: Vec<_> = (0..thunks.numbers.len()).map(|number| format!("thunk_{number}")).collect();
     let _ = writeln!(driver, "static thunk *const thunks[] = {{ {} }};", or_zero(names.join(", ")));
@@ -178,7 +179,6 @@ pub fn source(plan: &Plan) -> String {
     let _ = writeln!(driver, "#define ROWS {}u", plan.rows.len());
     let _ = writeln!(driver, "#define INSTANCES {}u", plan.instances.len().max(1));
     let _ = writeln!(driver, "#define STACK_EXCUSED {}", u32::from(plan.stack_excused));
-    let _ = writeln!(driver, "#define DIGEST_FACTOR {DIGEST_FACTOR:#x}u");
     driver + TAIL
 }
 
@@ -203,16 +203,15 @@ fn instances(plan: &Plan) -> String {
         }
         let start = match &instance.translated.start {
             Some(symbol) => {
-                let symbol = instance.resolve(symbol);
-                let _ = writeln!(source, "void {symbol}(void);");
-                symbol.to_owned()
+                let _ = writeln!(source, "void start_{at}(void) __asm__(\"{}\");", instance.resolve(symbol));
+                format!("start_{at}")
             }
             None => "0".to_owned(),
         };
         let fuel = match &instance.fuel {
             Some((symbol, amount)) => {
-                let _ = writeln!(source, "extern uint32_t {symbol};");
-                format!("&{symbol}, {amount}u")
+                let _ = writeln!(source, "extern uint32_t fuel_{at} __asm__(\"{symbol}\");");
+                format!("&fuel_{at}, {amount}u")
             }
             None => "0, 0".to_owned(),
         };
@@ -242,7 +241,7 @@ const HEAD: &str = r#"/* Runs rows of calls of translated modules, and marks wha
 
 typedef void thunk(const uint64_t *arguments, uint64_t *result);
 
-enum { INSTANTIATE, CALL, DIGEST };
+enum { INSTANTIATE, CALL, DIGEST, RECORD };
 enum { BACK, BITS, NAN32, NAN64, END };
 
 struct row { uint8_t action; uint16_t instance, thunk, count; uint32_t choice, argument; };
@@ -276,6 +275,19 @@ static inline uint64_t bits64(double value)
 }
 /* The space of an instance; of one without memory, a space without pages. */
 int space_of(uint32_t instance);
+
+/* A digest of words, and the one of what imported functions were called with. */
+static uint32_t take_word(uint32_t digest, uint32_t word)
+{
+	return ((digest << 5 | digest >> 27) ^ word) * DIGEST_FACTOR;
+}
+static uint32_t record;
+static inline void record_word(uint32_t word) { record = take_word(record, word); }
+static inline void record_long(uint64_t bits)
+{
+	record_word((uint32_t)bits);
+	record_word((uint32_t)(bits >> 32));
+}
 "#;
 
 /// What comes behind the plan's own.
@@ -306,11 +318,6 @@ static void place(const struct segment *segment)
 		*(volatile uint8_t *)(segment->address + at) = segment->bytes[at];
 }
 
-static uint32_t take_word(uint32_t digest, uint32_t word)
-{
-	return ((digest << 5 | digest >> 27) ^ word) * DIGEST_FACTOR;
-}
-
 static uint32_t digest_of_memory(void)
 {
 	uint32_t pages = koboshi_memory_size(), digest = 0;
@@ -328,6 +335,7 @@ static void perform(void *argument)
 	const struct instance *instance = &instances[row->instance];
 	switch (row->action) {
 	case INSTANTIATE:
+		record = 0;
 		for (uint32_t at = 0; at < instance->segments; at++)
 			place(&segments[instance->segment + at]);
 		if (instance->start)
@@ -338,6 +346,9 @@ static void perform(void *argument)
 		break;
 	case DIGEST:
 		step->result = digest_of_memory();
+		break;
+	case RECORD:
+		step->result = record;
 		break;
 	}
 }
@@ -447,7 +458,7 @@ mod tests {
     fn instance() -> Instance {
         Instance {
             translated: Translated {
-                source: "BODY".to_owned(),
+                source: "void import(void) __asm__(\"test.import\");".to_owned(),
                 functions: vec![Function {
                     name: "add".to_owned(),
                     symbol: "m0_add".to_owned(),
@@ -462,8 +473,11 @@ mod tests {
                 start: None,
                 imported_table: None,
                 exported_table: None,
+                stack_pointer: None,
+                frames: Vec::new(),
+                table: Vec::new(),
             },
-            links: vec![("m0_import".to_owned(), "target".to_owned())],
+            links: vec![("test.import".to_owned(), "target".to_owned())],
             fuel: None,
         }
     }
@@ -481,8 +495,8 @@ mod tests {
         let plan = Plan { instances: vec![instance()], rows: vec![call(1), call(2)], ..Plan::default() };
         let driver = source(&plan);
         assert_eq!(driver.matches("static void thunk_").count(), 1);
-        assert!(driver.contains("float m0_add(uint32_t p0, double p1);"));
-        assert!(driver.contains("*result = bits32(m0_add((uint32_t)arguments[0], of64(arguments[1])));"));
+        assert!(driver.contains("float call_0(uint32_t p0, double p1) __asm__(\"m0_add\");"));
+        assert!(driver.contains("*result = bits32(call_0((uint32_t)arguments[0], of64(arguments[1])));"));
         assert!(driver.contains("\t{ 1, 0, 0, 1, 1, 2 },"), "{driver}");
         assert!(driver.contains("{ 0x8u, 2u, data_0 }"));
         assert!(driver.contains("{ 1, 1u, 65536u, 0u, 1u, 0, 0, 0 }"));
@@ -490,7 +504,7 @@ mod tests {
 
     #[test]
     fn an_import_is_bound_to_what_stands_for_it() {
-        assert_eq!(module_source(&instance()), "#define m0_import target\nBODY");
+        assert_eq!(module_source(&instance()), "void import(void) __asm__(\"target\");");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Random modules, and the calls that are made of them. The same case, the same module and calls.
 //!
 //! A generator of valid modules knows nothing of what a module is worth as a test: most of its addresses lie beyond any
-//! memory, most of its indirect calls beyond the table. So a pass over its code bends most addresses and most places of the
-//! table to where something is. What it leaves alone traps, as it should.
+//! memory, most of its indirect calls beyond the table, and it seldom stores or calls through the table at all. So a pass over
+//! its code bends most addresses and most places of the table to where something is, stores what is put into local variables,
+//! and begins some functions with an indirect call. What it leaves alone traps, as it should.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +12,11 @@ use arbitrary::Unstructured;
 use koboshi_sh4::translate::Type;
 use wasm_encoder::reencode::{Error, Reencode};
 use wasm_encoder::{
-    CodeSection, ConstExpr, ElementSection, Elements, ExportKind, ExportSection, Function, GlobalSection, GlobalType, Instruction, TableSection, ValType,
+    BlockType, CodeSection, ConstExpr, DataSection, ElementSection, Elements, ExportKind, ExportSection, Function,
+    GlobalSection, GlobalType, Instruction, MemArg, MemArgTarget, MemoryType, TableSection, ValType,
 };
 use wasm_smith::{Config, MemoryOffsetChoices};
-use wasmparser::{ExternalKind, FuncType, Operator, Parser, Payload, TypeRef};
+use wasmparser::{DataKind, ElementKind, ExternalKind, FuncType, Operator, Parser, Payload, TypeRef};
 
 use super::plan::Value;
 
@@ -97,7 +99,7 @@ pub const MOST_PAGES: u32 = 8;
 const PAGE: u32 = 0x1_0000;
 
 /// Bytes from which a module is made. The more, the larger.
-const BYTES: usize = 6000;
+const BYTES: usize = 20_000;
 /// Most functions that are called, and calls of each.
 const FUNCTIONS: usize = 10;
 const CALLS: usize = 3;
@@ -133,7 +135,7 @@ fn config(case: Case) -> Config {
         available_imports: imports.ok(),
         allow_start_export: case.number % 8 == 7,
         allowed_instructions: wasm_smith::InstructionKinds::all(),
-        bulk_memory_enabled: true,
+        bulk_memory_enabled: case.number % 4 < 2,
         canonicalize_nans: true,
         compact_imports_enabled: false,
         disallow_traps: case.number % 2 == 0,
@@ -186,15 +188,15 @@ struct Shape {
     types: Vec<FuncType>,
     /// The type of each function with a body.
     bodies: Vec<u32>,
-    /// All of them, also those without.
-    functions: u32,
+    /// The type of each function, imported ones first.
+    functions: Vec<u32>,
     globals: u32,
     pages: u64,
     table: u64,
 }
 
 impl Shape {
-    fn of(module: &[u8]) -> Option<Self> {
+    fn of(module: &[u8], least: u64) -> Option<Self> {
         let mut shape = Shape::default();
         for payload in Parser::new(0).parse_all(module) {
             match payload.ok()? {
@@ -204,19 +206,20 @@ impl Shape {
                 Payload::ImportSection(imports) => {
                     for import in imports.into_imports() {
                         match import.ok()?.ty {
-                            TypeRef::Func(_) => shape.functions += 1,
+                            TypeRef::Func(kind) => shape.functions.push(kind),
                             TypeRef::Global(_) => shape.globals += 1,
-                            TypeRef::Memory(memory) => shape.pages = memory.initial,
                             _ => {}
                         }
                     }
                 }
                 Payload::FunctionSection(functions) => {
-                    shape.functions += functions.count();
                     shape.bodies = functions.into_iter().collect::<Result<_, _>>().ok()?;
+                    shape.functions.extend(&shape.bodies);
                 }
                 Payload::GlobalSection(globals) => shape.globals += globals.count(),
-                Payload::MemorySection(memories) => shape.pages = memories.into_iter().next()?.ok()?.initial,
+                Payload::MemorySection(memories) => {
+                    shape.pages = memories.into_iter().next()?.ok()?.initial.max(least);
+                }
                 // The pass makes it no smaller than this.
                 Payload::TableSection(_) => shape.table = PLACES,
                 _ => {}
@@ -228,8 +231,9 @@ impl Shape {
 
 /// Bends addresses and places of the table, exports the fuel, and, if asked to, counts.
 fn bend(module: &[u8], case: Case, fuel: u32, count: bool) -> Option<Vec<u8>> {
-    let shape = Shape::of(module)?;
-    let mut pass = Pass { shape, chance: Chance::new(case, 2), fuel, count, body: 0 };
+    // Some modules have no memory until they ask for it.
+    let least = u64::from(case.number % 8 != 3);
+    let mut pass = Pass { shape: Shape::of(module, least)?, least, placed: Vec::new(), chance: Chance::new(case, 2), fuel, count, body: 0 };
     let mut bent = wasm_encoder::Module::new();
     pass.parse_core_module(&mut bent, Parser::new(0), module).ok()?;
     Some(bent.finish())
@@ -237,6 +241,10 @@ fn bend(module: &[u8], case: Case, fuel: u32, count: bool) -> Option<Vec<u8>> {
 
 struct Pass {
     shape: Shape,
+    /// Pages that a memory begins with at least.
+    least: u64,
+    /// The functions that the pass itself has placed in the table, and where.
+    placed: Vec<(u32, u32)>,
     chance: Chance,
     fuel: u32,
     count: bool,
@@ -250,12 +258,34 @@ const PLACES: u64 = 8;
 /// Of so many accesses and indirect calls, all but one are bent.
 const UNBENT: usize = 12;
 
+/// Of so many assignments to variables one is stored in memory as well.
+const STORED: usize = 4;
+/// Of so many functions one begins without an indirect call.
+const UNCALLING: usize = 3;
+/// What of the tank may be used up before functions begin without indirect calls: else they would use up all of it.
+const BEGINNING: u32 = 10;
+/// Most bytes of a bulk operation, as a mask.
+const BULK: i32 = 0xFFF;
+
+/// Local variables that the pass adds to each function: one of each type, and a further one for integers.
+const SPARE: [ValType; 5] = [ValType::I32, ValType::I64, ValType::F32, ValType::F64, ValType::I32];
+const SECOND: u32 = 4;
+
+/// Which of the spare variables is of this type.
+fn spare_of(kind: ValType) -> Option<u32> {
+    SPARE.iter().position(|spare| *spare == kind).map(|at| at as u32)
+}
+
 impl Pass {
     /// What keeps a number within a range whose size is the largest power of two that fits.
     fn mask(size: u64) -> i32 {
         let power = if size == 0 { 1 } else { 1u64 << (63 - size.leading_zeros()) };
         // Memories here have half a MiB at most.
         (power - 1) as i32
+    }
+
+    fn address_mask(&self) -> i32 {
+        Self::mask(self.shape.pages * u64::from(PAGE))
     }
 
     fn add(&self, function: &mut Function, counter: u32) {
@@ -267,6 +297,64 @@ impl Pass {
                 .instruction(&Instruction::I32Add)
                 .instruction(&Instruction::GlobalSet(global));
         }
+    }
+
+    /// Stores what lies in a variable at some address, with some alignment and some hint.
+    fn store(&mut self, function: &mut Function, variable: u32, kind: ValType) {
+        if self.shape.pages == 0 {
+            return;
+        }
+        let at = (self.chance.next() as i32) & self.address_mask();
+        let aligned = self.chance.below(2) == 0;
+        let narrow = self.chance.below(4);
+        let (natural, store): (u32, fn(MemArg) -> Instruction<'static>) = match (kind, narrow) {
+            (ValType::I32, 0) => (0, Instruction::I32Store8),
+            (ValType::I32, 1) => (1, Instruction::I32Store16),
+            (ValType::I32, _) => (2, Instruction::I32Store),
+            (ValType::I64, 0) => (1, Instruction::I64Store16),
+            (ValType::I64, 1) => (2, Instruction::I64Store32),
+            (ValType::I64, _) => (3, Instruction::I64Store),
+            (ValType::F32, _) => (2, Instruction::F32Store),
+            _ => (3, Instruction::F64Store),
+        };
+        let address = if aligned { at & !0 << natural } else { at };
+        let align = self.chance.below(natural as usize + 1) as u32;
+        function
+            .instruction(&Instruction::I32Const(address))
+            .instruction(&Instruction::LocalGet(variable))
+            .instruction(&store(MemArg { offset: 0, align, target: MemArgTarget::default(), ordering: None }));
+        self.add(function, 0);
+    }
+
+    /// Calls a function of the table, while there is much fuel, and stores what it gives.
+    fn begin(&mut self, function: &mut Function, parameters: &[ValType], spare: u32) {
+        if self.chance.below(UNCALLING) == 0 || self.placed.is_empty() {
+            return;
+        }
+        let (place, target) = self.placed[self.chance.below(self.placed.len())];
+        let kind = self.shape.functions[target as usize];
+        let wanted = self.shape.types[kind as usize].clone();
+        function
+            .instruction(&Instruction::GlobalGet(self.fuel))
+            .instruction(&Instruction::I32Const((TANK - BEGINNING).cast_signed()))
+            .instruction(&Instruction::I32GtU)
+            .instruction(&Instruction::If(BlockType::Empty));
+        for kind in wanted.params() {
+            let Ok(kind) = self.val_type(*kind) else { continue };
+            let own = parameters.iter().position(|own| *own == kind).map(|at| at as u32);
+            let from = own.unwrap_or(spare + spare_of(kind).unwrap_or_default());
+            function.instruction(&Instruction::LocalGet(from));
+        }
+        self.add(function, 1);
+        function
+            .instruction(&Instruction::I32Const(place.cast_signed()))
+            .instruction(&Instruction::CallIndirect { type_index: kind, table_index: 0 });
+        if let Some(result) = wanted.results().first().and_then(|kind| self.val_type(*kind).ok()) {
+            let variable = spare + spare_of(result).unwrap_or_default();
+            function.instruction(&Instruction::LocalSet(variable));
+            self.store(function, variable, result);
+        }
+        function.instruction(&Instruction::End);
     }
 }
 
@@ -288,6 +376,13 @@ impl Reencode for Pass {
         Ok(())
     }
 
+    fn memory_type(&mut self, memory: wasmparser::MemoryType) -> Result<MemoryType, Error<Self::Error>> {
+        let mut kind = wasm_encoder::reencode::utils::memory_type(self, memory);
+        kind.minimum = kind.minimum.max(self.least);
+        kind.maximum = kind.maximum.map(|maximum| maximum.max(self.least));
+        Ok(kind)
+    }
+
     fn parse_table(
         &mut self,
         tables: &mut TableSection,
@@ -307,10 +402,33 @@ impl Reencode for Pass {
     ) -> Result<(), Error<Self::Error>> {
         // What the module places itself comes afterwards, and stays. One place of four is left as it was.
         for place in (0..PLACES as u32).filter(|place| place % 4 != 3) {
-            let function = [self.chance.below(self.shape.functions as usize) as u32];
+            let function = [self.chance.below(self.shape.functions.len()) as u32];
+            self.placed.push((place, function[0]));
             elements.active(None, &ConstExpr::i32_const(place.cast_signed()), Elements::Functions(function[..].into()));
         }
         wasm_encoder::reencode::utils::parse_element_section(self, elements, section)
+    }
+
+    /// Passive segments are not for this platform.
+    fn parse_element(
+        &mut self,
+        elements: &mut ElementSection,
+        element: wasmparser::Element<'_>,
+    ) -> Result<(), Error<Self::Error>> {
+        match element.kind {
+            ElementKind::Active { .. } => wasm_encoder::reencode::utils::parse_element(self, elements, element),
+            ElementKind::Passive | ElementKind::Declared => Ok(()),
+        }
+    }
+
+    fn parse_data(&mut self, data: &mut DataSection, segment: wasmparser::Data<'_>) -> Result<(), Error<Self::Error>> {
+        match segment.kind {
+            DataKind::Active { .. } => wasm_encoder::reencode::utils::parse_data(self, data, segment),
+            DataKind::Passive => {
+                data.active(0, &ConstExpr::i32_const(0), segment.data.iter().copied());
+                Ok(())
+            }
+        }
     }
 
     fn parse_export_section(
@@ -333,39 +451,76 @@ impl Reencode for Pass {
         code: &mut CodeSection,
         body: wasmparser::FunctionBody<'_>,
     ) -> Result<(), Error<Self::Error>> {
-        let parameters = self.shape.types[self.shape.bodies[self.body] as usize].params().len() as u32;
+        let kind = self.shape.types[self.shape.bodies[self.body] as usize].clone();
+        let parameters: Vec<ValType> = kind.params().iter().map(|kind| self.val_type(*kind)).collect::<Result<_, _>>()?;
         self.body += 1;
-        let mut locals = Vec::new();
+        let mut kinds = parameters.clone();
         for pair in body.get_locals_reader()? {
             let (count, kind) = pair?;
-            locals.push((count, self.val_type(kind)?));
+            let kind = self.val_type(kind)?;
+            kinds.extend((0..count).map(|_| kind));
         }
-        let spare = parameters + locals.iter().map(|(count, _)| count).sum::<u32>();
-        // One of each type, for the value of a store while its address is bent.
-        locals.extend([ValType::I32, ValType::I64, ValType::F32, ValType::F64].map(|kind| (1, kind)));
+        let spare = kinds.len() as u32;
+        let locals: Vec<_> = kinds[parameters.len()..].iter().chain(&SPARE).map(|kind| (1, *kind)).collect();
         let mut function = Function::new(locals);
+        self.begin(&mut function, &parameters, spare);
         let mut reader = body.get_operators_reader()?;
         while !reader.eof() {
             let operator = reader.read()?;
             let bent = self.chance.below(UNBENT) > 0;
-            match touched(&operator) {
-                Touched::Loads if bent && self.shape.pages > 0 => {
-                    let mask = Self::mask(self.shape.pages * u64::from(PAGE));
+            match (&operator, touched(&operator)) {
+                (_, Touched::Loads) if bent && self.shape.pages > 0 => {
+                    let mask = self.address_mask();
                     function.instruction(&Instruction::I32Const(mask)).instruction(&Instruction::I32And);
                 }
-                Touched::Stores(kind) if bent && self.shape.pages > 0 => {
-                    let mask = Self::mask(self.shape.pages * u64::from(PAGE));
+                (_, Touched::Stores(kind)) if bent && self.shape.pages > 0 => {
                     let value = spare + kind;
                     function
                         .instruction(&Instruction::LocalSet(value))
-                        .instruction(&Instruction::I32Const(mask))
+                        .instruction(&Instruction::I32Const(self.address_mask()))
                         .instruction(&Instruction::I32And)
                         .instruction(&Instruction::LocalGet(value));
                 }
-                Touched::Table if bent && self.shape.table > 0 => {
+                (_, Touched::Table) if bent && self.shape.table > 0 => {
                     let mask = Self::mask(self.shape.table);
                     function.instruction(&Instruction::I32Const(mask)).instruction(&Instruction::I32And);
                 }
+                (Operator::MemoryCopy { .. } | Operator::MemoryFill { .. }, _) if bent => {
+                    let (length, second) = (spare, spare + SECOND);
+                    // For a fill the mask leaves the byte as it is.
+                    let mask = Instruction::I32Const(self.address_mask() | 0xFF);
+                    function
+                        .instruction(&Instruction::LocalSet(length))
+                        .instruction(&mask)
+                        .instruction(&Instruction::I32And)
+                        .instruction(&Instruction::LocalSet(second))
+                        .instruction(&mask)
+                        .instruction(&Instruction::I32And)
+                        .instruction(&Instruction::LocalGet(second))
+                        .instruction(&Instruction::LocalGet(length))
+                        .instruction(&Instruction::I32Const(BULK))
+                        .instruction(&Instruction::I32And);
+                }
+                (Operator::LocalSet { local_index } | Operator::LocalTee { local_index }, _)
+                    if self.chance.below(STORED) == 0 =>
+                {
+                    let kind = kinds.get(*local_index as usize).copied().unwrap_or(SPARE[SECOND as usize]);
+                    let variable = spare + spare_of(kind).unwrap_or_default();
+                    function.instruction(&Instruction::LocalTee(variable));
+                    self.store(&mut function, variable, kind);
+                }
+                // What needs passive segments, or changes the table, is left out.
+                (
+                    Operator::MemoryInit { .. } | Operator::TableInit { .. } | Operator::TableCopy { .. },
+                    _,
+                ) => {
+                    function
+                        .instruction(&Instruction::Drop)
+                        .instruction(&Instruction::Drop)
+                        .instruction(&Instruction::Drop);
+                    continue;
+                }
+                (Operator::DataDrop { .. } | Operator::ElemDrop { .. }, _) => continue,
                 _ => {}
             }
             match touched(&operator) {

@@ -12,6 +12,7 @@
 
 pub mod driver;
 pub mod generate;
+pub mod machine;
 pub mod oracle;
 pub mod plan;
 pub mod script;

