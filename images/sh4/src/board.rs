@@ -70,7 +70,8 @@ pub struct Image {
 }
 
 impl Board {
-    /// Compiles kernel and user side into a directory, which is made if it is not there. Programs go there too.
+    /// Compiles kernel and user side into a directory, which is made if it is not there. Programs go there too: who shares
+    /// it has to use names of their own.
     ///
     /// # Errors
     /// A file cannot be written, or GCC refuses the kernel.

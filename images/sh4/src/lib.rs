@@ -18,5 +18,6 @@
 pub mod board;
 pub mod lines;
 pub mod link;
+pub mod stack;
 pub mod tools;
 pub mod translate;

@@ -40,7 +40,7 @@ impl Cpu {
 }
 
 /// What every compilation is given, and why.
-const FLAGS: [&str; 25] = [
+const FLAGS: [&str; 26] = [
     "-ml",
     "-O2",
     "-g",
@@ -52,6 +52,8 @@ const FLAGS: [&str; 25] = [
     "-fno-strict-aliasing",
     "-fno-delete-null-pointer-checks",
     "-ffp-contract=off",
+    // The square root is an instruction, and sets no errno.
+    "-fno-math-errno",
     "-fno-common",
     "-fno-pic",
     "-fno-stack-protector",

@@ -398,6 +398,24 @@ fn all_memory_can_be_used_and_no_page_of_it_twice() {
 }
 
 #[test]
+fn the_program_itself_stays_in_the_tlb_whatever_its_memory_needs() {
+    // The access out of turn makes the TLB's next entry odd and even.
+    let program = r#"uint32_t board_main(void) {
+        board_select(board_space(200, 200));
+        for (uint32_t round = 0; round < 100; round++) {
+            for (uint32_t page = 0; page < 200; page++) {
+                *(volatile uint32_t *)(page << 16) = page;
+                if ((page * 7 + round) % 3 == 0) *(volatile uint32_t *)((page ^ 1) << 16);
+            }
+            board_count(); /* its timer is a page too */
+        }
+        board_print("fine\n");
+        return 0;
+    }"#;
+    assert_eq!(text_of("tlb", program), "fine\n");
+}
+
+#[test]
 fn a_fault_that_nothing_expects_is_told_and_ends_with_255() {
     let program = r#"uint32_t board_main(void) {
         board_print("before");

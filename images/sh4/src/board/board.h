@@ -24,8 +24,8 @@
 #define FAULT_ILLEGAL 0x83     /* an illegal instruction */
 #define FAULT_OTHER 0x84       /* any other exception, and a call of the kernel that it refuses; see board_fault */
 
-/* The last trap or fault that board_try came back from: the instruction (of a delay slot, the branch), and the address that it
- * used, 0 if none. After a jump to nowhere both are where it went. */
+/* The last trap or fault that board_try came back from: the instruction (of a delay slot, the branch), and the address
+ * that it used, 0 if none. After a jump to nowhere both are where it went. */
 struct board_fault { uint32_t code, pc, address, expevt; };
 extern struct board_fault board_fault;
 
@@ -35,8 +35,8 @@ int board_space(uint32_t pages, uint32_t maximum);
 /* From now on addresses below SPACE_END are those of this space. FAULT_OTHER if there is no such space. */
 void board_select(int space);
 
-/* Calls f(argument). 0 if it came back by itself, else the TRAP_... or FAULT_... that ended it. May not be nested: FAULT_OTHER.
- * A fault outside any board_try is told on the console, and the machine ends with code 255. */
+/* Calls f(argument). 0 if it came back by itself, else the TRAP_... or FAULT_... that ended it. May not be nested:
+ * FAULT_OTHER. A fault outside any board_try is told on the console, and the machine ends with code 255. */
 uint32_t board_try(void (*f)(void *), void *argument);
 
 /* Writes to the console (the SCIF). */
@@ -45,9 +45,9 @@ void board_print(const char *format, ...); /* %s %d %u %x (8 digits), %X (uint64
 /* Ends the machine. The host sees it as a good end only if this was called. */
 void board_exit(uint32_t code) __attribute__((noreturn));
 
-/* Instructions since some moment, modulo 2^32; only under -icount shift=10. Exact if no more than 279 million (2^32 ticks of
- * the timer) lie between two calls. The kernel's are counted too: some 115 when memory of a space is used that the TLB does
- * not have (64 KiB at a time; it keeps 26 or more). Use it once before you measure. */
+/* Instructions since some moment, modulo 2^32; only under -icount shift=10. Exact if no more than 279 million (2^32 ticks
+ * of the timer) lie between two calls. The kernel's are counted too: some 115 when memory of a space is used that the TLB
+ * does not have (64 KiB at a time; it keeps some 26 or more). Use it once before you measure. */
 uint32_t board_count(void);
 /* The difference of two calls with nothing between; the compiler may put an instruction or two there. */
 uint32_t board_count_cost(void);

@@ -33,11 +33,11 @@
 #define ILLEGAL 0x180
 #define ILLEGAL_SLOT 0x1a0
 
-#define USER_SR 0xf0u                     /* user mode, FPU on, interrupts masked */
-#define PAGE 0x10000u                     /* a page of WebAssembly is a 64 KiB page of the SH-4 */
+#define USER_SR 0xf0u   /* user mode, FPU on, interrupts masked */
+#define PAGE 0x10000u   /* a page of WebAssembly is a 64 KiB page of the SH-4 */
 #define SECTION 0x100000u
-#define RAM 0x0c000000u                   /* SDRAM: 1024 such pages */
-#define FRAMES 1024u
+#define RAM 0x0c000000u /* SDRAM, 64 MiB */
+#define FRAMES 1024u    /* pages of it */
 #define KERNEL_FRAME ((0x0c800000u - RAM) / PAGE)
 #define P1(physical) ((uint32_t *)((physical) | 0x80000000u))
 #define PHYSICAL(p1) ((uint32_t)(p1) & 0x1fffffffu)
@@ -48,26 +48,26 @@
 #define STACK_WRITE (0x100u | 0x080 | 0x060 | 0x008 | 0x004 | 0x002)
 #define SPACE_WRITE (0x100u | 0x080 | 0x060 | 0x008 | 0x004)
 #define DEVICE_READ (0x100u | 0x010 | 0x040 | 0x002)
-#define TIMER_PAGE 0x1fd80000u            /* TMU through area 7: the only name of a register that the TLB knows */
+#define TIMER_PAGE 0x1fd80000u /* TMU through area 7: the only name of a register that the TLB knows */
 
 /* As start.S stores it. */
 struct frame { uint32_t spc, ssr, pr, gbr, mach, macl, r[16]; };
 
 struct space { uint32_t pages, maximum; };
 
-extern uint32_t board_kernel_bss[], board_kernel_end[], board_vectors[];                     /* start.S, board.ld; in P1 */
-extern uint32_t board_image[], board_image_bss[], board_image_end[];                         /* board.ld; in P1 */
-extern uint8_t board_user_data[], board_user_end[];                                          /* board.ld; of the program */
+/* start.S and board.ld, in P1: the kernel, and the program's memory. */
+extern uint32_t board_vectors[], board_kernel_bss[], board_kernel_end[], board_image[], board_image_bss[], board_image_end[];
+extern uint8_t board_user_data[], board_user_end[]; /* board.ld, as the program sees itself */
 extern void board_resume(struct frame *) __attribute__((noreturn));
 
 static struct space spaces[SPACES];
 static uint16_t frame_of[SPACES][FRAMES]; /* which page of RAM is page n of a space */
-static uint32_t made;                     /* spaces */
-static int selected;                      /* -1: none */
-static uint32_t free_frame = 2;           /* pages 0 and 1 of RAM have the vectors of firmware and QEMU's boot parameters */
+static uint32_t made;           /* spaces */
+static int selected;            /* -1: none */
+static uint32_t free_frame = 2; /* QEMU's boot parameters are in page 1 of RAM */
 static uint32_t frames_left;
-static struct frame tried;                /* where board_try was called ... */
-static int trying;                        /* ... if it was */
+static struct frame tried;      /* where board_try was called ... */
+static int trying;              /* ... if it was */
 
 static void put(char c) {
     while (!(SCFSR & 0x20)) {} /* QEMU: TDFE comes back when it is read, not by itself */
@@ -127,9 +127,10 @@ static void map_program(void) {
     PTEH = 0;
     PTEA = 0;
     MMUCR = 4 | 1; /* TI with AT: QEMU keeps stale translations else */
-    for (uint32_t at = CODE_BASE; at < (uint32_t)board_user_end; at += SECTION)
-        load_for_good(&next, at,
-                      (PHYSICAL(board_image) + at - CODE_BASE) | (at < (uint32_t)board_user_data ? SECTION_READ : SECTION_WRITE));
+    for (uint32_t at = CODE_BASE; at < (uint32_t)board_user_end; at += SECTION) {
+        uint32_t rights = at < (uint32_t)board_user_data ? SECTION_READ : SECTION_WRITE;
+        load_for_good(&next, at, (PHYSICAL(board_image) + at - CODE_BASE) | rights);
+    }
     for (uint32_t at = STACK_TOP - STACK_SIZE; at < STACK_TOP; at += PAGE)
         load_for_good(&next, at, (RAM + take_frame() * PAGE) | STACK_WRITE);
     load_for_good(&next, COUNT_PAGE, TIMER_PAGE | DEVICE_READ);

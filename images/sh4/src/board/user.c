@@ -6,7 +6,7 @@
 
 /* What GCC expects of FPSCR at the entry of a function: double precision, to nearest, subnormal numbers, no exceptions. */
 #define FPSCR_OF_GCC 0x00080000u
-/* The timer runs at 15 MHz, and `-icount shift=10` makes an instruction 1024 ns: 15.36 ticks. Their reciprocal, times 2^35. */
+/* The timer runs at 15 MHz, and `-icount shift=10` makes an instruction 1024 ns: 15.36 ticks. 2^35 divided by that: */
 #define INSTRUCTIONS_OF_TICK 2236962133u
 #define TCNT0 (*(volatile uint32_t *)(COUNT_PAGE + 0xc))
 
@@ -35,7 +35,8 @@ uint32_t koboshi_memory_size(void) { return call(CALL_SIZE, 0, 0); }
 
 static void came_back(void) { call(CALL_TRY_END, 0, 0); }
 
-/* The kernel goes on behind the trapa with all registers as they were, but r0 to r3 and those of the FPU: GCC sees to the latter. */
+/* The kernel goes on behind the trapa with all registers as they were, but r0 to r3 and those of the FPU. GCC saves the
+ * latter where it has to, since the asm says so. */
 uint32_t board_try(void (*f)(void *), void *argument) {
     register uint32_t code asm("r0");
     register uint32_t pc asm("r1");

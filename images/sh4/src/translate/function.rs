@@ -300,6 +300,9 @@ impl Writer<'_> {
             let to = self.push(result);
             let text = format!("{to} = {};", code.replace("$a", &a).replace("$b", &b));
             self.say(&text);
+            if self.seen == Seen::Frame {
+                self.say(&format!("OPAQUE({to});"));
+            }
             return Ok(());
         }
         if let Some((access, memarg)) = access(operator) {
@@ -502,15 +505,24 @@ impl Writer<'_> {
             (self.trap("TRAP_UNDEFINED_ELEMENT"), self.trap("TRAP_NULL_ELEMENT"), self.trap("TRAP_SIGNATURE"));
         let prefix = &self.context.options.prefix;
         let size = self.context.module.table.len();
-        self.say(&format!("if ({at} >= {size}u) {beyond}"));
-        if size == 0 {
-            // Nothing can be called.
+        let places = self.context.module.places_of(kind);
+        if places.count == 0 {
+            self.say(&format!("if ({at} >= {size}u) {beyond}"));
+            if size > 0 {
+                self.say(&format!("if (!{prefix}table_type[{at}]) {null}"));
+            }
+            self.say(&wrong);
             self.die();
             return Ok(());
         }
-        self.say(&format!(
-            "if ({prefix}table_type[{at}] != {canonical}) {{ if (!{prefix}table_type[{at}]) {null} {wrong} }}"
-        ));
+        // Where the functions of a type lie side by side, their numbers say all.
+        let fits = if places.count == places.end - places.start {
+            format!("{at} - {}u < {}u", places.start, places.count)
+        } else {
+            format!("{at} < {size}u && {prefix}table_type[{at}] == {canonical}")
+        };
+        self.say(&format!("if (!({fits})) {{ if ({at} >= {size}u) {beyond}"));
+        self.say(&format!("if (!{prefix}table_type[{at}]) {null} {wrong} }}"));
         let function = format!("(({}){prefix}table[{at}])", pointer(&signature.parameters, &signature.results));
         self.calling(function, &signature.parameters, &signature.results)
     }

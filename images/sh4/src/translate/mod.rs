@@ -117,7 +117,7 @@ pub struct Frame {
 }
 
 /// A translated module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Translated {
     /// The whole C source.
     pub source: String,
@@ -309,7 +309,8 @@ fn declarations(context: &Context<'_>) -> Result<String, Trouble> {
             Some(function) => module.canonical(module.functions[*function as usize]).to_string(),
             None => "0".to_owned(),
         });
-        let small = if module.types.len() < usize::from(u8::MAX) { "uint8_t" } else { "uint16_t" };
+        // Signed, for so the machine reads them.
+        let small = if module.types.len() < 127 { "int8_t" } else { "int16_t" };
         let _ = writeln!(
             text,
             "static void (*const {prefix}table[])(void) = {{ {} }};\nstatic const {small} {prefix}table_type[] = {{ {} }};",

@@ -50,6 +50,13 @@ pub(super) enum Constant {
     Global(u32),
 }
 
+/// The places in the table of functions of one type: how many, and all between which two.
+pub(super) struct Places {
+    pub(super) count: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
 /// What a module consists of.
 #[derive(Default)]
 pub(super) struct Module<'a> {
@@ -101,6 +108,18 @@ impl<'a> Module<'a> {
     pub(super) fn canonical(&self, kind: u32) -> usize {
         let wanted = &self.types[kind as usize];
         1 + self.types.iter().position(|found| found == wanted).unwrap_or(kind as usize)
+    }
+
+    /// Where in the table functions of a type are.
+    pub(super) fn places_of(&self, kind: u32) -> Places {
+        let wanted = self.canonical(kind);
+        let is_it = |function: &Option<u32>| {
+            function.is_some_and(|function| self.canonical(self.functions[function as usize]) == wanted)
+        };
+        let count = self.table.iter().filter(|function| is_it(function)).count();
+        let start = self.table.iter().position(is_it).unwrap_or(0);
+        let end = self.table.iter().rposition(is_it).map_or(0, |last| last + 1);
+        Places { count, start, end }
     }
 
     fn validate(&self, bytes: &[u8]) -> Result<(), Trouble> {

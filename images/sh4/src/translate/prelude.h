@@ -19,6 +19,10 @@
 #define STACK_GET(x) __asm__ volatile("stc gbr, %0" : "=r"(x))
 #define STACK_SET(x) __asm__ volatile("ldc %0, gbr" ::"r"(x) : "memory")
 
+/* GCC is not to know that a frame is the stack pointer less some bytes: it would count its places from there, out of reach
+ * of an instruction's displacement. */
+#define OPAQUE(x) __asm__("" : "+r"(x))
+
 typedef volatile uint8_t __attribute__((may_alias)) u8_at;
 typedef volatile uint16_t __attribute__((may_alias)) u16_at;
 typedef volatile uint32_t __attribute__((may_alias)) u32_at;

@@ -1,0 +1,345 @@
+//! How much of its two stacks a program needs at most: the machine's, of which GCC says what each function takes; and the
+//! shadow stack, on which Rust keeps what has an address.
+//!
+//! The rules: a bound is a bound, or it is said why there is none. Calls through the table are taken to reach every function
+//! of the table (on the shadow stack, every one of the right type). Recursion has no bound.
+
+use std::collections::HashMap;
+
+use crate::link::ASSEMBLER_MEMBERS;
+use crate::tools::Trouble;
+use crate::translate::{Frame, Translated};
+
+/// What a function of libgcc's assembler part pushes at most, in bytes: no more than six registers, in any of them.
+const ASSEMBLER_FRAME: u32 = 24;
+
+/// What one stack needs, below one entry point.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Worst {
+    /// Bytes at most, if each recursion comes around once only: see `recursion`.
+    pub bytes: u32,
+    /// The calls that need so much, the entry point first.
+    pub path: Vec<String>,
+    /// Functions that call each other in a circle: there is no bound.
+    pub recursion: Vec<Vec<String>>,
+    /// Functions that call through the table.
+    pub indirect: Vec<String>,
+    /// Functions that are called and not known: what they need comes on top.
+    pub unknown: Vec<String>,
+}
+
+impl Worst {
+    /// Is `bytes` a bound?
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.recursion.is_empty() && self.unknown.is_empty()
+    }
+}
+
+/// What both stacks need, below one entry point.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Bounds {
+    /// The entry point.
+    pub entry: String,
+    /// The machine's stack.
+    pub machine: Worst,
+    /// The shadow stack.
+    pub shadow: Worst,
+}
+
+/// Who calls whom in a program, and what each takes of both stacks.
+#[derive(Clone, Debug, Default)]
+pub struct Calls {
+    machine: Graph,
+    shadow: Graph,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Graph {
+    nodes: Vec<Node>,
+    numbers: HashMap<String, usize>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Node {
+    symbol: String,
+    /// Nothing: it is called, and nobody has said what it takes.
+    bytes: Option<u32>,
+    calls: Vec<usize>,
+    /// Whom it may call through the table; empty if it does not.
+    through_table: Vec<usize>,
+    indirect: bool,
+}
+
+/// What GCC calls whoever is called through a pointer.
+const INDIRECT: &str = "__indirect_call";
+
+impl Calls {
+    /// Puts together what GCC has written beside the objects (`.ci`, one text each) and what the translator knows of the
+    /// modules.
+    ///
+    /// # Errors
+    /// A text is not what GCC writes, or a function's frame has no fixed size.
+    pub fn new(texts: &[String], modules: &[&Translated]) -> Result<Self, Trouble> {
+        let mut calls = Calls::default();
+        for module in modules {
+            calls.shadow.take_module(&module.frames, &module.table);
+        }
+        for text in texts {
+            calls.machine.take_text(text)?;
+        }
+        let symbols = modules
+            .iter()
+            .flat_map(|module| module.table.iter().map(|(function, _)| &module.frames[*function as usize].symbol));
+        let in_table: Vec<usize> = symbols.filter_map(|symbol| calls.machine.numbers.get(symbol).copied()).collect();
+        for node in calls.machine.nodes.iter_mut().filter(|node| node.indirect) {
+            node.through_table.clone_from(&in_table);
+        }
+        Ok(calls)
+    }
+
+    /// The symbols of all functions of which GCC has told.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        self.machine.nodes.iter().filter(|node| node.bytes.is_some()).map(|node| node.symbol.as_str())
+    }
+
+    /// What both stacks need at most, from a call of this function on.
+    ///
+    /// # Errors
+    /// There is no such function.
+    pub fn bounds(&self, entry: &str) -> Result<Bounds, Trouble> {
+        let machine = self.machine.worst(entry).ok_or_else(|| {
+            Trouble::new(
+                format!("there is no function `{entry}` to reckon the stack of."),
+                "name an entry point by its symbol, as `nm` shows it.",
+            )
+        })?;
+        // What is not of a module does not touch the shadow stack.
+        let nothing = Worst {
+            bytes: 0,
+            path: vec![entry.to_owned()],
+            recursion: Vec::new(),
+            indirect: Vec::new(),
+            unknown: Vec::new(),
+        };
+        Ok(Bounds { entry: entry.to_owned(), machine, shadow: self.shadow.worst(entry).unwrap_or(nothing) })
+    }
+}
+
+impl Graph {
+    fn node(&mut self, symbol: &str) -> usize {
+        if let Some(number) = self.numbers.get(symbol) {
+            return *number;
+        }
+        self.nodes.push(Node { symbol: symbol.to_owned(), ..Node::default() });
+        self.numbers.insert(symbol.to_owned(), self.nodes.len() - 1);
+        self.nodes.len() - 1
+    }
+
+    fn take_module(&mut self, frames: &[Frame], table: &[(u32, u32)]) {
+        let numbers: Vec<usize> = frames.iter().map(|frame| self.node(&frame.symbol)).collect();
+        for (frame, number) in frames.iter().zip(&numbers) {
+            let through_table = table.iter().filter(|(_, kind)| frame.indirect.contains(kind));
+            let through_table = through_table.map(|(function, _)| numbers[*function as usize]).collect();
+            let node = &mut self.nodes[*number];
+            // What is imported does not touch the shadow stack, unless it calls back: then it is an entry point of its own.
+            node.bytes = Some(frame.shadow);
+            node.calls = frame.calls.iter().map(|callee| numbers[*callee as usize]).collect();
+            node.through_table = through_table;
+            node.indirect = !frame.indirect.is_empty();
+        }
+    }
+
+    /// Takes in a call graph in the form of GCC's option `-fcallgraph-info=su`: VCG, a node or an edge a line.
+    fn take_text(&mut self, text: &str) -> Result<(), Trouble> {
+        for line in text.lines() {
+            if line.starts_with("node: ") {
+                let (Some(title), Some(label)) = (field(line, "title"), field(line, "label")) else {
+                    return Err(not_a_graph(line));
+                };
+                let number = self.node(symbol(title));
+                let Some(size) = label.rsplit("\\n").find(|part| part.contains(" bytes (")) else { continue };
+                let bytes = size.split(' ').next().and_then(|number| number.parse().ok());
+                if !size.contains("(static)") {
+                    return Err(Trouble::new(
+                        format!("the stack frame of `{}` has no fixed size: {size}.", symbol(title)),
+                        "leave out variable-length arrays and alloca in C; a Rust function never has such a frame.",
+                    ));
+                }
+                self.nodes[number].bytes = bytes;
+            } else if line.starts_with("edge: ") {
+                let (Some(from), Some(to)) = (field(line, "sourcename"), field(line, "targetname")) else {
+                    return Err(not_a_graph(line));
+                };
+                let from = self.node(symbol(from));
+                if to == INDIRECT {
+                    self.nodes[from].indirect = true;
+                } else {
+                    let to = self.node(symbol(to));
+                    if !self.nodes[from].calls.contains(&to) {
+                        self.nodes[from].calls.push(to);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn worst(&self, entry: &str) -> Option<Worst> {
+        let root = *self.numbers.get(entry)?;
+        let mut search = Search { graph: self, done: HashMap::new(), open: Vec::new(), recursion: Vec::new() };
+        let bytes = search.visit(root);
+        let mut path = Vec::new();
+        let mut at = Some(root);
+        while let Some(number) = at {
+            path.push(self.nodes[number].symbol.clone());
+            at = search.done.get(&number).and_then(|(_, next)| *next);
+        }
+        let reached = || search.done.keys().map(|number| &self.nodes[*number]);
+        let mut indirect: Vec<String> =
+            reached().filter(|node| node.indirect).map(|node| node.symbol.clone()).collect();
+        let unknown = reached().filter(|node| node.bytes.is_none() && assembler_frame(&node.symbol).is_none());
+        let mut unknown: Vec<String> = unknown.map(|node| node.symbol.clone()).collect();
+        indirect.sort();
+        unknown.sort();
+        Some(Worst { bytes, path, recursion: search.recursion, indirect, unknown })
+    }
+}
+
+/// A walk over all calls from one function.
+struct Search<'a> {
+    graph: &'a Graph,
+    /// Bytes below and with a function, and whom it calls for that.
+    done: HashMap<usize, (u32, Option<usize>)>,
+    open: Vec<usize>,
+    recursion: Vec<Vec<String>>,
+}
+
+impl Search<'_> {
+    fn visit(&mut self, number: usize) -> u32 {
+        if let Some((bytes, _)) = self.done.get(&number) {
+            return *bytes;
+        }
+        if let Some(at) = self.open.iter().position(|open| *open == number) {
+            let circle: Vec<String> =
+                self.open[at..].iter().map(|number| self.graph.nodes[*number].symbol.clone()).collect();
+            if !self.recursion.contains(&circle) {
+                self.recursion.push(circle);
+            }
+            return 0;
+        }
+        self.open.push(number);
+        let graph = self.graph;
+        let node = &graph.nodes[number];
+        let mut deepest = (0, None);
+        for callee in node.calls.iter().chain(&node.through_table) {
+            let below = self.visit(*callee);
+            // A circle goes no deeper here: the path must not come around either.
+            if below > deepest.0 && !self.open.contains(callee) {
+                deepest = (below, Some(*callee));
+            }
+        }
+        self.open.pop();
+        let own = node.bytes.or_else(|| assembler_frame(&node.symbol)).unwrap_or(0);
+        self.done.insert(number, (own + deepest.0, deepest.1));
+        own + deepest.0
+    }
+}
+
+/// What a function of libgcc's assembler part takes; `None` for any other.
+fn assembler_frame(symbol: &str) -> Option<u32> {
+    // `__udivsi3_i4i` is in `_udivsi3_i4.o`, `__movmemSI12_i4` in `_movmem_i4.o`.
+    let is_of = |member: &&str| {
+        let stem = member.trim_end_matches(".o").trim_end_matches("_i4").trim_end_matches("_n");
+        symbol.trim_start_matches('_').starts_with(stem.trim_start_matches('_'))
+    };
+    ASSEMBLER_MEMBERS.iter().any(is_of).then_some(ASSEMBLER_FRAME)
+}
+
+/// The symbol in a node's title: `*symbol`, or `unit.c:*symbol` if it is not seen from outside.
+fn symbol(title: &str) -> &str {
+    title.rsplit(':').next().unwrap_or(title).trim_start_matches('*')
+}
+
+/// A field of a line, as in `title: "text"`.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(&format!("{name}: \""))?;
+    Some(rest.split_once('"')?.0)
+}
+
+fn not_a_graph(line: &str) -> Trouble {
+    Trouble::new(
+        format!("this line of a call graph is not as GCC writes it: {line}"),
+        "compile anew with -fcallgraph-info=su, by a GCC of version 10 or later.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"graph: { title: "a.c"
+node: { title: "*main" label: "f_main\na.c:1:1\n8 bytes (static)" }
+node: { title: "a.c:*small" label: "f_small\na.c:2:1\n4 bytes (static)" }
+node: { title: "a.c:*large" label: "f_large\na.c:3:1\n100 bytes (static)" }
+node: { title: "__indirect_call" label: "Indirect Call Placeholder" shape : ellipse }
+node: { title: "__udivsi3_i4i" label: "__udivsi3_i4i\n<built-in>" shape : ellipse }
+edge: { sourcename: "*main" targetname: "a.c:*small" label: "a.c:9:1" }
+edge: { sourcename: "*main" targetname: "a.c:*large" }
+edge: { sourcename: "a.c:*small" targetname: "__udivsi3_i4i" }
+}
+"#;
+
+    fn frame(symbol: &str, shadow: u32, calls: &[u32], indirect: &[u32]) -> Frame {
+        Frame { symbol: symbol.to_owned(), shadow, calls: calls.to_vec(), indirect: indirect.to_vec() }
+    }
+
+    fn bounds(text: &str, frames: &[Frame], table: &[(u32, u32)]) -> Bounds {
+        let module = Translated { frames: frames.to_vec(), table: table.to_vec(), ..Translated::default() };
+        let calls = Calls::new(&[text.to_owned()], &[&module]).expect("a graph");
+        calls.bounds("main").expect("it is there")
+    }
+
+    #[test]
+    fn the_deepest_path_counts_on_each_stack() {
+        let frames = [frame("main", 16, &[1, 2], &[]), frame("small", 64, &[], &[]), frame("large", 0, &[], &[])];
+        let found = bounds(TEXT, &frames, &[]);
+        assert_eq!((found.machine.bytes, found.machine.path), (108, vec!["main".to_owned(), "large".to_owned()]));
+        assert_eq!((found.shadow.bytes, found.shadow.path), (80, vec!["main".to_owned(), "small".to_owned()]));
+    }
+
+    #[test]
+    fn recursion_has_no_bound_and_is_named() {
+        let text = TEXT.replace("}\n}\n", "}\nedge: { sourcename: \"a.c:*large\" targetname: \"*main\" }\n}\n");
+        let found = bounds(&text, &[], &[]).machine;
+        assert!(!found.is_bound());
+        assert_eq!(found.recursion, [["main", "large"]]);
+    }
+
+    #[test]
+    fn a_call_through_the_table_reaches_what_is_in_the_table() {
+        let text =
+            TEXT.replace("}\n}\n", "}\nedge: { sourcename: \"a.c:*small\" targetname: \"__indirect_call\" }\n}\n");
+        let text = text.replace("edge: { sourcename: \"*main\" targetname: \"a.c:*large\" }\n", "");
+        let frames = [frame("main", 0, &[1], &[]), frame("small", 8, &[], &[7]), frame("large", 32, &[], &[])];
+        let found = bounds(&text, &frames, &[(2, 7)]);
+        assert_eq!((found.machine.bytes, found.machine.indirect), (112, vec!["small".to_owned()]));
+        assert_eq!(found.shadow.bytes, 40);
+        assert_eq!(bounds(&text, &frames, &[(2, 6)]).shadow.bytes, 8, "a function of another type is not called");
+    }
+
+    #[test]
+    fn what_nobody_knows_is_named() {
+        let text = TEXT.replace("__udivsi3_i4i", "strange");
+        let found = bounds(&text, &[], &[]).machine;
+        assert_eq!(found.unknown, ["strange"]);
+        assert!(!found.is_bound());
+    }
+
+    #[test]
+    fn a_frame_without_a_fixed_size_is_refused() {
+        let text = TEXT.replace("100 bytes (static)", "100 bytes (dynamic)");
+        let error = Calls::new(&[text], &[]).expect_err("it has no bound");
+        assert!(error.what.contains("`large`"), "{error}");
+    }
+}
