@@ -264,6 +264,8 @@ const STORED: usize = 4;
 const UNCALLING: usize = 3;
 /// What of the tank may be used up before functions begin without indirect calls: else they would use up all of it.
 const BEGINNING: u32 = 10;
+/// Operators with which each function begins, to see whether there is fuel, and to use some.
+const FUEL_CHECK: usize = 9;
 /// Most bytes of a bulk operation, as a mask.
 const BULK: i32 = 0xFFF;
 
@@ -320,7 +322,14 @@ impl Pass {
         let address = if aligned { at & !0 << natural } else { at };
         let align = self.chance.below(natural as usize + 1) as u32;
         function
+            // Not the same place each time: what fuel is left decides, in steps that keep the alignment.
+            .instruction(&Instruction::GlobalGet(self.fuel))
+            .instruction(&Instruction::I32Const(3))
+            .instruction(&Instruction::I32Shl)
             .instruction(&Instruction::I32Const(address))
+            .instruction(&Instruction::I32Xor)
+            .instruction(&Instruction::I32Const(self.address_mask()))
+            .instruction(&Instruction::I32And)
             .instruction(&Instruction::LocalGet(variable))
             .instruction(&store(MemArg { offset: 0, align, target: MemArgTarget::default(), ordering: None }));
         self.add(function, 0);
@@ -463,9 +472,13 @@ impl Reencode for Pass {
         let spare = kinds.len() as u32;
         let locals: Vec<_> = kinds[parameters.len()..].iter().chain(&SPARE).map(|kind| (1, *kind)).collect();
         let mut function = Function::new(locals);
-        self.begin(&mut function, &parameters, spare);
         let mut reader = body.get_operators_reader()?;
+        let mut number = 0;
         while !reader.eof() {
+            if number == FUEL_CHECK {
+                self.begin(&mut function, &parameters, spare);
+            }
+            number += 1;
             let operator = reader.read()?;
             let bent = self.chance.below(UNBENT) > 0;
             match (&operator, touched(&operator)) {
