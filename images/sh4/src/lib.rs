@@ -18,6 +18,7 @@
 pub mod board;
 pub mod lines;
 pub mod link;
+pub mod program;
 pub mod stack;
 pub mod tools;
 pub mod translate;

@@ -7,11 +7,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::{Endianness, elf};
 
+use crate::program::Extent;
 use crate::tools::{Gcc, Trouble, output, printed, read, write};
 use crate::translate::Segment;
 
@@ -75,6 +77,11 @@ const FLAGS: [&str; 26] = [
     "-Werror=uninitialized",
     "-Wno-psabi",
 ];
+
+/// All of them, for whoever keeps what was compiled.
+pub(crate) fn flags() -> String {
+    FLAGS.join(" ")
+}
 
 /// C or assembler to compile.
 #[derive(Clone, Copy, Debug)]
@@ -150,9 +157,9 @@ pub struct Layout {
     pub code: u32,
     /// The first byte of the variables of C and assembler.
     pub data: u32,
-    /// The first byte behind the memory of the WebAssembly module: what lies between its last segment and this is zero at
-    /// the start. The ELF then has a section `.wasm.zero` there.
-    pub memory_end: Option<u32>,
+    /// The memory of the WebAssembly module: what is in no segment is zero at the start. The ELF then has sections
+    /// `.wasm.zero` behind the last segment and `.wasm.stack`, and nothing at the guard.
+    pub memory: Option<Extent>,
     /// The symbol of the first instruction. What it does not need is left out; without it, all is kept.
     pub entry: Option<String>,
 }
@@ -316,13 +323,13 @@ fn pieces(segments: &[Segment], layout: &Layout) -> Vec<Piece> {
             name,
         });
     }
-    if let Some((first, size)) = zeros(segments, layout) {
+    for (name, place) in zeros(segments, layout) {
         pieces.push(Piece {
-            name: ".wasm.zero".to_owned(),
-            address: first,
+            name: name.to_owned(),
+            address: place.start,
             flags: VARIABLES,
             // Unasked, the linker would put so many zeros into the file.
-            sections: vec![format!(".wasm.zero {first:#x} (NOLOAD) : {{ . += {size:#x}; }}")],
+            sections: vec![format!("{name} {:#x} (NOLOAD) : {{ . += {:#x}; }}", place.start, place.end - place.start)],
         });
     }
     // The linker wants program headers by address.
@@ -330,11 +337,13 @@ fn pieces(segments: &[Segment], layout: &Layout) -> Vec<Piece> {
     pieces
 }
 
-/// The first address, and the number of bytes, of the memory of the module behind its last segment.
-fn zeros(segments: &[Segment], layout: &Layout) -> Option<(u32, u32)> {
-    let end = layout.memory_end?;
-    let first = u32::try_from(segments.iter().map(end_of).max()?).ok()?;
-    (end > first).then(|| (first, end - first))
+/// The parts of the module's memory that are in no segment.
+fn zeros(segments: &[Segment], layout: &Layout) -> Vec<(&'static str, Range<u32>)> {
+    let Some(Extent { data, stack, .. }) = &layout.memory else { return Vec::new() };
+    let filled = segments.iter().map(end_of).max().unwrap_or(0);
+    let behind = u32::try_from(filled).unwrap_or(u32::MAX).max(data.start)..data.end;
+    let parts = [(".wasm.zero", behind), (".wasm.stack", stack.clone())];
+    parts.into_iter().filter(|(_, place)| !place.is_empty()).collect()
 }
 
 fn linker_script(pieces: &[Piece], layout: &Layout) -> String {
@@ -396,6 +405,22 @@ pub(crate) const ASSEMBLER_MEMBERS: [&str; 12] = [
     "_udivsi3_i4.o",
     "_div_table.o",
 ];
+
+/// Whether a symbol is in one of [`ASSEMBLER_MEMBERS`].
+pub(crate) fn is_of_assembler(symbol: &str) -> bool {
+    const STARTS: [&str; 9] = [
+        "__ashiftrt_r4_",
+        "__ashlsi3",
+        "__ashrsi3",
+        "__lshrsi3",
+        "__movmem",
+        "__movstr",
+        "__mulsi3",
+        "__sdivsi3",
+        "__udivsi3",
+    ];
+    STARTS.iter().any(|start| symbol.starts_with(start))
+}
 
 /// Refuses a program with C parts of libgcc, as the linker's map tells of them.
 pub(crate) fn refuse_untested(map: &str) -> Result<(), Trouble> {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use koboshi_sh4::link::{Cpu, Elf, Layout, Options, Source, compile, link, raw_image};
+use koboshi_sh4::program::Extent;
 use koboshi_sh4::tools::{Gcc, Trouble};
 use koboshi_sh4::translate::Segment;
 
@@ -39,7 +40,7 @@ impl Bench {
 }
 
 fn layout() -> Layout {
-    Layout { code: 0x8c80_0000, data: 0x8c90_0000, memory_end: None, entry: Some("start".to_owned()) }
+    Layout { code: 0x8c80_0000, data: 0x8c90_0000, memory: None, entry: Some("start".to_owned()) }
 }
 
 fn segment(name: &str, address: u32, bytes: &[u8]) -> Segment {
@@ -59,7 +60,9 @@ fn sections_lie_where_they_were_said_to() {
         segment(".data", 0x8ca0_1000, b"variable"),
         Segment { name: None, address: 0x8ca0_2004, bytes: vec![7; 3] },
     ];
-    let elf = bench.linked(PROGRAM, &segments, &Layout { memory_end: Some(0x8ca1_0000), ..layout() }).unwrap();
+    let memory =
+        Extent { data: 0x8ca0_0000..0x8ca0_2800, guard: 0x8ca0_3000..0x8ca0_4000, stack: 0x8ca0_4000..0x8ca1_0000 };
+    let elf = bench.linked(PROGRAM, &segments, &Layout { memory: Some(memory), ..layout() }).unwrap();
     assert_eq!(elf.entry, 0x8c80_0000, "what is in .text.first comes first");
     let place = |name: &str| {
         let section = elf.sections.iter().find(|section| section.name == name);
@@ -72,7 +75,8 @@ fn sections_lie_where_they_were_said_to() {
     assert_eq!(place(".wasm.rodata.0"), (0x8ca0_0000, 8, false, true));
     assert_eq!(place(".wasm.data.1"), (0x8ca0_1000, 8, true, true));
     assert_eq!(place(".wasm.data.2"), (0x8ca0_2004, 3, true, true));
-    assert_eq!(place(".wasm.zero"), (0x8ca0_2007, 0xdff9, true, false));
+    assert_eq!(place(".wasm.zero"), (0x8ca0_2007, 0x7f9, true, false));
+    assert_eq!(place(".wasm.stack"), (0x8ca0_4000, 0xc000, true, false));
     // Each of them in a program header of the same kind.
     for section in &elf.sections {
         let load = elf.loads.iter().find(|load| {

@@ -1,0 +1,328 @@
+//! What GCC calls where an SH-4 has no instruction: it is all there, needs nothing, and is not made of the instructions that
+//! it is in place of.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use koboshi_sh4::program::{helper_symbols, helpers_module};
+use koboshi_sh4::tools::Rust;
+use wasmparser::{ExternalKind, Operator, Parser, Payload};
+
+/// The module, built once for all tests of this machine.
+fn module() -> Vec<u8> {
+    helpers_module(&Rust::find().unwrap(), &Path::new(env!("CARGO_TARGET_TMPDIR")).join("sh4")).unwrap()
+}
+
+/// The helper that GCC may call for an instruction: with `-m4-nofpu`, for all floating-point numbers.
+fn instead_of(operator: &Operator<'_>) -> Option<&'static str> {
+    Some(match operator {
+        Operator::I32Clz => "__clzsi2",
+        Operator::I32Ctz => "__ctzsi2",
+        Operator::I32Popcnt => "__popcountsi2",
+        Operator::I64Clz => "__clzdi2",
+        Operator::I64Ctz => "__ctzdi2",
+        Operator::I64Popcnt => "__popcountdi2",
+        Operator::I64DivS => "__divdi3",
+        Operator::I64DivU => "__udivdi3",
+        Operator::I64RemS => "__moddi3",
+        Operator::I64RemU => "__umoddi3",
+        Operator::F32ConvertI64S => "__floatdisf",
+        Operator::F32ConvertI64U => "__floatundisf",
+        Operator::F64ConvertI64S => "__floatdidf",
+        Operator::F64ConvertI64U => "__floatundidf",
+        Operator::I64TruncF32S | Operator::I64TruncSatF32S => "__fixsfdi",
+        Operator::I64TruncF32U | Operator::I64TruncSatF32U => "__fixunssfdi",
+        Operator::I64TruncF64S | Operator::I64TruncSatF64S => "__fixdfdi",
+        Operator::I64TruncF64U | Operator::I64TruncSatF64U => "__fixunsdfdi",
+        Operator::I32TruncF32U | Operator::I32TruncSatF32U => "__fixunssfsi",
+        Operator::I32TruncF64U | Operator::I32TruncSatF64U => "__fixunsdfsi",
+        Operator::I32TruncF32S | Operator::I32TruncSatF32S => "__fixsfsi",
+        Operator::I32TruncF64S | Operator::I32TruncSatF64S => "__fixdfsi",
+        Operator::F32ConvertI32U => "__floatunsisf",
+        Operator::F64ConvertI32U => "__floatunsidf",
+        Operator::F32ConvertI32S => "__floatsisf",
+        Operator::F64ConvertI32S => "__floatsidf",
+        Operator::F32DemoteF64 => "__truncdfsf2",
+        Operator::F64PromoteF32 => "__extendsfdf2",
+        Operator::F32Add => "__addsf3",
+        Operator::F64Add => "__adddf3",
+        Operator::F32Sub => "__subsf3",
+        Operator::F64Sub => "__subdf3",
+        Operator::F32Mul => "__mulsf3",
+        Operator::F64Mul => "__muldf3",
+        Operator::F32Div => "__divsf3",
+        Operator::F64Div => "__divdf3",
+        Operator::F32Neg => "__negsf2",
+        Operator::F64Neg => "__negdf2",
+        Operator::F32Eq => "__eqsf2",
+        Operator::F64Eq => "__eqdf2",
+        Operator::F32Ne => "__nesf2",
+        Operator::F64Ne => "__nedf2",
+        Operator::F32Lt => "__ltsf2",
+        Operator::F64Lt => "__ltdf2",
+        Operator::F32Le => "__lesf2",
+        Operator::F64Le => "__ledf2",
+        Operator::F32Gt => "__gtsf2",
+        Operator::F64Gt => "__gtdf2",
+        Operator::F32Ge => "__gesf2",
+        Operator::F64Ge => "__gedf2",
+        Operator::F32Sqrt => "sqrtf",
+        Operator::F64Sqrt => "sqrt",
+        Operator::F32Ceil => "koboshi_f32_ceil",
+        Operator::F64Ceil => "koboshi_f64_ceil",
+        Operator::F32Floor => "koboshi_f32_floor",
+        Operator::F64Floor => "koboshi_f64_floor",
+        Operator::F32Trunc => "koboshi_f32_trunc",
+        Operator::F64Trunc => "koboshi_f64_trunc",
+        Operator::F32Nearest => "koboshi_f32_nearest",
+        Operator::F64Nearest => "koboshi_f64_nearest",
+        _ => return None,
+    })
+}
+
+/// Which functions each function may come to call, as indices.
+struct Calls {
+    exports: BTreeMap<String, u32>,
+    calls: BTreeMap<u32, BTreeSet<u32>>,
+}
+
+fn calls(module: &[u8]) -> Calls {
+    let mut exports = BTreeMap::new();
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::ExportSection(section) = payload.unwrap() {
+            let functions = section.into_iter().map(Result::unwrap).filter(|export| export.kind == ExternalKind::Func);
+            exports.extend(functions.map(|export| (export.name.to_owned(), export.index)));
+        }
+    }
+    let mut calls = BTreeMap::new();
+    // There are no imports, which another test makes sure of: the first function that is defined is number 0.
+    let mut number = 0;
+    for payload in Parser::new(0).parse_all(module) {
+        let Payload::CodeSectionEntry(body) = payload.unwrap() else { continue };
+        let operators = body.get_operators_reader().unwrap().into_iter().map(Result::unwrap);
+        let called = operators.filter_map(|operator| match operator {
+            Operator::Call { function_index } => Some(function_index),
+            other => instead_of(&other).map(|helper| exports[helper]),
+        });
+        calls.insert(number, called.collect());
+        number += 1;
+    }
+    Calls { exports, calls }
+}
+
+#[test]
+fn every_helper_is_there() {
+    let exports = calls(&module()).exports;
+    let missing: Vec<&str> = helper_symbols().filter(|symbol| !exports.contains_key(*symbol)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn helpers_need_nothing_and_have_no_memory() {
+    let module = module();
+    let names: BTreeMap<u32, String> = calls(&module).exports.into_iter().map(|(name, index)| (index, name)).collect();
+    let mut number = 0;
+    for payload in Parser::new(0).parse_all(&module) {
+        match payload.unwrap() {
+            Payload::ImportSection(section) => assert_eq!(section.count(), 0),
+            Payload::DataSection(section) => {
+                let bytes: usize = section.into_iter().map(|segment| segment.unwrap().data.len()).sum();
+                assert_eq!(bytes, 0);
+            }
+            Payload::CodeSectionEntry(body) => {
+                for operator in body.get_operators_reader().unwrap() {
+                    let operator = operator.unwrap();
+                    // It is the pointer to the module's own stack, of which there is none in the programs.
+                    let uses_stack = matches!(operator, Operator::GlobalGet { .. } | Operator::GlobalSet { .. });
+                    assert!(!uses_stack, "{:?} has a stack of its own", names.get(&number));
+                    assert!(!matches!(operator, Operator::CallIndirect { .. }));
+                }
+                number += 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn no_helper_comes_to_call_itself() {
+    let Calls { exports, calls } = calls(&module());
+    for (name, start) in &exports {
+        let mut seen = BTreeSet::new();
+        let mut next: Vec<u32> = calls[start].iter().copied().collect();
+        while let Some(function) = next.pop() {
+            assert_ne!(function, *start, "{name} may call itself without end");
+            if seen.insert(function) {
+                next.extend(&calls[&function]);
+            }
+        }
+    }
+}
+
+/// The same sources, for this machine.
+#[allow(dead_code, missing_docs, unreachable_pub, clippy::all)]
+#[path = "../helpers/src/float.rs"]
+mod float;
+#[allow(dead_code, missing_docs, unreachable_pub, clippy::all)]
+#[path = "../helpers/src/integer.rs"]
+mod integer;
+#[allow(dead_code, missing_docs, unreachable_pub, unsafe_code, clippy::all)]
+#[path = "../helpers/src/memory.rs"]
+mod memory;
+
+/// Numbers that are special in some way, and many that are not, as bits of `u64`; their upper halves serve as single ones.
+fn numbers() -> impl Iterator<Item = u64> {
+    let doubles =
+        [0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.5, 1e15, 4503599627370495.5, 4503599627370496.0, 9e15, 1e300];
+    let near = doubles
+        .into_iter()
+        .flat_map(|number: f64| [-2, -1, 0, 1, 2].map(|step| number.to_bits().wrapping_add_signed(step)));
+    let singles = [0.0f32, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 3.5, 8388607.5, 8388608.0, 1e7, 3e38];
+    let near_singles = singles
+        .into_iter()
+        .flat_map(|number| [-2, -1, 0, 1, 2].map(|step| u64::from(number.to_bits().wrapping_add_signed(step)) << 32));
+    let ends = [
+        1,
+        f64::MIN_POSITIVE.to_bits(),
+        f64::MAX.to_bits(),
+        f64::INFINITY.to_bits(),
+        f64::NAN.to_bits(),
+        0x7ff0_0000_0000_0001,
+    ];
+    let single_ends = [1, f32::MIN_POSITIVE.to_bits(), f32::MAX.to_bits(), f32::INFINITY.to_bits(), 0x7f80_0001]
+        .map(|bits| u64::from(bits) << 32);
+    // xorshift64
+    let random = std::iter::successors(Some(88172645463325252_u64), |last| {
+        let step = last ^ (last << 13);
+        let step = step ^ (step >> 7);
+        Some(step ^ (step << 17))
+    });
+    // Half of them with an exponent near that of 1, where rounding has something to do.
+    let random = random
+        .take(400_000)
+        .map(|bits| if bits & 1 == 0 { bits } else { bits & 0x800f_ffff_ffff_ffff | (1010 + (bits >> 52) % 60) << 52 });
+    let all = near.chain(near_singles).chain(ends).chain(single_ends);
+    all.flat_map(|bits| [bits, bits | 1 << 63]).chain(random)
+}
+
+#[test]
+fn doubles_are_rounded_as_the_standard_has_it() {
+    type Operation = (&'static str, extern "C" fn(f64) -> f64, fn(f64) -> f64);
+    let operations: [Operation; 5] = [
+        ("ceil", float::koboshi_f64_ceil, f64::ceil),
+        ("floor", float::koboshi_f64_floor, f64::floor),
+        ("trunc", float::koboshi_f64_trunc, f64::trunc),
+        ("nearest", float::koboshi_f64_nearest, f64::round_ties_even),
+        ("sqrt", float::sqrt, f64::sqrt),
+    ];
+    for bits in numbers() {
+        let number = f64::from_bits(bits);
+        for (name, ours, right) in operations {
+            let (ours, right) = (ours(number), right(number));
+            assert!(
+                same(ours.to_bits(), right.to_bits(), 52),
+                "{name}({number:e}, {bits:#x}) is {right:e}, not {ours:e}"
+            );
+        }
+    }
+}
+
+#[test]
+fn singles_are_rounded_as_the_standard_has_it() {
+    type Operation = (&'static str, extern "C" fn(f32) -> f32, fn(f32) -> f32);
+    let operations: [Operation; 5] = [
+        ("ceil", float::koboshi_f32_ceil, f32::ceil),
+        ("floor", float::koboshi_f32_floor, f32::floor),
+        ("trunc", float::koboshi_f32_trunc, f32::trunc),
+        ("nearest", float::koboshi_f32_nearest, f32::round_ties_even),
+        ("sqrt", float::sqrtf, f32::sqrt),
+    ];
+    for bits in numbers().map(|bits| (bits >> 32) as u32) {
+        let number = f32::from_bits(bits);
+        for (name, ours, right) in operations {
+            let (ours, right) = (ours(number), right(number));
+            let (one, other) = (ours.to_bits().into(), right.to_bits().into());
+            assert!(same(one, other, 23), "{name}({number:e}, {bits:#x}) is {right:e}, not {ours:e}");
+        }
+    }
+}
+
+/// The same bits, or both a quiet NaN.
+fn same(ours: u64, right: u64, fraction: u32) -> bool {
+    let width = if fraction == 23 { 31 } else { 63 };
+    let magnitude = |bits: u64| bits & !(1 << width);
+    let infinity = (1 << width) - (1 << fraction);
+    let quiet = ours & (1 << (fraction - 1)) != 0;
+    ours == right || (magnitude(ours) > infinity && magnitude(right) > infinity && quiet)
+}
+
+#[test]
+fn doubles_are_multiplied_and_divided_as_the_standard_has_it() {
+    let numbers: Vec<f64> = numbers().map(f64::from_bits).collect();
+    let special = numbers.len() - 400_000;
+    let special_pairs =
+        numbers[..special].iter().flat_map(|one| numbers[..special].iter().map(move |other| (one, other)));
+    let pairs = numbers.iter().zip(numbers.iter().skip(1)).chain(numbers.iter().zip(numbers.iter().rev()));
+    // Products and quotients near the ends, where the result is subnormal or infinite.
+    let scaled: Vec<(f64, f64)> = numbers
+        .iter()
+        .map(|number| f64::from_bits(number.to_bits() & 0x000f_ffff_ffff_ffff | 0x0010_0000_0000_0000))
+        .zip(
+            numbers
+                .iter()
+                .rev()
+                .map(|number| f64::from_bits(number.to_bits() & 0x003f_ffff_ffff_ffff | 0x3f80_0000_0000_0000)),
+        )
+        .collect();
+    let scaled = scaled.iter().map(|(one, other)| (one, other));
+    for (&one, &other) in special_pairs.chain(pairs).chain(scaled) {
+        let (product, quotient) = (float::__muldf3(one, other), float::__divdf3(one, other));
+        assert!(same(product.to_bits(), (one * other).to_bits(), 52), "{one:e} * {other:e} is not {product:e}");
+        assert!(same(quotient.to_bits(), (one / other).to_bits(), 52), "{one:e} / {other:e} is not {quotient:e}");
+    }
+}
+
+#[test]
+fn integers_of_64_bits_are_divided() {
+    let ends =
+        [1, 2, 3, 9, 10, 0xffff, 0x1_0000, 0x1_0001, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, 0xffff_ffff, 0x1_0000_0000];
+    let more =
+        [0x1_0000_0001, 0x8000_0000_0000_0000, 0xffff_ffff_0000_0000, 0x7fff_ffff_ffff_ffff, u64::MAX, u64::MAX - 1];
+    let ends: Vec<u64> = ends.into_iter().chain(more).flat_map(|end: u64| [end, end - 1, end.wrapping_neg()]).collect();
+    let random: Vec<u64> = numbers().map(|bits| bits >> (bits & 63)).collect();
+    let pairs = ends.iter().flat_map(|one| ends.iter().map(move |other| (*one, *other)));
+    let random = random.iter().zip(random.iter().skip(1)).map(|(one, other)| (*one, *other));
+    for (one, other) in pairs.chain(random).filter(|(_, other)| *other != 0) {
+        assert_eq!(integer::__udivdi3(one, other), one / other, "{one} / {other}");
+        assert_eq!(integer::__umoddi3(one, other), one % other, "{one} % {other}");
+        let (one, other) = (one.cast_signed(), other.cast_signed());
+        assert_eq!(integer::__divdi3(one, other), one.wrapping_div(other), "{one} / {other}");
+        assert_eq!(integer::__moddi3(one, other), one.wrapping_rem(other), "{one} % {other}");
+    }
+}
+
+#[test]
+#[allow(unsafe_code)]
+fn memory_is_copied_whether_it_overlaps_or_not() {
+    let mut seen = 0;
+    for (from, to, count) in
+        (0..24).flat_map(|from| (0..24).flat_map(move |to| (0..40).map(move |count| (from, to, count))))
+    {
+        let mut memory: Vec<u8> = (0..64).collect();
+        let mut right = memory.clone();
+        right.copy_within(from..from + count, to);
+        let start = memory.as_mut_ptr();
+        // SAFETY: 24 + 40 bytes are there.
+        unsafe { memory::memmove(start.wrapping_add(to), start.wrapping_add(from), count) };
+        assert_eq!(memory, right, "{count} bytes from {from} to {to}");
+        if from + count <= to || to + count <= from {
+            let mut memory: Vec<u8> = (0..64).collect();
+            let start = memory.as_mut_ptr();
+            // SAFETY: 24 + 40 bytes are there, and those two parts are apart.
+            unsafe { memory::memcpy(start.wrapping_add(to), start.wrapping_add(from), count) };
+            assert_eq!(memory, right, "{count} bytes from {from} to {to}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 1000);
+}

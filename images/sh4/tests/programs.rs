@@ -1,0 +1,132 @@
+//! A crate becomes a module whose memory lies where it was said to, with constants and variables on pages of their own.
+
+use std::path::{Path, PathBuf};
+
+use koboshi_sh4::program::{Artifact, Built, PAGE, Program};
+use koboshi_sh4::tools::{Rust, Trouble};
+use wasmparser::{DataKind, Operator, Parser, Payload};
+
+const BASE: u32 = 0x8c00_0000;
+
+fn build(source: &str, exports: &[&str]) -> Result<Built, Trouble> {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = "[workspace]\n[package]\nname = \"tried\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n";
+    std::fs::create_dir(folder.path().join("src")).unwrap();
+    std::fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+    let panic = "#[panic_handler] fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }";
+    std::fs::write(
+        folder.path().join("src/lib.rs"),
+        format!("#![no_std]\n#![allow(dead_code, unused)]\n{panic}\n{source}"),
+    )
+    .unwrap();
+    let program = Program {
+        folder: folder.path().to_path_buf(),
+        package: None,
+        artifact: Artifact::Library,
+        features: Vec::new(),
+        exports: exports.iter().map(|&symbol| symbol.to_owned()).collect(),
+        base: BASE,
+        stack: 10_000,
+        target_folder: folder.path().join("target"),
+    };
+    program.build(&Rust::find().unwrap())
+}
+
+/// Address and size of each segment that is not empty.
+fn segments(wasm: &[u8]) -> Vec<(u32, u32)> {
+    let mut found = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let Payload::DataSection(section) = payload.unwrap() else { continue };
+        for segment in section.into_iter().map(Result::unwrap) {
+            let DataKind::Active { offset_expr, .. } = segment.kind else { panic!("a passive segment") };
+            let Operator::I32Const { value } = offset_expr.get_operators_reader().read().unwrap() else { panic!() };
+            found.push((value.cast_unsigned(), u32::try_from(segment.data.len()).unwrap()));
+        }
+    }
+    found.retain(|(_, size)| *size > 0);
+    found
+}
+
+const CONSTANTS: &str = "let mut sum = u32::from(b\"constants of the program\"[i % 24]);";
+const VARIABLES: &str = "sum += D.load(Relaxed); D.store(sum, Relaxed);";
+const ZEROS: &str = "sum += Z[i % 40].load(Relaxed); Z[i % 40].store(sum, Relaxed);";
+
+fn source(statements: &[&str]) -> String {
+    format!(
+        "use core::sync::atomic::{{AtomicU32, Ordering::Relaxed}};\n\
+         static D: AtomicU32 = AtomicU32::new(5);\nstatic Z: [AtomicU32; 40] = [const {{ AtomicU32::new(0) }}; 40];\n\
+         #[unsafe(no_mangle)] pub extern \"C\" fn go(i: usize) -> u32 {{ {} sum }}",
+        statements.concat()
+    )
+}
+
+#[test]
+fn constants_and_variables_are_on_pages_of_their_own() {
+    for statements in [
+        &[CONSTANTS][..],
+        &[CONSTANTS, VARIABLES],
+        &[CONSTANTS, ZEROS],
+        &[CONSTANTS, VARIABLES, ZEROS],
+        &["let mut sum = i as u32;", VARIABLES],
+        &["let mut sum = i as u32;"],
+    ] {
+        let Built { wasm, extent } = build(&source(statements), &[]).unwrap();
+        assert_eq!(extent.data.start, BASE);
+        let segments = segments(&wasm);
+        let has = |part: &str| usize::from(statements.contains(&part));
+        // Where there are variables, they follow constants.
+        let constants = segments.iter().take(has(CONSTANTS));
+        let end = constants.map(|(address, size)| address + size).next_back().unwrap_or(BASE);
+        let variables = segments.iter().skip(has(CONSTANTS)).map(|(address, _)| *address);
+        for address in variables {
+            assert!(address >= end.next_multiple_of(PAGE), "{segments:x?}");
+            assert_eq!(address % PAGE, 0, "{segments:x?}");
+        }
+        if statements.contains(&ZEROS) {
+            assert!(extent.data.end - 160 >= end.next_multiple_of(PAGE), "{extent:x?} {segments:x?}");
+        }
+        assert!(extent.data.end <= extent.guard.start && extent.guard.end == extent.stack.start);
+        assert_eq!((extent.guard.start % PAGE, extent.guard.end - extent.guard.start), (0, PAGE));
+        assert!(extent.stack.end - extent.stack.start >= 10_000, "{extent:x?}");
+    }
+}
+
+#[test]
+fn lines_for_the_debugger_are_in_the_module() {
+    let built = build(&source(&[CONSTANTS]), &["memcpy"]).unwrap();
+    let custom = |name: &str| {
+        Parser::new(0)
+            .parse_all(&built.wasm)
+            .any(|payload| matches!(payload.unwrap(), Payload::CustomSection(section) if section.name() == name))
+    };
+    assert!(custom(".debug_line") && custom("name"));
+    let exported = Parser::new(0).parse_all(&built.wasm).any(|payload| match payload.unwrap() {
+        Payload::ExportSection(section) => section.into_iter().any(|export| export.unwrap().name == "memcpy"),
+        _ => false,
+    });
+    assert!(exported, "what was asked for beside the crate's own");
+}
+
+#[test]
+fn all_that_cargo_said_is_shown() {
+    let trouble = build("pub fn go() -> u32 { unknown }", &[]).unwrap_err();
+    assert!(trouble.what.starts_with("cargo cannot build "), "{trouble}");
+    assert!(trouble.what.contains("error[E0425]: cannot find value `unknown`"), "{trouble}");
+    assert!(trouble.what.contains("src/lib.rs:4:22"), "{trouble}");
+}
+
+#[test]
+fn a_base_inside_a_page_is_refused() {
+    let program = Program {
+        folder: Path::new(".").to_path_buf(),
+        package: None,
+        artifact: Artifact::Library,
+        features: Vec::new(),
+        exports: Vec::new(),
+        base: 0x8c00_0010,
+        stack: PAGE,
+        target_folder: PathBuf::from("nowhere"),
+    };
+    let trouble = program.build(&Rust::find().unwrap()).unwrap_err();
+    assert_eq!(trouble.what, "a module cannot be placed at 0x8c000010");
+}
