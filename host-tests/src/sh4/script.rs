@@ -43,7 +43,8 @@ const BEYOND: [(WasmFeatures, &str); 10] = [
 ];
 
 /// What the translator says when it refuses something that is not for this platform, and how the table calls it.
-const REFUSALS: [(&str, &str); 6] = [
+const REFUSALS: [(&str, &str); 7] = [
+    ("a table of", "a table larger than an image's"),
     ("imported global variable", "data or elements placed by an imported global variable: an image's addresses are known"),
     ("passive segments", "passive segments: an image's data and table are placed before it runs"),
     ("memory.init", "passive segments: an image's data and table are placed before it runs"),

@@ -62,8 +62,8 @@ const QUICK: [&str; 16] = [
     "left-to-right", "unwind", "fac", "call_indirect", "globals", "start", "binary",
 ];
 
-/// Lines about failures that are printed.
-const MOST_LINES: usize = 40;
+/// Lines about failures that are printed for each file; all of them when one is replayed.
+const MOST_LINES: usize = 6;
 
 /// Threads: each compiles and runs a file of its own.
 const WORKERS: usize = 2;
@@ -258,11 +258,14 @@ fn told(results: &[(String, bool, Found)]) -> Report {
         total.add(found);
     }
     let mut text = String::new();
-    for line in total.lines.iter().take(MOST_LINES) {
-        let _ = writeln!(text, "{line}");
-    }
-    if total.lines.len() > MOST_LINES {
-        let _ = writeln!(text, "and {} lines more", total.lines.len() - MOST_LINES);
+    let most = if results.len() == 1 { usize::MAX } else { MOST_LINES };
+    for (name, _, found) in results {
+        for line in found.lines.iter().take(most) {
+            let _ = writeln!(text, "{line}");
+        }
+        if found.lines.len() > most {
+            let _ = writeln!(text, "{name}.wast: and {} lines more", found.lines.len() - most);
+        }
     }
     if let Some(line) = total.lines.first() {
         let file = line.split(':').next().unwrap_or_default();
