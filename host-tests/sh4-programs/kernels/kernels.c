@@ -59,7 +59,7 @@ uint32_t c_sha256(uint32_t *buffer) {
     return sum;
 }
 
-static void sift(uint32_t *heap, uint32_t length, uint32_t at) {
+static void c_heap_sort_sift(uint32_t *heap, uint32_t length, uint32_t at) {
     for (;;) {
         uint32_t child = 2 * at + 1;
         if (child >= length) return;
@@ -73,12 +73,12 @@ static void sift(uint32_t *heap, uint32_t length, uint32_t at) {
 }
 
 uint32_t c_heap_sort(uint32_t *buffer) {
-    for (uint32_t at = WORDS / 2; at-- > 0;) sift(buffer, WORDS, at);
+    for (uint32_t at = WORDS / 2; at-- > 0;) c_heap_sort_sift(buffer, WORDS, at);
     for (uint32_t end = WORDS - 1; end >= 1; end--) {
         uint32_t word = buffer[0];
         buffer[0] = buffer[end];
         buffer[end] = word;
-        sift(buffer, end, 0);
+        c_heap_sort_sift(buffer, end, 0);
     }
     uint32_t sum = 0;
     for (uint32_t i = 0; i < WORDS; i++) sum = left(sum, 1) ^ buffer[i] ^ i;
@@ -204,27 +204,59 @@ uint32_t c_filter(uint32_t *buffer) {
     return sum;
 }
 
-struct step { uint32_t state, sum; };
-static struct step idle(uint32_t word, uint32_t sum) { return (struct step){ (word & 1) == 0 ? 1 : 0, sum ^ word }; }
-static struct step header(uint32_t word, uint32_t sum) { return (struct step){ (word & 2) == 0 ? 2 : 3, sum + word }; }
-static struct step body(uint32_t word, uint32_t sum) {
-    return (struct step){ (word & 12) == 0 ? 3 : 2, left(sum, 7) ^ word };
+static uint32_t c_machine_idle(uint32_t word, uint32_t *sum) {
+    *sum ^= word;
+    return (word & 1) == 0 ? 1 : 0;
 }
-static struct step end(uint32_t word, uint32_t sum) { return (struct step){ 0, sum - word }; }
+static uint32_t c_machine_header(uint32_t word, uint32_t *sum) {
+    *sum += word;
+    return (word & 2) == 0 ? 2 : 3;
+}
+static uint32_t c_machine_body(uint32_t word, uint32_t *sum) {
+    *sum = left(*sum, 7) ^ word;
+    return (word & 12) == 0 ? 3 : 2;
+}
+static uint32_t c_machine_end(uint32_t word, uint32_t *sum) {
+    *sum -= word;
+    return 0;
+}
 
 uint32_t c_machine(uint32_t *buffer) {
-    static struct step (*const states[4])(uint32_t, uint32_t) = { idle, header, body, end };
+    static uint32_t (*const states[4])(uint32_t, uint32_t *) = {
+        c_machine_idle, c_machine_header, c_machine_body, c_machine_end,
+    };
+    uint32_t state = 0, sum = 0;
+    for (int i = 0; i < WORDS; i++) state = states[state & 3](buffer[i], &sum);
+    return sum;
+}
+
+struct step { uint32_t state, sum; };
+static struct step c_pairs_idle(uint32_t word, uint32_t sum) {
+    return (struct step){ (word & 1) == 0 ? 1 : 0, sum ^ word };
+}
+static struct step c_pairs_header(uint32_t word, uint32_t sum) {
+    return (struct step){ (word & 2) == 0 ? 2 : 3, sum + word };
+}
+static struct step c_pairs_body(uint32_t word, uint32_t sum) {
+    return (struct step){ (word & 12) == 0 ? 3 : 2, left(sum, 7) ^ word };
+}
+static struct step c_pairs_end(uint32_t word, uint32_t sum) { return (struct step){ 0, sum - word }; }
+
+uint32_t c_pairs(uint32_t *buffer) {
+    static struct step (*const states[4])(uint32_t, uint32_t) = {
+        c_pairs_idle, c_pairs_header, c_pairs_body, c_pairs_end,
+    };
     struct step now = { 0, 0 };
     for (int i = 0; i < WORDS; i++) now = states[now.state & 3](buffer[i], now.sum);
     return now.sum;
 }
 
-static uint32_t depth(uint32_t *buffer, uint32_t at, uint32_t rest) {
+static uint32_t c_recursion_depth(uint32_t *buffer, uint32_t at, uint32_t rest) {
     if (rest == 0) return buffer[at % WORDS];
-    return depth(buffer, at * 5 + 1, rest - 1) + depth(buffer, at * 3 + 7, rest - 1);
+    return c_recursion_depth(buffer, at * 5 + 1, rest - 1) + c_recursion_depth(buffer, at * 3 + 7, rest - 1);
 }
 
-uint32_t c_recursion(uint32_t *buffer) { return depth(buffer, 1, 10); }
+uint32_t c_recursion(uint32_t *buffer) { return c_recursion_depth(buffer, 1, 10); }
 
 uint32_t c_ring(uint32_t *buffer) {
     enum { SLOTS = 16 };

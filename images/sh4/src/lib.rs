@@ -18,6 +18,7 @@
 pub mod board;
 pub mod lines;
 pub mod link;
+pub mod place;
 pub mod program;
 pub mod stack;
 pub mod tools;

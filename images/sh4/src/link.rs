@@ -54,7 +54,7 @@ const FLAGS: [&str; 26] = [
     "-fno-strict-aliasing",
     "-fno-delete-null-pointer-checks",
     "-ffp-contract=off",
-    // The square root is an instruction, and sets no errno.
+    // A square root is an instruction, not a function that could set errno.
     "-fno-math-errno",
     "-fno-common",
     "-fno-pic",
@@ -106,6 +106,41 @@ pub struct Options {
     pub include: Vec<PathBuf>,
     /// Further options of GCC, behind all others.
     pub more: Vec<String>,
+}
+
+/// What a program is to be: both compilers are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimise {
+    /// Fast.
+    Speed,
+    /// Small.
+    Size,
+}
+
+impl Optimise {
+    /// `opt-level` of a profile of cargo, as TOML.
+    #[must_use]
+    pub const fn level(self) -> &'static str {
+        match self {
+            Optimise::Speed => "3",
+            Optimise::Size => "'s'",
+        }
+    }
+}
+
+impl Options {
+    /// For C that [`crate::translate`] has made.
+    #[must_use]
+    pub fn translated(cpu: Cpu, optimise: Optimise) -> Self {
+        let more: &[&str] = match optimise {
+            // It has a statement for each step, so GCC takes a function for larger than it is when it weighs whether to put
+            // it in place of a call; the limit is that of -O3.
+            Optimise::Speed => &["--param", "max-inline-insns-auto=30"],
+            Optimise::Size => &["-Os"],
+        };
+        Options { cpu, more: more.iter().map(|option| (*option).to_owned()).collect(), ..Options::default() }
+    }
 }
 
 /// What came of it.
