@@ -113,7 +113,7 @@ pub fn build(rust: &Rust, gcc: &Gcc, cache: &Path, plan: &Plan) -> Result<Made, 
     let layout = Layout {
         code: plan.code,
         data: plan.data.unwrap_or(extent.stack.end.next_multiple_of(PAGE)),
-        memory_end: Some(extent.data.end),
+        memory: Some(extent.clone()),
         entry: Some(entry),
     };
     let elf = link(gcc, plan.cpu, &objects, &module.segments, &layout, &file("elf"))?;

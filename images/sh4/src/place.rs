@@ -66,9 +66,8 @@ impl Places {
         let dwarf = gimli::Dwarf::load(section).map_err(|error| wrong(&error))?;
         let lines = addr2line::Context::from_dwarf(dwarf).map_err(|error| wrong(&error))?;
         let functions = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text);
-        let named = functions.filter_map(|symbol| {
-            Some((symbol.address(), symbol.size(), demangled(symbol.name().ok()?)))
-        });
+        let named =
+            functions.filter_map(|symbol| Some((symbol.address(), symbol.size(), demangled(symbol.name().ok()?))));
         let mut functions: Vec<_> = named.collect();
         functions.sort();
         Ok(Places { lines, functions })

@@ -147,7 +147,10 @@ fn cache() -> &'static Path {
 impl Build {
     fn run(&self) -> Result<i32, Trouble> {
         if !self.folder.join("Cargo.toml").is_file() {
-            complain(&format!("there is no Cargo.toml in {}.", self.folder.display()), "name the directory of a crate.");
+            complain(
+                &format!("there is no Cargo.toml in {}.", self.folder.display()),
+                "name the directory of a crate.",
+            );
             return Ok(MISUSED);
         }
         let folder = std::path::absolute(&self.folder).unwrap_or_else(|_| self.folder.clone());
@@ -244,7 +247,8 @@ fn shown(made: &Made) -> String {
         rows.push(vec![section.name.clone(), address, count(section.size.into()), may.to_owned()]);
     }
     let mut stacks = vec![["entry point", "machine's stack", "module's stack", ""].map(str::to_owned).to_vec()];
-    let most = |worst: &Worst| format!("{}{}", count(worst.bytes.into()), if worst.is_bound() { "" } else { " or more" });
+    let most =
+        |worst: &Worst| format!("{}{}", count(worst.bytes.into()), if worst.is_bound() { "" } else { " or more" });
     for bounds in &made.bounds {
         let (machine, shadow) = (&bounds.machine, &bounds.shadow);
         stacks.push(vec![bounds.entry.clone(), most(machine), most(shadow), reason(machine)]);
@@ -268,7 +272,8 @@ fn reason(worst: &Worst) -> String {
         return format!("calls {}, of which nothing is known", name(unknown));
     }
     if let Some(circle) = worst.recursion.first() {
-        let more = if worst.recursion.len() > 1 { format!(" ({} circles)", worst.recursion.len()) } else { String::new() };
+        let more =
+            if worst.recursion.len() > 1 { format!(" ({} circles)", worst.recursion.len()) } else { String::new() };
         return format!("recursion: {}{more}", circle.iter().map(name).collect::<Vec<_>>().join(" -> "));
     }
     match worst.indirect.len() {
