@@ -5,6 +5,7 @@ pub mod campaign;
 pub mod conformance;
 pub mod record_model;
 pub mod scenario;
+pub mod sh4;
 pub mod soak;
 pub mod suite;
 pub mod suites;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::link::{Compiled, Cpu, Options, Source, compile, not_linked, refuse_untested};
 use crate::tools::{Gcc, Trouble, output, printed, read, unwritable, write};
 
-pub use run::{Debugger, INSTRUCTION_SHIFT, Output, QEMU, Run, run};
+pub use run::{Debugger, INSTRUCTION_SHIFT, Output, QEMU, Run, Watched, run, watch};
 
 /// Addresses below this are those of the selected address space: translated modules.
 pub const SPACE_END: u32 = 0x4000_0000;
