@@ -7,35 +7,44 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use koboshi_sh4::board::{Board, QEMU, Run, watch};
-use koboshi_sh4::tools::{Gcc, Trouble};
+use koboshi_sh4::link::{Cpu, Options, Source, compile};
+use koboshi_sh4::program::build_helpers;
+use koboshi_sh4::tools::{Gcc, Rust, Trouble};
 
 use super::driver::{module_source, outcomes, source};
-use super::plan::{Outcome, Plan};
+use super::plan::{Ends, Expect, Outcome, Plan};
+
+/// The compilers, and what translated code needs besides.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    gcc: Gcc,
+    helpers: PathBuf,
+}
+
+/// What is built once lies here.
+fn cache() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("target/sh4")
+}
+
+impl Tools {
+    /// Finds the compilers, and builds the helpers.
+    ///
+    /// # Errors
+    /// A tool is missing or wrong: which, and what to install.
+    pub fn find() -> Result<Self, Trouble> {
+        let gcc = Gcc::find(&cache())?;
+        let helpers = build_helpers(&Rust::find()?, &gcc, Cpu::Sh4, &cache())?;
+        Ok(Tools { gcc, helpers })
+    }
+}
 
 /// What compiles and runs plans. One for each thread that does.
 #[derive(Debug)]
 pub struct Machine {
+    tools: Tools,
     board: Board,
-    /// Further objects for each image: what translated code needs besides.
-    helpers: Vec<PathBuf>,
-    limit: Duration,
     /// Where sources and images lie; gone with the machine, unless they are kept.
-    folder: Folder,
-}
-
-#[derive(Debug)]
-enum Folder {
-    Temporary(tempfile::TempDir),
-    Kept(PathBuf),
-}
-
-impl Folder {
-    fn path(&self) -> &Path {
-        match self {
-            Folder::Temporary(folder) => folder.path(),
-            Folder::Kept(path) => path,
-        }
-    }
+    _folder: Option<tempfile::TempDir>,
 }
 
 /// What came of a plan.
@@ -47,27 +56,25 @@ pub struct Ran {
     pub trouble: Option<String>,
 }
 
+/// An image that has not ended then loops. The longest take some seconds.
+const LIMIT: Duration = Duration::from_secs(60);
+
 impl Machine {
-    /// Finds the compiler, and compiles what all images have in common.
+    /// Compiles what all images have in common; `keep`: sources and images remain in [`Machine::kept_folder`].
     ///
     /// # Errors
-    /// A tool is missing or wrong: which, and what to install.
-    pub fn new(gcc: &Gcc, kept: Option<&Path>) -> Result<Self, Trouble> {
-        let folder = match kept {
-            Some(path) => Folder::Kept(path.to_path_buf()),
-            None => Folder::Temporary(tempfile::tempdir().map_err(|error| {
-                Trouble::new(format!("no temporary directory can be made: {error}"), "is there room, and may you write there?")
-            })?),
-        };
-        let board = Board::new(gcc, folder.path())?;
-        let helpers = Vec::new();
-        Ok(Machine { board, helpers, limit: Duration::from_secs(120), folder })
+    /// It cannot be compiled, or there is no room.
+    pub fn new(tools: &Tools, keep: bool) -> Result<Self, Trouble> {
+        let temporary = if keep { None } else { Some(tempfile::tempdir().map_err(|error| no_room(&error))?) };
+        let path = temporary.as_ref().map_or_else(Self::kept_folder, |folder| folder.path().to_path_buf());
+        let board = Board::new(&tools.gcc, &path)?;
+        Ok(Machine { tools: tools.clone(), board, _folder: temporary })
     }
 
-    /// Where the sources and the image of the last plan lie.
+    /// Where sources and the image of a replayed case lie.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    pub fn kept_folder() -> PathBuf {
+        cache().join("replay")
     }
 
     /// Runs a plan.
@@ -75,13 +82,16 @@ impl Machine {
     /// # Errors
     /// It cannot be compiled or linked.
     pub fn run(&self, plan: &Plan) -> Result<Ran, Trouble> {
-        let mut objects = self.helpers.clone();
+        let mut objects = vec![self.tools.helpers.clone()];
+        // Of a recursion that has no end GCC makes a loop that has none, where it can: then no stack is exhausted.
+        let deep = plan.rows.iter().any(|row| row.expect == Expect::End(Ends::STACK));
+        let more = if deep { vec!["-fno-optimize-sibling-calls".to_owned()] } else { Vec::new() };
         for (at, instance) in plan.instances.iter().enumerate() {
-            objects.push(self.board.compile(&format!("module_{at}.c"), &module_source(instance))?);
+            objects.push(self.compile(&format!("module_{at}.c"), &module_source(instance), more.clone())?);
         }
-        objects.push(self.board.compile("driver.c", &source(plan))?);
+        objects.push(self.compile("driver.c", &source(plan), Vec::new())?);
         let image = self.board.image("image", &objects)?;
-        let how = Run { time_limit: self.limit, ..Run::default() };
+        let how = Run { time_limit: LIMIT, ..Run::default() };
         let watched = watch(Path::new(QEMU), &image.raw, &how)?;
         let trouble = match watched.end {
             Ok(0) => None,
@@ -90,4 +100,17 @@ impl Machine {
         };
         Ok(Ran { outcomes: outcomes(&watched.text, plan.rows.len()), trouble })
     }
+
+    fn compile(&self, name: &str, text: &str, mut more: Vec<String>) -> Result<PathBuf, Trouble> {
+        let object = self.board.include().join(name).with_extension("o");
+        let include = vec![self.board.include().to_path_buf()];
+        // As any program is compiled; but nobody looks at these with a debugger.
+        more.push("-g0".to_owned());
+        let options = Options { cpu: Cpu::Sh4, include, more };
+        Ok(compile(&self.tools.gcc, Source::Text { name, text }, &object, &options)?.object)
+    }
+}
+
+fn no_room(error: &std::io::Error) -> Trouble {
+    Trouble::new(format!("no temporary directory can be made: {error}"), "is there room, and may you write there?")
 }

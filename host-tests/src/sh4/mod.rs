@@ -16,3 +16,4 @@ pub mod machine;
 pub mod oracle;
 pub mod plan;
 pub mod script;
+pub mod spec;
