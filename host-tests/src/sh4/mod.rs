@@ -10,6 +10,7 @@
 //!
 //! The rule: what was not run is counted, with the reason. What the board did not come to has failed.
 
+pub mod cost;
 pub mod driver;
 pub mod generate;
 pub mod machine;

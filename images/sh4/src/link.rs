@@ -108,6 +108,41 @@ pub struct Options {
     pub more: Vec<String>,
 }
 
+/// What a program is to be: both compilers are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimise {
+    /// Fast.
+    Speed,
+    /// Small.
+    Size,
+}
+
+impl Optimise {
+    /// `opt-level` of a profile of cargo, as TOML.
+    #[must_use]
+    pub const fn level(self) -> &'static str {
+        match self {
+            Optimise::Speed => "3",
+            Optimise::Size => "'s'",
+        }
+    }
+}
+
+impl Options {
+    /// For C that [`crate::translate`] has made.
+    #[must_use]
+    pub fn translated(cpu: Cpu, optimise: Optimise) -> Self {
+        let more: &[&str] = match optimise {
+            // It has a statement for each step, so GCC takes a function for larger than it is when it weighs whether to put
+            // it in place of a call; the limit is that of -O3.
+            Optimise::Speed => &["--param", "max-inline-insns-auto=30"],
+            Optimise::Size => &["-Os"],
+        };
+        Options { cpu, more: more.iter().map(|option| (*option).to_owned()).collect(), ..Options::default() }
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct Compiled {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use wasmparser::{ExternalKind, Operator, Parser, Payload};
 
-use crate::link::{self, Cpu, Source, compile};
+use crate::link::{self, Cpu, Optimise, Source, compile};
 use crate::tools::{Gcc, Rust, Trouble, fingerprint, output, printed, read, unwritable, workshop, write};
 use crate::translate::{self, Trust, translate};
 
@@ -46,6 +46,8 @@ pub struct Program {
     pub stack: u32,
     /// Where cargo builds.
     pub target_folder: PathBuf,
+    /// What it is to be; none: what its profile says.
+    pub optimise: Option<Optimise>,
 }
 
 /// A module that was built.
@@ -88,6 +90,9 @@ impl Program {
         cargo.args(["--release", "--message-format=json-render-diagnostics", "--color=never"]);
         // Lines for the debugger and the incident reports, whatever the workspace's profile says.
         cargo.args(["--config", "profile.release.debug='line-tables-only'", "--config", "profile.release.strip=false"]);
+        if let Some(optimise) = self.optimise {
+            cargo.args(["--config", &format!("profile.release.opt-level={}", optimise.level())]);
+        }
         if let Some(package) = &self.package {
             cargo.args(["--package", package]);
         }
@@ -375,6 +380,7 @@ pub fn helpers_module(rust: &Rust, cache: &Path) -> Result<Vec<u8>, Trouble> {
         base: PAGE,
         stack: PAGE,
         target_folder: workshop.path().join("target"),
+        optimise: None,
     };
     let built = program.build(rust)?;
     if built.extent.data.start != built.extent.data.end {

@@ -28,6 +28,7 @@ fn build(source: &str, exports: &[&str]) -> Result<Built, Trouble> {
         base: BASE,
         stack: 10_000,
         target_folder: folder.path().join("target"),
+        optimise: None,
     };
     program.build(&Rust::find().unwrap())
 }
@@ -126,6 +127,7 @@ fn a_base_inside_a_page_is_refused() {
         base: 0x8c00_0010,
         stack: PAGE,
         target_folder: PathBuf::from("nowhere"),
+        optimise: None,
     };
     let trouble = program.build(&Rust::find().unwrap()).unwrap_err();
     assert_eq!(trouble.what, "a module cannot be placed at 0x8c000010");

@@ -24,8 +24,6 @@ pub struct Rust {
     rustc: PathBuf,
     version: String,
     core: Core,
-    /// What cargo finds in its environment besides.
-    settings: Vec<(String, String)>,
 }
 
 /// Where `core` for the target comes from.
@@ -63,7 +61,7 @@ impl Rust {
         let rustc = own("rustc").unwrap_or(named);
         let cargo = own("cargo").or_else(|| find_program("cargo", path))?;
         let version = ask(&rustc, &["--version"])?;
-        Some(Rust { cargo, rustc, version, core: Core::Installed, settings: Vec::new() })
+        Some(Rust { cargo, rustc, version, core: Core::Installed })
     }
 
     /// Debian's compiler with the source of `core`, below this directory.
@@ -74,14 +72,7 @@ impl Rust {
         // Debian packages other releases too; those before 1.84 do not know the target.
         let knows = there && ask(&rustc, &["--print", "target-list"])?.lines().any(|target| target == TARGET);
         let version = knows.then(|| ask(&rustc, &["--version"])).flatten()?;
-        Some(Rust { cargo, rustc, version, core: Core::FromSource, settings: Vec::new() })
-    }
-
-    /// The same, with release builds at this level of optimisation (`3`, `s`, ...) whatever their profile says.
-    #[must_use]
-    pub fn at_level(mut self, level: &str) -> Self {
-        self.settings.push(("CARGO_PROFILE_RELEASE_OPT_LEVEL".to_owned(), level.to_owned()));
-        self
+        Some(Rust { cargo, rustc, version, core: Core::FromSource })
     }
 
     /// `cargo`, with this subcommand, for the target.
@@ -94,7 +85,6 @@ impl Rust {
         for host in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
             command.env_remove(host);
         }
-        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         if self.core == Core::FromSource {
             command.env("RUSTC_BOOTSTRAP", "1").args(["-Z", "build-std=core"]);
         }

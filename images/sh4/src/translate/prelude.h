@@ -196,30 +196,48 @@ LEAST(max_f64, double, f64, &, >)
 float koboshi_f32_ceil(float), koboshi_f32_floor(float), koboshi_f32_trunc(float), koboshi_f32_nearest(float);
 double koboshi_f64_ceil(double), koboshi_f64_floor(double), koboshi_f64_trunc(double), koboshi_f64_nearest(double);
 
-/* Without a function of GCC's library: both steps are exact. */
+/* Unsigned integers, without a function of GCC's library. Each stays with numbers of one size: changing between float and
+ * double costs the FPU a change of its mode. */
 ALWAYS double f64_of_u32(uint32_t x) { return (double)(int32_t)(x ^ 0x80000000u) + 2147483648.0; }
-ALWAYS uint32_t u32_of_f64(double x) {
-    return x < 2147483648.0 ? (uint32_t)(int32_t)x : (uint32_t)(int32_t)(x - 2147483648.0) ^ 0x80000000u;
+ALWAYS float f32_of_u32(uint32_t x) {
+    /* Halved, with the lost bit kept in the last one, it is rounded as the whole would be. */
+    return (int32_t)x >= 0 ? (float)(int32_t)x : 2.0f * (float)(int32_t)(x >> 1 | (x & 1));
 }
+#define U32_OF(name, type)                                                                                             \
+    ALWAYS uint32_t name(type x) {                                                                                     \
+        const type half = 2147483648.0f;                                                                               \
+        return x < half ? (uint32_t)(int32_t)x : (uint32_t)(int32_t)(x - half) ^ 0x80000000u;                          \
+    }
+U32_OF(u32_of_f32, float)
+U32_OF(u32_of_f64, double)
 
-/* The bounds are those of the exact values: a float is first made a double, which loses nothing. */
-#define CONVERSION(name, result, low, high, convert, least, most)                                                      \
-    ALWAYS result trunc_##name(double x) {                                                                             \
-        if (x != x) TRAP(TRAP_BAD_CONVERSION, "trunc_" #name);                                                         \
-        if (!(x low && x < high)) TRAP(TRAP_INTEGER_OVERFLOW, "trunc_" #name);                                         \
+/* Conversions to integers: `low` and `high` are the bounds within which the number without its fraction fits. */
+#define CONVERSION(name, from, to, low, high, convert, least, most)                                                    \
+    ALWAYS to trunc_##name(from x) {                                                                                   \
+        if (!(x low && x < high)) {                                                                                    \
+            if (x != x) TRAP(TRAP_BAD_CONVERSION, "trunc_" #name);                                                     \
+            TRAP(TRAP_INTEGER_OVERFLOW, "trunc_" #name);                                                               \
+        }                                                                                                              \
         return convert;                                                                                                \
     }                                                                                                                  \
-    ALWAYS result saturate_##name(double x) {                                                                          \
+    ALWAYS to saturate_##name(from x) {                                                                                \
         if (x != x) return 0;                                                                                          \
         if (!(x low)) return least;                                                                                    \
         if (!(x < high)) return most;                                                                                  \
         return convert;                                                                                                \
     }
-CONVERSION(s32, uint32_t, > -2147483649.0, 2147483648.0, (uint32_t)(int32_t)x, 0x80000000u, 0x7fffffffu)
-CONVERSION(u32, uint32_t, > -1.0, 4294967296.0, u32_of_f64(x), 0, 0xffffffffu)
-CONVERSION(s64, uint64_t, >= -9223372036854775808.0, 9223372036854775808.0, (uint64_t)(int64_t)x,
-           0x8000000000000000ull, 0x7fffffffffffffffull)
-CONVERSION(u64, uint64_t, > -1.0, 18446744073709551616.0, (uint64_t)x, 0, 0xffffffffffffffffull)
+/* The greatest float below -2^31 is further away than 1. */
+CONVERSION(s32_f32, float, uint32_t, >= -2147483648.0f, 2147483648.0f, (uint32_t)(int32_t)x, 0x80000000u, 0x7fffffffu)
+CONVERSION(s32_f64, double, uint32_t, > -2147483649.0, 2147483648.0, (uint32_t)(int32_t)x, 0x80000000u, 0x7fffffffu)
+CONVERSION(u32_f32, float, uint32_t, > -1.0f, 4294967296.0f, u32_of_f32(x), 0, 0xffffffffu)
+CONVERSION(u32_f64, double, uint32_t, > -1.0, 4294967296.0, u32_of_f64(x), 0, 0xffffffffu)
+#define LEAST_S64 0x8000000000000000ull
+#define MOST_S64 0x7fffffffffffffffull
+#define MOST_U64 0xffffffffffffffffull
+CONVERSION(s64_f32, float, uint64_t, >= -0x1p63f, 0x1p63f, (uint64_t)(int64_t)x, LEAST_S64, MOST_S64)
+CONVERSION(s64_f64, double, uint64_t, >= -0x1p63, 0x1p63, (uint64_t)(int64_t)x, LEAST_S64, MOST_S64)
+CONVERSION(u64_f32, float, uint64_t, > -1.0f, 0x1p64f, (uint64_t)x, 0, MOST_U64)
+CONVERSION(u64_f64, double, uint64_t, > -1.0, 0x1p64, (uint64_t)x, 0, MOST_U64)
 
 /* Memory's size, in pages of 64 KiB: for whoever gives it. */
 uint32_t koboshi_memory_size(void);
