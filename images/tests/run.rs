@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tempfile::TempDir;
 
 /// Nothing here takes so long, however busy the machine is.
@@ -213,6 +214,41 @@ fn parity_and_data_bits_are_set_by_the_command() {
         let shown = run.ask(&["line", end, "--parity", "even", "--data-bits", "7", "--baud", "38400"]);
         assert!(shown.contains("38400 baud, 7 data bits, even parity, 1 stop bit"), "{shown}");
     }
+#[test]
+fn what_is_sent_before_a_setting_goes_out_before_it_and_what_is_sent_after_it_behind_it() {
+    let run = Run::start();
+    let (mut program, outside) = (run.end("serial0"), run.end("wire0"));
+    // A second of line time, which no buffer on the way holds as a whole.
+    let before: Vec<u8> = (0..12_000_u32).map(|at| (at % 251) as u8).collect();
+    program.write_all(&before).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    let mut termios = tcgetattr(&program).unwrap();
+    termios.set_speed(57_600).unwrap();
+    tcsetattr(&program, OptionalActions::Now, &termios).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    program.write_all(b"behind").unwrap();
+    assert_eq!(read_exactly(&outside, before.len()), before);
+    until(|| run.ask(&["log"]).contains("wire0: 6 garbled bytes").then_some(()));
+}
+
+#[test]
+fn a_speed_that_the_line_cannot_have_is_refused_with_the_nearest_and_changes_nothing() {
+    let run = Run::start();
+    let (code, _, complaint) = ask(&run.directory, &["line", "serial0", "--baud", "700000"]);
+    assert_eq!(code, Some(1));
+    assert!(complaint.contains("cannot make 700000 baud") && complaint.contains("--baud 666666"), "{complaint}");
+    let mut program = run.end("serial0");
+    let mut termios = tcgetattr(&program).unwrap();
+    termios.set_speed(700_000).unwrap();
+    tcsetattr(&program, OptionalActions::Now, &termios).unwrap();
+    // As a real terminal does: the program finds what it got.
+    until(|| (tcgetattr(&program).unwrap().output_speed() == 115_200).then_some(()));
+    assert!(run.ask(&["log"]).contains("serial0: 700000 baud cannot be made, the nearest is 666666"));
+    assert_eq!(run.json(&["line"])[0]["lines"][0]["baud"], 115_200);
+    program.write_all(b"as before").unwrap();
+    assert_eq!(read_exactly(&run.end("wire0"), 9), b"as before");
+}
+
     program.write_all(b"seven\xC1").unwrap();
     assert_eq!(read_exactly(&outside, 6), b"sevenA", "the eighth bit does not travel");
     let (code, _, complaint) = ask(&run.directory, &["line", "wire0", "--data-bits", "9"]);

@@ -79,13 +79,16 @@ pub(crate) struct Supervisor {
     stop: bool,
 }
 
-/// How the line is set at whose end this application is: that of the serial interface which serves it in the end.
-fn line_of(image: &Image, owner: ComponentId) -> Option<LineSettings> {
+/// How the line is set at whose end this application is, and the clock from which its speed is made: those of the serial
+/// interface which serves it in the end.
+fn line_of(image: &Image, owner: ComponentId) -> Option<(LineSettings, u32)> {
     let mut at = owner;
     // Through those who only forward, and not round in circles.
     for _ in 0..=image.connections.len() {
         let scif = image.devices.iter().find_map(|device| match &device.model {
-            DeviceModelKind::Scif(scif) if device.owner == at => Some(scif.wire().settings()),
+            DeviceModelKind::Scif(scif) if device.owner == at => {
+                Some((scif.wire().settings(), scif.peripheral_clock()))
+            }
             _ => None,
         });
         if scif.is_some() {
@@ -111,22 +114,23 @@ impl Supervisor {
         let mut ends = Vec::new();
         let (mut programs, mut outsides) = (0, 0);
         for device in &image.devices {
-            let (side, name, settings) = match &device.model {
+            let (side, name, settings, clock) = match &device.model {
                 DeviceModelKind::Application(_) => {
                     programs += 1;
-                    let settings = line_of(image, device.owner).unwrap_or(LineSettings::at(115_200));
-                    (Side::Program, format!("serial{}", programs - 1), settings)
+                    let (settings, clock) = line_of(image, device.owner).unzip();
+                    let settings = settings.unwrap_or(LineSettings::at(115_200));
+                    (Side::Program, format!("serial{}", programs - 1), settings, clock)
                 }
                 DeviceModelKind::Scif(scif) => {
                     outsides += 1;
-                    (Side::Outside, format!("wire{}", outsides - 1), scif.wire().settings())
+                    (Side::Outside, format!("wire{}", outsides - 1), scif.wire().settings(), None)
                 }
             };
             let no_terminal = |error: io::Error| {
                 let remedy = "are pseudo-terminals available (/dev/ptmx, /dev/pts)?";
                 (format!("there is no terminal for {name}: {error}"), remedy.to_owned())
             };
-            let mut end = End::open(side, &device.name, name.clone(), settings).map_err(no_terminal)?;
+            let mut end = End::open(side, &device.name, name.clone(), settings, clock).map_err(no_terminal)?;
             let named = directory.name_terminal(end.name(), end.terminal());
             end.shown = named.map_err(|refused| (refused.to_string(), refused.remedy()))?;
             ends.push(end);

@@ -179,6 +179,11 @@ impl Scif {
         }
     }
 
+    /// The clock from which it makes the speed of its line, in hertz.
+    pub const fn peripheral_clock(&self) -> u32 {
+        self.peripheral_clock_hz
+    }
+
     /// What went through the device so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
