@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -104,10 +105,17 @@ fn until<T>(mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn read_exactly(mut from: impl Read, count: usize) -> Vec<u8> {
-    let mut found = vec![0; count];
-    from.read_exact(&mut found).unwrap();
-    found
+/// So many bytes of a terminal; it is not waited for what never comes.
+#[track_caller]
+fn read_exactly(from: &File, count: usize) -> Vec<u8> {
+    let (mut from, (to_test, found)) = (from.try_clone().unwrap(), channel());
+    std::thread::spawn(move || {
+        let mut room = vec![0; count];
+        let read = from.read_exact(&mut room).map(|()| room);
+        // The test may have given up.
+        let _ = to_test.send(read);
+    });
+    found.recv_timeout(FOR_EVER).unwrap_or_else(|_| panic!("{count} bytes never come")).unwrap()
 }
 
 #[test]

@@ -305,8 +305,10 @@ impl End {
         let held = &self.held;
         let holds = !free && self.settings.flow_control;
         let done = machine.scif(&self.device, |scif| {
+            // Before its driver has set it, or after it was given up, nothing would be heard.
+            let listens = scif.listens();
             let wire = scif.wire_mut();
-            let room = PART.saturating_sub(wire.waiting()).min(held.len());
+            let room = if listens { PART.saturating_sub(wire.waiting()).min(held.len()) } else { 0 };
             wire.send_bytes(held[..room].iter().copied());
             // While no program reads, the chip is to wait.
             wire.hold(holds);

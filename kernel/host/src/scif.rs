@@ -250,8 +250,8 @@ impl Scif {
         self.scr & scr::RE != 0 && self.smr & smr::CLOCKED == 0
     }
 
-    /// Whether the receiver hears the outside end.
-    fn listens(&self) -> bool {
+    /// Whether the receiver hears the outside end. What is sent otherwise is missed.
+    pub fn listens(&self) -> bool {
         self.receives() && !self.is_looped()
     }
 
