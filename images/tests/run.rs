@@ -11,8 +11,8 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Nothing here takes so long, however busy the machine is.
@@ -215,14 +215,6 @@ fn what_a_program_sets_on_its_terminal_is_set_on_the_line() {
 }
 
 #[test]
-fn parity_and_data_bits_are_set_by_the_command() {
-    let run = Run::start();
-    let (mut program, outside) = (run.end("serial0"), run.end("wire0"));
-    for end in ["serial0", "wire0"] {
-        let shown = run.ask(&["line", end, "--parity", "even", "--data-bits", "7", "--baud", "38400"]);
-        assert!(shown.contains("38400 baud, 7 data bits, even parity, 1 stop bit"), "{shown}");
-    }
-#[test]
 fn what_is_sent_before_a_setting_goes_out_before_it_and_what_is_sent_after_it_behind_it() {
     let run = Run::start();
     let (mut program, outside) = (run.end("serial0"), run.end("wire0"));
@@ -257,6 +249,14 @@ fn a_speed_that_the_line_cannot_have_is_refused_with_the_nearest_and_changes_not
     assert_eq!(read_exactly(&run.end("wire0"), 9), b"as before");
 }
 
+#[test]
+fn parity_and_data_bits_are_set_by_the_command() {
+    let run = Run::start();
+    let (mut program, outside) = (run.end("serial0"), run.end("wire0"));
+    for end in ["serial0", "wire0"] {
+        let shown = run.ask(&["line", end, "--parity", "even", "--data-bits", "7", "--baud", "38400"]);
+        assert!(shown.contains("38400 baud, 7 data bits, even parity, 1 stop bit"), "{shown}");
+    }
     program.write_all(b"seven\xC1").unwrap();
     assert_eq!(read_exactly(&outside, 6), b"sevenA", "the eighth bit does not travel");
     let (code, _, complaint) = ask(&run.directory, &["line", "wire0", "--data-bits", "9"]);
@@ -330,6 +330,32 @@ fn who_follows_is_told_until_the_run_ends() {
         let numbers: Vec<u64> = lines.iter().filter_map(|line| line["log"]["number"].as_u64()).collect();
         assert!(numbers.is_sorted_by(|a, b| a + 1 == *b), "none is missing or repeated: {numbers:?}");
     }
+}
+
+#[test]
+fn who_follows_a_run_that_is_killed_is_told_so() {
+    let mut run = Run::start();
+    let mut follow = koboshi(&run.directory, &["log", "--follow"]);
+    let follow = follow.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    run.child.kill().unwrap();
+    let output = follow.wait_with_output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert!(complaint.contains("ended without a last word"), "{complaint}");
+}
+
+#[test]
+fn who_has_asked_and_says_no_more_still_hears_the_answers() {
+    let run = Run::start();
+    let mut stream = UnixStream::connect(run.directory.join("control")).unwrap();
+    stream.write_all(b"{\"ask\":\"incidents\",\"follow\":true}\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    run.ask(&["kill", "sos"]);
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    assert!(line.contains("\"component\":\"sos\""), "{line}");
 }
 
 #[test]
@@ -411,6 +437,7 @@ fn rubbish_on_the_socket_is_answered_and_disturbs_nobody() {
     says(b"{\"ask\":\"reboot\"}\n", "unknown variant `reboot`");
     says(b"{\"ask\":\"kill\",\"component\":\"driver\",\"how\":\"fire\"}\n", "knocked over by `fire`");
     says(&[b'['; 4_100], "at most 4096 bytes");
+    says(b"{\"ask\":\"line\",\"change\":{\"baud\":9600}}\n", "name it: serial0, wire0");
     let silent: Vec<UnixStream> = (0..70).map(|_| UnixStream::connect(&path).unwrap()).collect();
     let mut refused = String::new();
     BufReader::new(silent.last().unwrap()).read_line(&mut refused).unwrap();
