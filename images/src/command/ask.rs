@@ -163,9 +163,9 @@ pub(super) fn kill(arguments: &Kill) -> i32 {
 
 fn say_knocks(common: &Common, knocks: u64, code: i32) -> i32 {
     if common.json {
-        println!("{}", serde_json::json!({ "knocks": knocks }));
+        say!("{}", serde_json::json!({ "knocks": knocks }));
     } else {
-        println!("{} knocks", count(knocks));
+        say!("{} knocks", count(knocks));
     }
     code
 }
@@ -180,7 +180,7 @@ fn ask(common: &Common, what: &Ask) -> i32 {
     match exchange(common, what, &mut |answer| show(common, answer, &mut shown)) {
         Ok(()) => {
             if matches!(what, Ask::Incidents { .. }) && shown.lines == 0 && !common.json {
-                println!("there was no incident so far");
+                say!("there was no incident so far");
             }
             FINE
         }

@@ -3,6 +3,13 @@
 //! The rule: a person is told what to do, not only what went wrong; colours and moving bars only on a terminal; the exit
 //! code says how it went.
 
+/// Prints one line of what was asked for.
+macro_rules! say {
+    ($($part:tt)*) => {
+        $crate::command::print_out(&(format!($($part)*) + "\n"))
+    };
+}
+
 pub mod ask;
 #[cfg(feature = "suites")]
 pub mod bench;
@@ -22,7 +29,7 @@ pub mod test;
 #[cfg(not(feature = "suites"))]
 use elsewhere::{bench, test};
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -176,6 +183,12 @@ impl Paint {
     fn strong(self, text: &str) -> String {
         self.with("1", text)
     }
+}
+
+/// Prints what was asked for. Whoever reads it may have had enough, as in `koboshi report | head`: then nobody misses the rest.
+fn print_out(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _had_enough = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Says what is wrong, and what to do about it.
