@@ -659,7 +659,8 @@ impl Machine {
             match turn {
                 Some(id) if self.world.seats[id.index()].hung.get() => {
                     let next = self.next_event().max(now + 1);
-                    self.advance(next.min(now + self.costs.quantum).min(at));
+                    // Time goes on, whatever a quantum is said to be: else nobody would notice the hang.
+                    self.advance(next.min(now + self.costs.quantum.max(1)).min(at));
                 }
                 Some(id) => {
                     self.turn(id);
