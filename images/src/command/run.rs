@@ -156,6 +156,7 @@ fn say_up(arguments: &Arguments, components: &[&str], supervisor: &Supervisor, d
 fn say_over(arguments: &Arguments, why: &str, verdict: i32, supervisor: &Supervisor) {
     let machine = supervisor.machine();
     let incidents = machine.incidents(u32::MAX).0;
+    let (panics, panics_in_all) = supervisor.panics();
     if arguments.json {
         let over = serde_json::json!({ "over": {
             "why": why,
@@ -163,7 +164,8 @@ fn say_over(arguments: &Arguments, why: &str, verdict: i32, supervisor: &Supervi
             "incidents": incidents,
             "platform_time_ns": machine.now(),
             "stalled_ns": machine.stalled().as_nanos() as u64,
-            "panics": machine.panics(),
+            "panics": panics,
+            "panics_in_all": panics_in_all,
         }});
         say!("{over}");
         return;
@@ -173,7 +175,11 @@ fn say_over(arguments: &Arguments, why: &str, verdict: i32, supervisor: &Supervi
     let paint = Paint::stdout();
     let why = if verdict == WRONG { paint.bad(why) } else { why.to_owned() };
     say!("{why}: {incidents} incident{plural} in {time}; held up for {} ms.", machine.stalled().as_millis());
-    for panic in machine.panics() {
+    for panic in panics {
         say!("  a panic that nobody asked for: {panic}");
+    }
+    let more = panics_in_all - panics.len() as u64;
+    if more > 0 {
+        say!("  and {more} more of them");
     }
 }

@@ -32,6 +32,9 @@ use crate::problem::instead;
 /// 115,200 baud.
 const SLICE: u64 = 2_000_000;
 
+/// Panics that are named again when the run is over.
+const PANICS: usize = 20;
+
 /// Lines of the log that are kept for who asks later.
 const LOG: usize = 10_000;
 
@@ -93,6 +96,8 @@ pub(crate) struct Supervisor {
     log: VecDeque<Said>,
     said: u64,
     journal: u64,
+    /// The first panics that nobody asked for, and how many there were.
+    panics: (Vec<String>, u64),
     stop: bool,
 }
 
@@ -172,6 +177,7 @@ impl Supervisor {
             log: VecDeque::new(),
             said: 0,
             journal: 0,
+            panics: (Vec::new(), 0),
             stop: false,
         })
     }
@@ -179,6 +185,11 @@ impl Supervisor {
     /// The ends of its lines.
     pub(crate) fn ends(&self) -> &[End] {
         &self.ends
+    }
+
+    /// The first panics that nobody asked for, and how many there were.
+    pub(crate) fn panics(&self) -> (&[String], u64) {
+        (&self.panics.0, self.panics.1)
     }
 
     /// The machine.
@@ -259,6 +270,13 @@ impl Supervisor {
         }
         for (at, text) in found {
             self.say(at, text);
+        }
+        for panic in self.machine.take_panics() {
+            self.say(self.machine.now(), format!("a panic that nobody asked for: {panic}"));
+            self.panics.1 += 1;
+            if self.panics.0.len() < PANICS {
+                self.panics.0.push(panic);
+            }
         }
     }
 

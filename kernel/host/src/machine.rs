@@ -355,6 +355,11 @@ impl Machine {
         &self.panics
     }
 
+    /// Takes them since this was last asked, for a run that has no end.
+    pub fn take_panics(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.panics)
+    }
+
     /// The event log.
     pub fn journal(&self) -> std::cell::Ref<'_, Journal> {
         self.world.journal.borrow()
