@@ -250,23 +250,27 @@ fn time(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A table with aligned columns: those of numbers to the right, all others to the left. The first row is the heading.
+/// A table whose columns of numbers are aligned to the right, and all others to the left. The first row is the heading.
 fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
-    let width = |column: usize| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0);
     let is_number = |cell: &String| cell.starts_with(|first: char| first.is_ascii_digit());
     let may_be = |cell: &String| cell == "-" || is_number(cell);
     let right = |column: usize| column > 0 && cells(column).skip(1).all(may_be) && cells(column).skip(1).any(is_number);
-    let layout: Vec<(usize, bool)> = (0..columns).map(|column| (width(column), right(column))).collect();
+    aligned(rows, right)
+}
+
+/// A table whose columns are aligned: to the right where that is wanted, and else to the left.
+fn aligned(rows: &[Vec<String>], right: impl Fn(usize) -> bool) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let layout: Vec<(usize, bool)> = (0..columns).map(|column| (width(column).unwrap_or(0), right(column))).collect();
     let mut text = String::new();
     for row in rows {
-        let mut line = String::from(" ");
-        for (cell, (width, right)) in row.iter().zip(&layout) {
-            let pad = " ".repeat(width - cell.chars().count());
-            line.push_str(&if *right { format!(" {pad}{cell} ") } else { format!(" {cell}{pad} ") });
-        }
-        text.push_str(line.trim_end());
+        let cells = row
+            .iter()
+            .zip(&layout)
+            .map(|(cell, (width, right))| if *right { format!("{cell:>width$}") } else { format!("{cell:<width$}") });
+        text.push_str(format!("  {}", cells.collect::<Vec<_>>().join("  ")).trim_end());
         text.push('\n');
     }
     text
