@@ -48,7 +48,7 @@ const LOOM: Suite =
 
 const MIRI: Suite = Suite {
     name: "miri",
-    about: "the core's tests under Miri (needs: rustup +nightly component add miri rust-src)",
+    about: "the core, and the host's memory, under Miri (needs: rustup +nightly component add miri rust-src)",
     on_request: true,
     run: miri,
 };
@@ -197,6 +197,16 @@ fn loom(_: &Context<'_>) -> Report {
 }
 
 fn miri(_: &Context<'_>) -> Report {
-    let arguments = ["+nightly", "miri", "test", "-p", "koboshi-core", "--target-dir", "target/miri"];
-    cargo(&arguments, &[("MIRIFLAGS", "-Zmiri-disable-isolation")])
+    let under_miri = |what: &[&str]| {
+        let arguments = [&["+nightly", "miri", "test", "--target-dir", "target/miri"], what].concat();
+        cargo(&arguments, &[("MIRIFLAGS", "-Zmiri-disable-isolation")])
+    };
+    let core = under_miri(&["-p", "koboshi-core"]);
+    let memory = under_miri(&["-p", "koboshi-host", "--test", "memory"]);
+    Report {
+        passed: core.passed + memory.passed,
+        failed: core.failed + memory.failed,
+        text: core.text + &memory.text,
+        misused: None,
+    }
 }

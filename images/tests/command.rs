@@ -228,6 +228,18 @@ fn report_draws_every_connection_and_every_group() {
 }
 
 #[test]
+fn a_reader_that_has_had_enough_is_no_fault() {
+    for arguments in [&["report"][..], &["check"], &["report", "--json"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().expect("there are pipes");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_koboshi"));
+        let output = command.args(arguments).stdout(writer).output().expect("the command runs");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*complaint), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
 fn exit_codes_are_in_the_help() {
     let (code, output, _) = of(&["--help"]);
     assert_eq!(code, Some(0));

@@ -30,7 +30,7 @@ impl Demo<'_> {
                 Quantity::Time.write(back.longest_pause),
             ],
         ];
-        println!("{}", table(&rows));
+        say!("{}", table(&rows));
 
         let mut kinds: BTreeMap<String, BTreeMap<u8, u64>> = BTreeMap::new();
         for incident in &shown.incidents {
@@ -49,7 +49,7 @@ impl Demo<'_> {
                 let cells = fallen.iter().map(|id| count(by.get(id).copied().unwrap_or(0)));
                 rows.push(std::iter::once(kind.clone()).chain(cells).collect());
             }
-            println!("{}", table(&rows));
+            say!("{}", table(&rows));
         }
         let us = |time: Option<u64>| time.map_or_else(|| "-".to_owned(), |time| Quantity::Time.write(time));
         let row =
@@ -60,8 +60,8 @@ impl Demo<'_> {
             row("until it is up", &recovery.up),
             row("until its first answer", &recovery.answered),
         ];
-        println!("{}", table(&rows));
-        println!(
+        say!("{}", table(&rows));
+        say!(
             "  {} knocks, {} incidents; {} of platform time in {:.1} s; stalled for {} ms",
             count(self.knocks),
             count(shown.incidents.len() as u64),
@@ -70,16 +70,16 @@ impl Demo<'_> {
             self.machine.stalled().as_millis(),
         );
         if self.machine.reboots() > 0 {
-            println!("  the image rebooted {} times: what was under way inside is lost", self.machine.reboots());
+            say!("  the image rebooted {} times: what was under way inside is lost", self.machine.reboots());
         }
         if shown.garbled > 0 {
-            println!("  {} garbled bytes or breaks at the outside end", count(shown.garbled));
+            say!("  {} garbled bytes or breaks at the outside end", count(shown.garbled));
         }
         for line in &shown.also {
-            println!("  {line}");
+            say!("  {line}");
         }
-        println!();
-        println!("{}", self.verdict(shown, paint));
+        say!("");
+        say!("{}", self.verdict(shown, paint));
     }
 
     fn verdict(&self, shown: &Shown, paint: Paint) -> String {
@@ -177,7 +177,7 @@ impl Demo<'_> {
             "components": states,
             "incidents": incidents,
         });
-        println!("{result:#}");
+        say!("{result:#}");
     }
 }
 
