@@ -50,6 +50,15 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 #[test]
+fn a_run_in_which_nobody_fell_says_that_it_shows_nothing() {
+    let file = env!("CARGO_MANIFEST_PATH");
+    let (code, output, _) = of(&["demo", file, "--clock", "virtual", "--every", "10s"]);
+    assert!(code == Some(0) && output.contains("But nobody fell meanwhile: send a larger file"), "{output}");
+    let (code, output, _) = of(&["demo", file, "--clock", "virtual", "--every", "5ms"]);
+    assert!(code == Some(0) && !output.contains("nobody fell"), "{output}");
+}
+
+#[test]
 fn what_a_line_without_flow_control_loses_is_announced_and_not_called_exact() {
     let (code, output, _) = of(&[
         "demo", "--clock", "virtual", "--flow", "none", "--baud", "1000000", "--how", "hang", "--whom", "driver",

@@ -11,6 +11,10 @@ use crate::command::{FINE, Paint, count, table};
 use crate::run::story::state;
 use crate::units::Quantity;
 
+/// What is said besides if nothing happened that the demo is about.
+const NOBODY_FELL: &str =
+    "\nBut nobody fell meanwhile: send a larger file, send it --for longer, or knock more often with --every.";
+
 impl Demo<'_> {
     pub(super) fn print_table(&self, shown: &Shown) {
         let paint = Paint::stdout();
@@ -100,7 +104,9 @@ impl Demo<'_> {
                 text
             }
             End::Arrived if shown.verdict == FINE => {
-                format!("{}: every byte arrived once, in order, both ways.", paint.good("Exact"))
+                // A short file is there before anybody falls: that shows nothing.
+                let calm = if shown.incidents.is_empty() { NOBODY_FELL } else { "" };
+                format!("{}: every byte arrived once, in order, both ways.{calm}", paint.good("Exact"))
             }
             End::Arrived if shown.exact => {
                 let what =
