@@ -145,7 +145,7 @@ impl Driver {
     async fn reprogram(&self, setting: Setting, reset: bool) {
         self.scif.program(setting, reset);
         sleep(self.scif.bit_time(setting)).await;
-        self.scif.enable();
+        self.scif.enable(setting);
     }
 
     /// Waits until the last bit has left, or until `end`. No interrupt tells, so it looks again when that may be so.
