@@ -157,7 +157,8 @@ fn listen_for_stop() {
     });
 }
 
-fn stop_wanted() -> bool {
+/// Whether Ctrl-C was pressed since [`listen_for_stop`].
+pub(crate) fn stop_wanted() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
