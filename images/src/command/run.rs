@@ -108,8 +108,13 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         }
     };
     let components: Vec<&str> = image.components.iter().map(|component| component.name.as_str()).collect();
-    say_up(arguments, &components, &supervisor, &directory);
-    let over = supervisor.run(arguments.lasting, stop_wanted);
+    let over = match supervisor.begin(arguments.lasting) {
+        Some(over) => Ok(over),
+        None => {
+            say_up(arguments, &components, &supervisor, &directory);
+            supervisor.run(arguments.lasting, stop_wanted)
+        }
+    };
     let (verdict, why) = match &over {
         Ok(Over::Asked) if stop_wanted() => (STOPPED, "stopped by Ctrl-C".to_owned()),
         Ok(Over::Asked) => (FINE, "stopped".to_owned()),

@@ -35,6 +35,9 @@ const SLICE: u64 = 2_000_000;
 /// Panics that are named again when the run is over.
 const PANICS: usize = 20;
 
+/// Who is not up after this time may never be: the run is said to be up without it.
+const UP_WITHIN: u64 = 100_000_000;
+
 /// Lines of the log that are kept for who asks later.
 const LOG: usize = 10_000;
 
@@ -195,6 +198,24 @@ impl Supervisor {
     /// The machine.
     pub(crate) fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// Runs until everybody has come to a first wait, or for a short time: whoever is told that it is up finds it so. What
+    /// programs send meanwhile waits.
+    ///
+    /// Gives the reason if the run is over already.
+    pub(crate) fn begin(&mut self, until: Option<u64>) -> Option<Over> {
+        let until = until.unwrap_or(UP_WITHIN).min(UP_WITHIN);
+        let up = |machine: &Machine, id| machine.facts(id).is_some_and(|facts| facts.state == State::Running);
+        let all: Vec<ComponentId> = (0..self.known.names.len()).map(|at| ComponentId(at as u8)).collect();
+        while self.machine.now() < until && !all.iter().all(|id| up(&self.machine, *id)) {
+            let slice = self.machine.now() + SLICE;
+            if let RunEnd::Circle { component } = self.machine.run_until(slice.min(until)) {
+                return Some(Over::Circle(component));
+            }
+            self.read_journal();
+        }
+        None
     }
 
     /// Runs until `until`, until somebody says stop, or until `wanted` says so.
