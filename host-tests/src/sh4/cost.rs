@@ -99,6 +99,12 @@ impl Cost {
         Ratios::of(self.rows.iter().map(|row| f64::from(row.rust) / f64::from(row.c)))
     }
 
+    /// Have both computed the same, each time?
+    #[must_use]
+    pub fn is_right(&self) -> bool {
+        self.rows.iter().all(|row| row.same)
+    }
+
     /// Bytes of code in Rust for one in C.
     #[must_use]
     pub fn text(&self) -> Ratios {
@@ -302,7 +308,7 @@ mod tests {
         for form in FORMS {
             let cost = measure(form, &cache).unwrap_or_else(|trouble| panic!("{trouble}\n{}", trouble.remedy));
             println!("{cost}");
-            assert!(cost.rows.iter().all(|row| row.same), "{cost}");
+            assert!(cost.is_right(), "{cost}");
             // Instructions are counted, not timed: each run gives the same numbers.
             let median = if form == Optimise::Speed { cost.instructions().median } else { cost.text().median };
             assert!(median <= MEDIAN_AIM, "{cost}");

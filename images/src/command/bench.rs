@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use koboshi_host_tests::bench::{self, Options};
+use koboshi_host_tests::sh4::cost;
 
 use super::{FINE, STOPPED, WRONG, listen_for_stop, print_out, stop_wanted};
 
@@ -15,6 +16,9 @@ pub(super) const AFTER_HELP: &str = "Exit codes:
 /// Arguments of `koboshi bench`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// What is measured
+    #[arg(value_enum, default_value_t = What::Host)]
+    what: What,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -23,9 +27,50 @@ pub struct Arguments {
     quick: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// Messages and recovery on this machine
+    Host,
+    /// Rust beside C on SH-4, in instructions of the emulated board and bytes of code
+    Sh4,
+}
+
 /// Runs the measurements, and gives the exit code.
 pub(super) fn run(arguments: &Arguments) -> i32 {
     listen_for_stop();
+    match arguments.what {
+        What::Host => host(arguments),
+        What::Sh4 => sh4(arguments),
+    }
+}
+
+/// What Rust costs on SH-4, in each form.
+fn sh4(arguments: &Arguments) -> i32 {
+    let forms = if arguments.quick { &cost::FORMS[..1] } else { &cost::FORMS };
+    let mut measured = Vec::new();
+    for form in forms {
+        match cost::measure(*form, std::path::Path::new("target/koboshi/sh4")) {
+            Ok(cost) => measured.push(cost),
+            Err(trouble) => {
+                super::complain(&trouble.what, &trouble.remedy);
+                return WRONG;
+            }
+        }
+        if stop_wanted() {
+            return STOPPED;
+        }
+    }
+    let code = if measured.iter().all(cost::Cost::is_right) { FINE } else { WRONG };
+    if arguments.json {
+        return super::check::print_json(&measured, code);
+    }
+    for cost in &measured {
+        say!("{cost}");
+    }
+    code
+}
+
+fn host(arguments: &Arguments) -> i32 {
     let target = if arguments.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let style = ProgressStyle::with_template("{spinner} measuring: {pos} of {len} {elapsed}");
     let bar = ProgressBar::with_draw_target(Some(0), target)

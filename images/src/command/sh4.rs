@@ -13,7 +13,7 @@ use koboshi_sh4::translate::{self, Trust, translate};
 use serde::Serialize;
 
 use super::check::print_json;
-use super::{FINE, MISUSED, Paint, WRONG, complain, count, table};
+use super::{FINE, MISUSED, Paint, WRONG, complain, count, print_out, table};
 
 /// Arguments of `koboshi sh4`.
 #[derive(Debug, clap::Args)]
@@ -189,7 +189,7 @@ impl Build {
         if self.json {
             return Ok(print_json(&Report::of(&made), FINE));
         }
-        print!("{}", shown(&made));
+        print_out(&shown(&made));
         Ok(FINE)
     }
 
@@ -295,7 +295,7 @@ impl Translate {
         let options = translate::Options { prefix: self.prefix.clone(), trust, lines: !self.no_lines };
         let translated = translate(&module, &options)?;
         match &self.out {
-            None => print!("{}", translated.source),
+            None => print_out(&translated.source),
             Some(path) => std::fs::write(path, &translated.source).map_err(|error| {
                 Trouble::new(format!("{} cannot be written: {error}.", path.display()), "name a file that can.")
             })?,
@@ -319,7 +319,7 @@ impl Where {
         }
         for (address, place) in &found {
             let place = place.as_ref().map_or("not in this program".to_owned(), Place::to_string);
-            println!("{address:#010x} {place}");
+            say!("{address:#010x} {place}");
         }
         Ok(code)
     }
