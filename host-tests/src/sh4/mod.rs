@@ -1,3 +1,20 @@
-//! Compiled WebAssembly on the emulated SH-4 board.
+//! Compiled WebAssembly on the emulated SH-4 board, held against what it ought to compute, and what it costs.
+//!
+//! | suite | what says what is right | where |
+//! | --- | --- | --- |
+//! | `sh4-spec` | the official WebAssembly tests | [`spec`], [`script`] |
+//! | `sh4-random` | an interpreter, given random modules | [`random`], [`generate`], [`oracle`] |
+//!
+//! Both make a [`plan`]: instances of modules, and rows of calls with what each has to give. The plan's C [`driver`] goes
+//! into one image with the translated modules, and the [`machine`] runs it. What Rust costs beside C: [`cost`].
+//!
+//! The rule: what was not run is counted, with the reason. What the board did not come to has failed.
 
 pub mod cost;
+pub mod driver;
+pub mod generate;
+pub mod machine;
+pub mod oracle;
+pub mod plan;
+pub mod script;
+pub mod spec;

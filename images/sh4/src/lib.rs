@@ -16,8 +16,10 @@
 //! It must never: link machine code that an untested compiler has made.
 
 pub mod board;
+pub mod build;
 pub mod lines;
 pub mod link;
+pub mod place;
 pub mod program;
 pub mod stack;
 pub mod tools;

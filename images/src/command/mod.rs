@@ -16,6 +16,7 @@ mod needs;
 pub mod new;
 pub mod report;
 pub mod run;
+pub mod sh4;
 #[cfg(feature = "suites")]
 pub mod test;
 
@@ -104,6 +105,9 @@ enum Command {
     /// Look at the tools that boards need, and install what is missing
     #[command(after_help = doctor::AFTER_HELP)]
     Doctor(doctor::Arguments),
+    /// Build Rust for SH-4: a crate to an ELF and a raw image, a module to C, an address to a line
+    #[command(after_help = EXIT_CODES)]
+    Sh4(sh4::Arguments),
     /// Make an interface, a driver or an image of your own
     #[command(after_help = new::AFTER_HELP)]
     New(new::Arguments),
@@ -127,6 +131,7 @@ pub fn run(arguments: &Arguments) -> i32 {
         Command::Check(arguments) => check::run(arguments),
         Command::Report(arguments) => report::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Sh4(arguments) => sh4::run(arguments),
         Command::New(arguments) => new::run(arguments),
     }
 }

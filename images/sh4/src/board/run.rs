@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use crate::link::Cpu;
 use crate::tools::Trouble;
 
 /// The emulator's usual name.
@@ -27,9 +28,14 @@ const MOST_COMPLAINTS: usize = 16 << 10;
 /// So many of the console's last lines are told where a run failed.
 const LAST_LINES: usize = 20;
 
+/// The emulator's name for a processor with the instructions of SH-4A. The rest of the board stays what it is.
+const SH4A: &str = "sh7785";
+
 /// How an image is run.
 #[derive(Clone, Debug)]
 pub struct Run {
+    /// The processor: the board's own, or one with the instructions of SH-4A.
+    pub cpu: Cpu,
     /// Let time be the number of instructions: the run is the same each time, and `board_count` counts.
     pub counted: bool,
     /// Ends it after this time.
@@ -41,9 +47,15 @@ pub struct Run {
 }
 
 impl Default for Run {
-    /// Not counted; a minute; 16 MiB; no debugger.
+    /// The board's own processor; not counted; a minute; 16 MiB; no debugger.
     fn default() -> Self {
-        Run { counted: false, time_limit: Duration::from_secs(60), output_limit: 16 << 20, debugger: None }
+        Run {
+            cpu: Cpu::Sh4,
+            counted: false,
+            time_limit: Duration::from_secs(60),
+            output_limit: 16 << 20,
+            debugger: None,
+        }
     }
 }
 
@@ -83,12 +95,30 @@ enum End {
     TooMuch,
 }
 
+/// All that an image wrote, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// What it wrote to its console, in which bytes that are no UTF-8 are replaced.
+    pub text: String,
+    /// What it called `board_exit` with. Or it did not end by itself within its limits, or ended without saying so.
+    pub end: Result<u32, Trouble>,
+}
+
 /// Runs a raw image on the emulator: [`QEMU`], or another by name or path.
 ///
 /// # Errors
 /// The emulator is missing or refuses to start. The image did not end by itself within its limits, or ended without saying
 /// so: with the last that it wrote.
 pub fn run(qemu: &Path, image: &Path, how: &Run) -> Result<Output, Trouble> {
+    let Watched { text, end } = watch(qemu, image, how)?;
+    Ok(Output { text, code: end? })
+}
+
+/// The same, for whoever wants to know what an image wrote that did not end well.
+///
+/// # Errors
+/// The emulator is missing.
+pub fn watch(qemu: &Path, image: &Path, how: &Run) -> Result<Watched, Trouble> {
     let mut command = command(qemu, image, how);
     let mut machine = Machine(command.spawn().map_err(|error| not_started(qemu, &error))?);
     let console = listen(machine.0.stdout.take(), usize::MAX);
@@ -99,28 +129,32 @@ pub fn run(qemu: &Path, image: &Path, how: &Run) -> Result<Output, Trouble> {
     // With the machine gone, the emulator's own words are complete.
     drop(machine);
     let said: Vec<u8> = complaints.iter().flatten().collect();
-    match end {
-        End::Closed => split_off_token(&bytes).ok_or_else(|| {
-            // It warns of things too, and goes on.
-            let (what, remedy) = if bytes.is_empty() && !said.is_empty() {
-                ("was perhaps not even started", "mend what the emulator complains of; if it does not")
-            } else {
-                ("ended without saying so: it crashed or was reset", "to see its last exceptions")
-            };
-            let remedy = format!("{remedy}, run {} -d int", told(&command));
-            failed(&format!("{} {what}", image.display()), (&bytes, &said), remedy)
-        }),
-        End::TooLate => Err(failed(
+    let trouble = match end {
+        End::Closed => match split_off_token(&bytes) {
+            Some(Output { text, code }) => return Ok(Watched { text, end: Ok(code) }),
+            None => {
+                // It warns of things too, and goes on.
+                let (what, remedy) = if bytes.is_empty() && !said.is_empty() {
+                    ("was perhaps not even started", "mend what the emulator complains of; if it does not")
+                } else {
+                    ("ended without saying so: it crashed or was reset", "to see its last exceptions")
+                };
+                let remedy = format!("{remedy}, run {} -d int", told(&command));
+                failed(&format!("{} {what}", image.display()), (&bytes, &said), remedy)
+            }
+        },
+        End::TooLate => failed(
             &format!("{} ran longer than {:?}", image.display(), how.time_limit),
             (&bytes, &said),
             "does it loop? Else give it more time.".to_owned(),
-        )),
-        End::TooMuch => Err(failed(
+        ),
+        End::TooMuch => failed(
             &format!("{} wrote more than {} bytes", image.display(), how.output_limit),
             (&bytes, &said),
             "does it loop? Else allow more.".to_owned(),
-        )),
-    }
+        ),
+    };
+    Ok(Watched { text: String::from_utf8_lossy(&bytes).into_owned(), end: Err(trouble) })
 }
 
 fn command(qemu: &Path, image: &Path, how: &Run) -> Command {
@@ -129,6 +163,9 @@ fn command(qemu: &Path, image: &Path, how: &Run) -> Command {
     // resets the machine, and would do so forever.
     command.args(["-M", "r2d", "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot"]);
     command.args(["-serial", "null", "-serial", "stdio"]).arg("-kernel").arg(image);
+    if how.cpu == Cpu::Sh4a {
+        command.args(["-cpu", SH4A]);
+    }
     if how.counted {
         command.arg("-icount").arg(format!("shift={INSTRUCTION_SHIFT},sleep=off"));
     }

@@ -179,7 +179,7 @@ impl<'a> Module<'a> {
                         }),
                         TypeRef::Memory(memory) => self.memory = Some(limits(&memory)),
                         TypeRef::Table(table) => {
-                            self.table = vec![None; table.initial as usize];
+                            self.table = places(table.initial)?;
                             self.table_import = Some(from);
                         }
                         TypeRef::Tag(_) => return Err(unsupported("no function", "exceptions")),
@@ -193,7 +193,7 @@ impl<'a> Module<'a> {
             }
             Payload::TableSection(tables) => {
                 for table in tables {
-                    self.table = vec![None; table.map_err(broken)?.ty.initial as usize];
+                    self.table = places(table.map_err(broken)?.ty.initial)?;
                 }
             }
             Payload::MemorySection(memories) => {
@@ -345,6 +345,17 @@ pub(super) fn value_type(kind: ValType) -> Result<Type, Trouble> {
         ValType::F64 => Ok(Type::F64),
         ValType::V128 | ValType::Ref(_) => Err(unsupported("no function", &format!("values of type {kind}"))),
     }
+}
+
+/// Most places of a table: it is data of the program, and no compiler makes so large a one.
+const MOST_PLACES: u64 = 1 << 16;
+
+/// A table of this size, empty.
+fn places(size: u64) -> Result<Vec<Option<u32>>, Trouble> {
+    if size > MOST_PLACES {
+        return Err(unsupported("no function", &format!("a table of {size} places")));
+    }
+    Ok(vec![None; size as usize])
 }
 
 fn limits(memory: &wasmparser::MemoryType) -> Memory {
