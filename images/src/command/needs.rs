@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use koboshi_sh4::tools::{Finding, Remedy, Trouble, Verdict, survey};
+use koboshi_sh4::tools::{Finding, Remedy, Trouble, survey};
 
 /// Looks at all of them, as they would be used in this directory.
 pub(super) fn look(folder: &Path) -> Vec<Finding> {
@@ -86,7 +86,7 @@ pub(super) fn prepare(workspace: &Path) -> Vec<String> {
     let _ = install(&findings, workspace, true);
     let missing = |finding: &Finding| {
         let line = finding.remedy.as_ref()?.line();
-        (finding.verdict != Verdict::Good)
+        (finding.verdict != koboshi_sh4::tools::Verdict::Good)
             .then(|| format!("missing: {}, which {}. What helps: {line}", finding.what, finding.purpose))
     };
     look(workspace).iter().filter_map(missing).collect()
