@@ -63,8 +63,6 @@ fn instead_of(operator: &Operator<'_>) -> Option<&'static str> {
         Operator::F64Mul => "__muldf3",
         Operator::F32Div => "__divsf3",
         Operator::F64Div => "__divdf3",
-        Operator::F32Neg => "__negsf2",
-        Operator::F64Neg => "__negdf2",
         Operator::F32Eq => "__eqsf2",
         Operator::F64Eq => "__eqdf2",
         Operator::F32Ne => "__nesf2",
@@ -313,6 +311,17 @@ fn integers_of_64_bits_are_divided() {
 }
 
 #[test]
+fn bits_are_counted() {
+    for number in numbers() {
+        let low = number as u32;
+        assert_eq!(integer::__popcountdi2(number), number.count_ones());
+        assert_eq!(integer::__popcountsi2(low), low.count_ones());
+        assert_eq!(integer::__paritydi2(number), number.count_ones() % 2);
+        assert_eq!(integer::__paritysi2(low), low.count_ones() % 2);
+    }
+}
+
+#[test]
 #[allow(unsafe_code)]
 fn memory_is_copied_whether_it_overlaps_or_not() {
     let mut seen = 0;
@@ -336,31 +345,6 @@ fn memory_is_copied_whether_it_overlaps_or_not() {
         }
     }
     assert!(seen > 1000);
-}
-
-/// GCC too sees through what a loop is for: the same question, asked of its own call graph.
-#[test]
-fn no_compiled_helper_comes_to_call_itself() {
-    let gcc = Gcc::find(&cache()).unwrap();
-    for cpu in [Cpu::Sh4, Cpu::Sh4a, Cpu::Sh4NoFpu] {
-        let text = std::fs::read_to_string(compiled(&gcc, cpu).calls).unwrap();
-        let mut calls: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for line in text.lines().filter_map(|line| line.strip_prefix("edge: { sourcename: \"")) {
-            let (from, rest) = line.split_once("\" targetname: \"").unwrap();
-            calls.entry(from).or_default().insert(rest.split_once('"').unwrap().0);
-        }
-        assert!(calls.len() > 10, "{text}");
-        for start in calls.keys() {
-            let mut seen = BTreeSet::new();
-            let mut next: Vec<&str> = calls[start].iter().copied().collect();
-            while let Some(function) = next.pop() {
-                assert_ne!(function, *start, "it may call itself without end ({cpu:?})");
-                if seen.insert(function) {
-                    next.extend(calls.get(function).into_iter().flatten());
-                }
-            }
-        }
-    }
 }
 
 /// What the board computes, and how this machine computes the same.

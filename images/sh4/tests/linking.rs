@@ -1,10 +1,11 @@
 //! Everything lies where it was said to lie; overlaps and untested machine code are refused.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use koboshi_sh4::link::{Cpu, Elf, Layout, Options, Source, compile, link, raw_image};
 use koboshi_sh4::program::Extent;
-use koboshi_sh4::tools::{Gcc, Trouble};
+use koboshi_sh4::tools::{Choice, Gcc, Trouble};
 use koboshi_sh4::translate::Segment;
 
 struct Bench {
@@ -189,4 +190,31 @@ fn every_cpu_can_be_compiled_and_linked_for() {
             bench.compiled_for(cpu, "int start(int a, unsigned b) { return a / 7 + b / (unsigned)a + (a >> b); }");
         link(&bench.gcc, cpu, &[object], &[], &layout(), &bench.path("program.elf")).unwrap();
     }
+}
+
+/// A GCC for bare machines puts an underscore before every C symbol, and has a libgcc that does.
+#[test]
+fn a_gcc_with_underscores_is_as_good_as_one_without() {
+    let bench = Bench::new();
+    let libgcc = std::process::Command::new(bench.gcc.path()).arg("-print-libgcc-file-name").output().unwrap();
+    let libgcc = String::from_utf8(libgcc.stdout).unwrap();
+    let mut objcopy = bench.gcc.binutil("objcopy");
+    objcopy.arg("--prefix-symbols=_").arg(libgcc.trim()).arg(bench.path("libgcc.a"));
+    assert!(objcopy.status().unwrap().success());
+    let other = bench.path("sh-elf-gcc");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*-print-libgcc-file-name*) echo {}; exit ;;\n*-fno-leading-underscore*) ;;\n\
+         *) set -- -fleading-underscore \"$@\" ;;\nesac\nexec {} \"$@\"\n",
+        bench.path("libgcc.a").display(),
+        bench.gcc.path().display()
+    );
+    std::fs::write(&other, script).unwrap();
+    std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let choice = Choice { gcc: Some(other.into()), ..Choice::from_environment() };
+    let other = Bench { gcc: Gcc::choose(&choice, bench.folder.path()).unwrap(), folder: tempfile::tempdir().unwrap() };
+    let text = "int start(int a, unsigned b) { return a / 7 + b / (unsigned)a + (a >> b); }";
+    other.linked(text, &[], &layout()).unwrap();
+    let trouble =
+        other.linked("long long start(long long a, long long b) { return a / b; }", &[], &layout()).unwrap_err();
+    assert!(trouble.what.contains(": __divdi3 (needed by program.o)"), "{trouble}");
 }

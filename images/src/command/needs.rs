@@ -86,7 +86,7 @@ pub(super) fn prepare(workspace: &Path) -> Vec<String> {
     let _ = install(&findings, workspace, true);
     let missing = |finding: &Finding| {
         let line = finding.remedy.as_ref()?.line();
-        (finding.verdict != Verdict::Good)
+        (finding.verdict != koboshi_sh4::tools::Verdict::Good)
             .then(|| format!("missing: {}, which {}. What helps: {line}", finding.what, finding.purpose))
     };
     look(workspace).iter().filter_map(missing).collect()

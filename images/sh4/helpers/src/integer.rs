@@ -1,6 +1,6 @@
-//! Division of 64 bits by means of division of 32 bits, which libgcc has in assembler.
+//! Division of 64 bits by means of division of 32 bits, which libgcc has in assembler; and counts of bits.
 //!
-//! Who calls this has made sure that the divisor is not zero, and that the quotient fits.
+//! Who divides has made sure that the divisor is not zero, and that the quotient fits.
 
 use core::num::NonZeroU32;
 
@@ -111,4 +111,34 @@ pub extern "C" fn __divdi3(number: i64, divisor: i64) -> i64 {
 #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
 pub extern "C" fn __moddi3(number: i64, divisor: i64) -> i64 {
     with_sign(divide(number.unsigned_abs(), divisor.unsigned_abs()).1, number < 0)
+}
+
+/// The number of ones. (In a way that no compiler takes for the instruction that counts them: that would be this function.)
+#[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
+pub extern "C" fn __popcountsi2(number: u32) -> u32 {
+    // Each three bits count themselves: 4a + 2b + c - (2a + b) - a. Then six bits each, and 64 is 1 modulo 63.
+    let threes = number - ((number >> 1) & 0o33_333_333_333) - ((number >> 2) & 0o11_111_111_111);
+    ((threes + (threes >> 3)) & 0o30_707_070_707) % 63
+}
+
+/// The number of ones.
+#[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
+pub extern "C" fn __popcountdi2(number: u64) -> u32 {
+    __popcountsi2((number >> 32) as u32) + __popcountsi2(number as u32)
+}
+
+/// Is the number of ones odd?
+#[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
+pub extern "C" fn __paritysi2(number: u32) -> u32 {
+    let number = number ^ (number >> 16);
+    let number = number ^ (number >> 8);
+    let number = number ^ (number >> 4);
+    // One bit for each number below 16.
+    (0x6996 >> (number & 15)) & 1
+}
+
+/// Is the number of ones odd?
+#[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
+pub extern "C" fn __paritydi2(number: u64) -> u32 {
+    __paritysi2((number >> 32) as u32 ^ number as u32)
 }

@@ -5,6 +5,7 @@
 //!
 //! It must never: hand out a compiler that failed this.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -254,7 +255,7 @@ impl Gcc {
         };
         // A plugin fits one build of GCC: the line names the packaging too, the date its build.
         let line = ask(&self.path, "--version")?;
-        let built = date_of(&self.path);
+        let built = last_change(&self.path);
         let key = fingerprint([
             line.as_bytes(),
             built.as_bytes(),
@@ -340,12 +341,18 @@ impl Gcc {
         if !printed(&label_prefix.stdout).lines().any(|line| line == "#define __USER_LABEL_PREFIX__ _") {
             return Ok(path);
         }
-        let key = fingerprint([path.as_os_str().as_encoded_bytes(), date_of(&path).as_bytes()]);
+        let key = fingerprint([path.as_os_str().as_encoded_bytes(), last_change(&path).as_bytes()]);
         let renamed = self.cache.join(format!("libgcc-{}-{key:016x}.a", self.version));
         if !renamed.is_file() {
             let workshop = workshop(&self.cache)?;
             let made = workshop.path().join("libgcc.a");
-            let copied = output(self.binutil("objcopy").arg("--remove-leading-char").arg(&path).arg(&made))?;
+            let names = workshop.path().join("names");
+            let listed = output(self.binutil("nm").arg("--format=posix").arg(&path))?;
+            let listed = printed(&listed.stdout);
+            let symbols: BTreeSet<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+            let without = symbols.iter().filter_map(|name| Some(format!("{name} {}\n", name.strip_prefix('_')?)));
+            write(&names, without.collect::<String>())?;
+            let copied = output(self.binutil("objcopy").arg("--redefine-syms").arg(&names).arg(&path).arg(&made))?;
             if !copied.status.success() {
                 return Err(Trouble::new(
                     format!("libgcc's names cannot be changed: {}", printed(&copied.stderr)),
@@ -377,7 +384,7 @@ impl Gcc {
 }
 
 /// When a file was made, as a text.
-fn date_of(path: &Path) -> String {
+fn last_change(path: &Path) -> String {
     path.metadata().and_then(|found| found.modified()).map_or(String::new(), |date| format!("{date:?}"))
 }
 

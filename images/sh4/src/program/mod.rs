@@ -1,7 +1,9 @@
-//! A crate to a module, with data at real addresses; and the helpers that every program needs.
+//! A crate to a module, with data at real addresses; [`helpers`] has what every program needs.
 //!
 //! The rules: constants and variables never share a page; the module's own stack has a page below it that nobody uses, so
 //! that an overflow can trap.
+
+mod helpers;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,9 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use wasmparser::{ExternalKind, Operator, Parser, Payload};
 
-use crate::link::{self, Cpu, Optimise, Source, compile};
-use crate::tools::{Gcc, Rust, Trouble, fingerprint, output, printed, read, unwritable, workshop, write};
-use crate::translate::{self, Trust, translate};
+use crate::link::Optimise;
+use crate::tools::{Rust, Trouble, output, printed, read, unwritable, write};
+
+pub use helpers::{Helpers, build_helpers, helper_symbols, helpers_module};
 
 /// Bytes of a page of the MMU.
 pub const PAGE: u32 = 4096;
@@ -247,209 +250,4 @@ fn page_object() -> Vec<u8> {
         section(SYMBOL_TABLE, &[&[1, SYMBOL_DATA], &SYMBOL_HIDDEN_NO_STRIP, &counted(b"koboshi_page"), &place]);
     let linking = section(CUSTOM, &[&counted(b"linking"), &[2], &segment, &symbol]);
     [b"\0asm\x01\0\0\0".as_slice(), &memory, &data, &linking].concat()
-}
-
-/// What GCC calls on an SH-4, for integers, conversions of 64 bits, and memory.
-const INTEGER_HELPERS: [&str; 37] = [
-    "__udivdi3",
-    "__umoddi3",
-    "__divdi3",
-    "__moddi3",
-    "__muldi3",
-    "__ashldi3",
-    "__ashrdi3",
-    "__lshrdi3",
-    "__cmpdi2",
-    "__ucmpdi2",
-    "__clzsi2",
-    "__clzdi2",
-    "__ctzsi2",
-    "__ctzdi2",
-    "__popcountsi2",
-    "__popcountdi2",
-    "__paritysi2",
-    "__paritydi2",
-    "__bswapsi2",
-    "__bswapdi2",
-    "__floatdisf",
-    "__floatdidf",
-    "__floatundisf",
-    "__floatundidf",
-    "__fixsfdi",
-    "__fixdfdi",
-    "__fixunssfdi",
-    "__fixunsdfdi",
-    "__fixunssfsi",
-    "__fixunsdfsi",
-    "__floatunsisf",
-    "__floatunsidf",
-    "memcpy",
-    "memmove",
-    "memset",
-    "memcmp",
-    "bcmp",
-];
-
-/// What GCC calls for floating-point numbers with `-m4-nofpu`.
-const FLOAT_HELPERS: [&str; 32] = [
-    "__addsf3",
-    "__adddf3",
-    "__subsf3",
-    "__subdf3",
-    "__mulsf3",
-    "__muldf3",
-    "__divsf3",
-    "__divdf3",
-    "__negsf2",
-    "__negdf2",
-    "__eqsf2",
-    "__eqdf2",
-    "__nesf2",
-    "__nedf2",
-    "__ltsf2",
-    "__ltdf2",
-    "__lesf2",
-    "__ledf2",
-    "__gtsf2",
-    "__gtdf2",
-    "__gesf2",
-    "__gedf2",
-    "__unordsf2",
-    "__unorddf2",
-    "__extendsfdf2",
-    "__truncdfsf2",
-    "__fixsfsi",
-    "__fixdfsi",
-    "__floatsisf",
-    "__floatsidf",
-    "sqrtf",
-    "sqrt",
-];
-
-/// What translated programs call where an SH-4 has no instruction.
-const ROUNDING_HELPERS: [&str; 8] = [
-    "koboshi_f32_ceil",
-    "koboshi_f32_floor",
-    "koboshi_f32_trunc",
-    "koboshi_f32_nearest",
-    "koboshi_f64_ceil",
-    "koboshi_f64_floor",
-    "koboshi_f64_trunc",
-    "koboshi_f64_nearest",
-];
-
-/// All symbols that the object of [`build_helpers`] defines.
-pub fn helper_symbols() -> impl Iterator<Item = &'static str> {
-    INTEGER_HELPERS.into_iter().chain(FLOAT_HELPERS).chain(ROUNDING_HELPERS)
-}
-
-/// The crate of the helpers, file by file.
-const HELPERS: [(&str, &str); 5] = [
-    ("Cargo.toml", include_str!("../helpers/Cargo.toml")),
-    ("src/lib.rs", include_str!("../helpers/src/lib.rs")),
-    ("src/float.rs", include_str!("../helpers/src/float.rs")),
-    ("src/integer.rs", include_str!("../helpers/src/integer.rs")),
-    ("src/memory.rs", include_str!("../helpers/src/memory.rs")),
-];
-
-/// The helpers as a module, built if it is not in the directory `cache` yet.
-///
-/// # Errors
-/// They cannot be built, or are not as they have to be: that is a mistake of Koboshi or of the compiler.
-pub fn helpers_module(rust: &Rust, cache: &Path) -> Result<Vec<u8>, Trouble> {
-    let symbols: Vec<&str> = helper_symbols().collect();
-    let sources = HELPERS.iter().map(|(_, text)| text.as_bytes());
-    let key = fingerprint(sources.chain([rust.version().as_bytes(), symbols.join(" ").as_bytes()]));
-    let kept = cache.join(format!("helpers-{key:016x}.wasm"));
-    if kept.is_file() {
-        return read(&kept);
-    }
-    let workshop = workshop(cache)?;
-    for (name, text) in HELPERS {
-        let path = workshop.path().join("helpers").join(name);
-        let folder = path.parent().unwrap_or(workshop.path());
-        std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
-        write(&path, text)?;
-    }
-    let program = Program {
-        folder: workshop.path().join("helpers"),
-        package: None,
-        artifact: Artifact::Library,
-        features: Vec::new(),
-        exports: symbols.iter().map(|symbol| (*symbol).to_owned()).collect(),
-        base: PAGE,
-        stack: PAGE,
-        target_folder: workshop.path().join("target"),
-        optimise: None,
-    };
-    let built = program.build(rust)?;
-    if built.extent.data.start != built.extent.data.end {
-        return Err(Trouble::new("the helpers have data, which nobody would place", PLEASE_REPORT));
-    }
-    let made = workshop.path().join("helpers.wasm");
-    write(&made, &built.wasm)?;
-    std::fs::rename(&made, &kept).map_err(|error| unwritable(&kept, &error))?;
-    Ok(built.wasm)
-}
-
-const PLEASE_REPORT: &str = "this is a mistake of Koboshi: please report it, with the versions of Rust and GCC.";
-
-/// The helpers, compiled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Helpers {
-    /// The object to link with every program. Its symbols are weak, so that a program may have its own `memcpy`.
-    pub object: PathBuf,
-    /// Its call graph with the use of the stack, as GCC writes it.
-    pub calls: PathBuf,
-}
-
-/// The helpers for this CPU, built if they are not in the directory `cache` yet.
-///
-/// # Errors
-/// They cannot be built, or would themselves need a C part of libgcc: that is a mistake of Koboshi or of a compiler.
-pub fn build_helpers(rust: &Rust, gcc: &Gcc, cpu: Cpu, cache: &Path) -> Result<Helpers, Trouble> {
-    let module = helpers_module(rust, cache)?;
-    let options = translate::Options { prefix: String::new(), trust: Trust::Compiler, lines: false };
-    let translated = translate(&module, &options)?;
-    if let Some(import) = translated.imported.first() {
-        return Err(Trouble::new(format!("the helpers need {}", import.name), PLEASE_REPORT));
-    }
-    let flags = link::flags();
-    let cure = gcc.cure().map_or("", |_| "cured");
-    let made_by = [gcc.version(), cure, cpu.option(), &flags, &translated.source].map(str::as_bytes);
-    let key = fingerprint([gcc.path().as_os_str().as_encoded_bytes()].into_iter().chain(made_by));
-    let kept = cache.join(format!("helpers-{key:016x}"));
-    let helpers = Helpers { object: kept.join("helpers.o"), calls: kept.join("helpers.ci") };
-    if kept.is_dir() {
-        return Ok(helpers);
-    }
-    let workshop = workshop(cache)?;
-    let made = workshop.path().join("made");
-    std::fs::create_dir(&made).map_err(|error| unwritable(&made, &error))?;
-    let options = link::Options { cpu, ..link::Options::default() };
-    let source = Source::Text { name: "helpers.c", text: &translated.source };
-    compile(gcc, source, &made.join("helpers.o"), &options)?;
-    let weak = workshop.path().join("weak.o");
-    let mut objcopy = gcc.binutil("objcopy");
-    // Not `--weaken`: that would let what the helpers need be missing.
-    for symbol in helper_symbols() {
-        objcopy.args([format!("--keep-global-symbol={symbol}"), format!("--weaken-symbol={symbol}")]);
-    }
-    let copied = output(objcopy.arg(made.join("helpers.o")).arg(&weak))?;
-    if !copied.status.success() {
-        return Err(Trouble::new(format!("objcopy says {}", printed(&copied.stderr)), PLEASE_REPORT));
-    }
-    let undefined = output(gcc.binutil("nm").args(["--undefined-only", "--format=posix"]).arg(&weak))?;
-    let undefined = printed(&undefined.stdout);
-    let mut names = undefined.lines().filter_map(|line| line.split_whitespace().next());
-    if let Some(symbol) = names.find(|symbol| !link::is_of_assembler(symbol)) {
-        return Err(Trouble::new(format!("the helpers need {symbol}, which they do not have"), PLEASE_REPORT));
-    }
-    std::fs::rename(&weak, made.join("helpers.o")).map_err(|error| unwritable(&made, &error))?;
-    match std::fs::rename(&made, &kept) {
-        // Another process, or thread, has been as fast.
-        Err(_) if kept.is_dir() => Ok(helpers),
-        Err(error) => Err(unwritable(&kept, &error)),
-        Ok(()) => Ok(helpers),
-    }
 }
