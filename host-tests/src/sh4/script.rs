@@ -43,14 +43,16 @@ const BEYOND: [(WasmFeatures, &str); 10] = [
 ];
 
 /// What the translator says when it refuses something that is not for this platform, and how the table calls it.
-const REFUSALS: [(&str, &str); 7] = [
+const REFUSALS: [(&str, &str); 9] = [
+    ("begins with an imported one", "a global variable that begins as an imported one: C wants to know its value"),
+    ("the instruction Table", "changing the table: an image's table is constant"),
     ("a table of", "a table larger than an image's"),
     ("imported global variable", "data or elements placed by an imported global variable: an image's addresses are known"),
     ("passive segments", "passive segments: an image's data and table are placed before it runs"),
-    ("memory.init", "passive segments: an image's data and table are placed before it runs"),
-    ("data.drop", "passive segments: an image's data and table are placed before it runs"),
-    ("table.", "changing the table: an image's table is constant"),
-    ("result", "functions with several results: C has none, and rustc makes none"),
+    ("the instruction MemoryInit", "passive segments: an image's data and table are placed before it runs"),
+    ("the instruction DataDrop", "passive segments: an image's data and table are placed before it runs"),
+    ("the instruction ElemDrop", "changing the table: an image's table is constant"),
+    ("a function with several results", "functions with several results: C has none, and rustc makes none"),
 ];
 
 /// What the translator says of elements that lie beyond the table: an instantiation that traps is refused beforehand.

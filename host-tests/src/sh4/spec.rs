@@ -149,8 +149,11 @@ fn judge(name: &str, script: &Script, machine: &Machine) -> Found {
             vec![Outcome::NotReached; plan.rows.len()]
         }
     };
+    let mut ended = false;
     for check in &script.checks {
         found.assertions += u64::from(check.assertion);
+        // Where an image ended, one line says so.
+        let mut after_end = false;
         let why = match &check.verdict {
             Verdict::Runs(row) => match outcomes[*row] {
                 Outcome::Passed => {
@@ -158,6 +161,8 @@ fn judge(name: &str, script: &Script, machine: &Machine) -> Found {
                     continue;
                 }
                 outcome => {
+                    after_end = ended && outcome == Outcome::NotReached;
+                    ended |= outcome == Outcome::NotReached;
                     let row = &plan.rows[*row];
                     let got = outcome.told(plan.kind(row));
                     format!("{}: expected {}, got: {got}", row.action, row.expect)
@@ -177,7 +182,9 @@ fn judge(name: &str, script: &Script, machine: &Machine) -> Found {
             Verdict::Wrong(why) => why.clone(),
         };
         found.failed += 1;
-        found.lines.push(format!("{name}.wast:{}: {why}", check.line));
+        if !after_end {
+            found.lines.push(format!("{name}.wast:{}: {why}", check.line));
+        }
     }
     found
 }

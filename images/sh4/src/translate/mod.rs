@@ -277,8 +277,23 @@ fn declarations(context: &Context<'_>) -> Result<String, Trouble> {
             let _ = writeln!(text, "extern {constant}{kind} {name}{symbol};");
         }
         let storage = if symbol.is_some() { "" } else { "static __attribute__((unused)) " };
-        let value = initial(module, global.kind, global.value)?;
-        let _ = writeln!(text, "{storage}{constant}{kind} {name} = {value};");
+        let value = initial(module, global.value)?;
+        match global.kind {
+            Type::I32 | Type::I64 => {
+                let _ = writeln!(text, "{storage}{constant}{kind} {name} = {};", c_constant(global.kind, value));
+            }
+            // By its bits: C has no constant for each NaN. The same symbol is an integer here and a float elsewhere.
+            Type::F32 | Type::F64 => {
+                let integer = if global.kind == Type::F32 { Type::I32 } else { Type::I64 };
+                let symbol = symbol.unwrap_or_else(|| format!(" __asm__(\"{name}\")"));
+                let _ = writeln!(
+                    text,
+                    "{storage}{constant}{} {name}_bits{symbol} __attribute__((used)) = {};\nextern {constant}{kind} {name}{symbol};",
+                    c_type(integer),
+                    c_constant(integer, value),
+                );
+            }
+        }
     }
     for index in 0..module.functions.len() as u32 {
         let _ = writeln!(text, "{}", head(context, index, false));
@@ -321,16 +336,13 @@ fn declarations(context: &Context<'_>) -> Result<String, Trouble> {
     Ok(text)
 }
 
-/// The first value of a global variable, as a constant of C.
-fn initial(module: &Module<'_>, kind: Type, value: Constant) -> Result<String, Trouble> {
+/// The bits of the first value of a global variable.
+fn initial(module: &Module<'_>, value: Constant) -> Result<u64, Trouble> {
     Ok(match value {
-        Constant::I32(value) => c_constant(kind, value.into()),
-        Constant::I64(value) => c_constant(kind, value),
-        // Not by a function: this is no code. The bits are the same.
-        Constant::F32(bits) => format!("((union {{ uint32_t i; float f; }}){{ {bits:#x}u }}).f"),
-        Constant::F64(bits) => format!("((union {{ uint64_t i; double f; }}){{ {bits:#x}ull }}).f"),
+        Constant::I32(bits) | Constant::F32(bits) => bits.into(),
+        Constant::I64(bits) | Constant::F64(bits) => bits,
         Constant::Global(other) => match module.globals.get(other as usize) {
-            Some(other) if other.import.is_none() => initial(module, kind, other.value)?,
+            Some(other) if other.import.is_none() => initial(module, other.value)?,
             _ => return Err(module::unsupported("no function", "a global variable that begins with an imported one")),
         },
     })
