@@ -167,7 +167,7 @@ pub fn measure(form: Optimise, cache: &Path) -> Result<Cost, Trouble> {
     compile(&gcc, Source::File(&folder.join("kernels.c")), &object("c.o"), &Options::default())?;
     let main = board.compile("main.c", &main_source(&module, built.extent.stack.end))?;
     let helpers = build_helpers(&rust, &gcc, Cpu::Sh4, cache)?;
-    let image = board.image("cost", &[main, object("rust.o"), object("c.o"), helpers])?;
+    let image = board.image("cost", &[main, object("rust.o"), object("c.o"), helpers.object])?;
     let counted = Run { counted: true, time_limit: Duration::from_secs(120), ..Run::default() };
     let output = run(Path::new(koboshi_sh4::board::QEMU), &image.raw, &counted)?;
 

@@ -33,7 +33,7 @@ impl Tools {
     /// A tool is missing or wrong: which, and what to install.
     pub fn find() -> Result<Self, Trouble> {
         let gcc = Gcc::find(&cache())?;
-        let helpers = build_helpers(&Rust::find()?, &gcc, Cpu::Sh4, &cache())?;
+        let helpers = build_helpers(&Rust::find()?, &gcc, Cpu::Sh4, &cache())?.object;
         Ok(Tools { gcc, helpers })
     }
 }

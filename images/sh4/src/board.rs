@@ -58,6 +58,7 @@ pub struct Board {
     gcc: Gcc,
     directory: PathBuf,
     objects: Vec<PathBuf>,
+    calls: Vec<PathBuf>,
 }
 
 /// An image of the emulated board.
@@ -82,10 +83,11 @@ impl Board {
             write(&directory.join(name), text)?;
         }
         write(&directory.join("board.ld"), LINKER_SCRIPT)?;
-        let mut board = Board { gcc: gcc.clone(), directory, objects: Vec::new() };
+        let mut board = Board { gcc: gcc.clone(), directory, objects: Vec::new(), calls: Vec::new() };
         for (name, text, cpu) in SOURCES {
             let compiled = board.compile_for(cpu, name, text)?;
             board.objects.push(compiled.object);
+            board.calls.extend(compiled.calls);
         }
         Ok(board)
     }
@@ -96,6 +98,12 @@ impl Board {
         &self.directory
     }
 
+    /// The call graphs with the use of the stack of kernel and user side, as GCC writes them.
+    #[must_use]
+    pub fn calls(&self) -> &[PathBuf] {
+        &self.calls
+    }
+
     /// Compiles C that includes `board.h`. The file's name, `program.c`, gives the object's, `program.o`.
     ///
     /// # Errors
@@ -104,7 +112,11 @@ impl Board {
         Ok(self.compile_for(Cpu::Sh4, name, text)?.object)
     }
 
-    fn compile_for(&self, cpu: Cpu, name: &str, text: &str) -> Result<Compiled, Trouble> {
+    /// The same for another processor, with all that came of it. (The image then needs one: [`Run::cpu`].)
+    ///
+    /// # Errors
+    /// As with [`Board::compile`].
+    pub fn compile_for(&self, cpu: Cpu, name: &str, text: &str) -> Result<Compiled, Trouble> {
         let object = self.directory.join(name).with_extension("o");
         let options = Options { cpu, include: vec![self.directory.clone()], ..Options::default() };
         compile(&self.gcc, Source::Text { name, text }, &object, &options)

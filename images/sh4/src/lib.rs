@@ -16,6 +16,7 @@
 //! It must never: link machine code that an untested compiler has made.
 
 pub mod board;
+pub mod build;
 pub mod lines;
 pub mod link;
 pub mod place;

@@ -32,6 +32,12 @@ impl std::fmt::Display for Place {
     }
 }
 
+/// A symbol as Rust calls it: `core::fmt::write`. One that is not mangled stays as it is.
+#[must_use]
+pub fn demangled(symbol: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(symbol))
+}
+
 /// A linked program's functions and source lines.
 pub struct Places {
     lines: addr2line::Context<EndianRcSlice<RunTimeEndian>>,
@@ -60,10 +66,8 @@ impl Places {
         let dwarf = gimli::Dwarf::load(section).map_err(|error| wrong(&error))?;
         let lines = addr2line::Context::from_dwarf(dwarf).map_err(|error| wrong(&error))?;
         let functions = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text);
-        let named = functions.filter_map(|symbol| {
-            let name = rustc_demangle::demangle(symbol.name().ok()?);
-            Some((symbol.address(), symbol.size(), format!("{name:#}")))
-        });
+        let named =
+            functions.filter_map(|symbol| Some((symbol.address(), symbol.size(), demangled(symbol.name().ok()?))));
         let mut functions: Vec<_> = named.collect();
         functions.sort();
         Ok(Places { lines, functions })

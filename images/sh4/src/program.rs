@@ -338,7 +338,7 @@ const ROUNDING_HELPERS: [&str; 8] = [
     "koboshi_f64_nearest",
 ];
 
-/// All symbols that the object of [`build_helpers`] defines for programs.
+/// All symbols that the object of [`build_helpers`] defines.
 pub fn helper_symbols() -> impl Iterator<Item = &'static str> {
     INTEGER_HELPERS.into_iter().chain(FLOAT_HELPERS).chain(ROUNDING_HELPERS)
 }
@@ -394,37 +394,48 @@ pub fn helpers_module(rust: &Rust, cache: &Path) -> Result<Vec<u8>, Trouble> {
 
 const PLEASE_REPORT: &str = "this is a mistake of Koboshi: please report it, with the versions of Rust and GCC.";
 
-/// The helpers as an object for this CPU, built if it is not in the directory `cache` yet: link it with every program. Its
-/// symbols are weak, so that a program may have its own `memcpy`.
+/// The helpers, compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Helpers {
+    /// The object to link with every program. Its symbols are weak, so that a program may have its own `memcpy`.
+    pub object: PathBuf,
+    /// Its call graph with the use of the stack, as GCC writes it.
+    pub calls: PathBuf,
+}
+
+/// The helpers for this CPU, built if they are not in the directory `cache` yet.
 ///
 /// # Errors
 /// They cannot be built, or would themselves need a C part of libgcc: that is a mistake of Koboshi or of a compiler.
-pub fn build_helpers(rust: &Rust, gcc: &Gcc, cpu: Cpu, cache: &Path) -> Result<PathBuf, Trouble> {
+pub fn build_helpers(rust: &Rust, gcc: &Gcc, cpu: Cpu, cache: &Path) -> Result<Helpers, Trouble> {
     let module = helpers_module(rust, cache)?;
     let options = translate::Options { prefix: String::new(), trust: Trust::Compiler, lines: false };
     let translated = translate(&module, &options)?;
     if let Some(import) = translated.imported.first() {
         return Err(Trouble::new(format!("the helpers need {}", import.name), PLEASE_REPORT));
     }
+    let flags = link::flags();
     let cure = gcc.cure().map_or("", |_| "cured");
-    let identity = [gcc.path().as_os_str().as_encoded_bytes(), gcc.version().as_bytes(), cure.as_bytes()];
-    let made_by = [cpu.option(), &link::flags()].map(|text| text.as_bytes().to_vec());
-    let parts = [translated.source.as_bytes()].into_iter().chain(identity).chain(made_by.iter().map(Vec::as_slice));
-    let kept = cache.join(format!("helpers-{:016x}.o", fingerprint(parts)));
-    if kept.is_file() {
-        return Ok(kept);
+    let made_by = [gcc.version(), cure, cpu.option(), &flags, &translated.source].map(str::as_bytes);
+    let key = fingerprint([gcc.path().as_os_str().as_encoded_bytes()].into_iter().chain(made_by));
+    let kept = cache.join(format!("helpers-{key:016x}"));
+    let helpers = Helpers { object: kept.join("helpers.o"), calls: kept.join("helpers.ci") };
+    if kept.is_dir() {
+        return Ok(helpers);
     }
     let workshop = workshop(cache)?;
-    let object = workshop.path().join("compiled.o");
+    let made = workshop.path().join("made");
+    std::fs::create_dir(&made).map_err(|error| unwritable(&made, &error))?;
     let options = link::Options { cpu, ..link::Options::default() };
     let source = Source::Text { name: "helpers.c", text: &translated.source };
-    compile(gcc, source, &object, &options)?;
-    let weak = workshop.path().join("helpers.o");
+    compile(gcc, source, &made.join("helpers.o"), &options)?;
+    let weak = workshop.path().join("weak.o");
     let mut objcopy = gcc.binutil("objcopy");
-    objcopy.args(helper_symbols().map(|symbol| format!("--keep-global-symbol={symbol}")));
-    // Not all symbols: one that is needed and weak would be left at address 0.
-    objcopy.args(helper_symbols().map(|symbol| format!("--weaken-symbol={symbol}")));
-    let copied = output(objcopy.arg(&object).arg(&weak))?;
+    // Not `--weaken`: that would let what the helpers need be missing.
+    for symbol in helper_symbols() {
+        objcopy.args([format!("--keep-global-symbol={symbol}"), format!("--weaken-symbol={symbol}")]);
+    }
+    let copied = output(objcopy.arg(made.join("helpers.o")).arg(&weak))?;
     if !copied.status.success() {
         return Err(Trouble::new(format!("objcopy says {}", printed(&copied.stderr)), PLEASE_REPORT));
     }
@@ -432,8 +443,13 @@ pub fn build_helpers(rust: &Rust, gcc: &Gcc, cpu: Cpu, cache: &Path) -> Result<P
     let undefined = printed(&undefined.stdout);
     let mut names = undefined.lines().filter_map(|line| line.split_whitespace().next());
     if let Some(symbol) = names.find(|symbol| !link::is_of_assembler(symbol)) {
-        return Err(Trouble::new(format!("the helpers need {symbol}, which is itself a helper"), PLEASE_REPORT));
+        return Err(Trouble::new(format!("the helpers need {symbol}, which they do not have"), PLEASE_REPORT));
     }
-    std::fs::rename(&weak, &kept).map_err(|error| unwritable(&kept, &error))?;
-    Ok(kept)
+    std::fs::rename(&weak, made.join("helpers.o")).map_err(|error| unwritable(&made, &error))?;
+    match std::fs::rename(&made, &kept) {
+        // Another process, or thread, has been as fast.
+        Err(_) if kept.is_dir() => Ok(helpers),
+        Err(error) => Err(unwritable(&kept, &error)),
+        Ok(()) => Ok(helpers),
+    }
 }

@@ -2,15 +2,26 @@
 //! it is in place of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use koboshi_sh4::program::{helper_symbols, helpers_module};
-use koboshi_sh4::tools::Rust;
+use koboshi_sh4::board::{Board, QEMU, Run, run};
+use koboshi_sh4::link::{Cpu, Options, Source, compile};
+use koboshi_sh4::program::{Helpers, build_helpers, helper_symbols, helpers_module};
+use koboshi_sh4::tools::{Gcc, Rust};
 use wasmparser::{ExternalKind, Operator, Parser, Payload};
 
 /// The module, built once for all tests of this machine.
 fn module() -> Vec<u8> {
-    helpers_module(&Rust::find().unwrap(), &Path::new(env!("CARGO_TARGET_TMPDIR")).join("sh4")).unwrap()
+    helpers_module(&Rust::find().unwrap(), &cache()).unwrap()
+}
+
+fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("sh4")
+}
+
+fn compiled(gcc: &Gcc, cpu: Cpu) -> Helpers {
+    build_helpers(&Rust::find().unwrap(), gcc, cpu, &cache())
+        .unwrap_or_else(|trouble| panic!("{}\n{}", trouble.what, trouble.remedy))
 }
 
 /// The helper that GCC may call for an instruction: with `-m4-nofpu`, for all floating-point numbers.
@@ -325,4 +336,148 @@ fn memory_is_copied_whether_it_overlaps_or_not() {
         }
     }
     assert!(seen > 1000);
+}
+
+/// GCC too sees through what a loop is for: the same question, asked of its own call graph.
+#[test]
+fn no_compiled_helper_comes_to_call_itself() {
+    let gcc = Gcc::find(&cache()).unwrap();
+    for cpu in [Cpu::Sh4, Cpu::Sh4a, Cpu::Sh4NoFpu] {
+        let text = std::fs::read_to_string(compiled(&gcc, cpu).calls).unwrap();
+        let mut calls: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for line in text.lines().filter_map(|line| line.strip_prefix("edge: { sourcename: \"")) {
+            let (from, rest) = line.split_once("\" targetname: \"").unwrap();
+            calls.entry(from).or_default().insert(rest.split_once('"').unwrap().0);
+        }
+        assert!(calls.len() > 10, "{text}");
+        for start in calls.keys() {
+            let mut seen = BTreeSet::new();
+            let mut next: Vec<&str> = calls[start].iter().copied().collect();
+            while let Some(function) = next.pop() {
+                assert_ne!(function, *start, "it may call itself without end ({cpu:?})");
+                if seen.insert(function) {
+                    next.extend(calls.get(function).into_iter().flatten());
+                }
+            }
+        }
+    }
+}
+
+/// What the board computes, and how this machine computes the same.
+type Operation = (&'static str, fn(u64, u64) -> u64);
+
+const OPERATIONS: [Operation; 36] = [
+    ("a / (b | 1)", |a, b| a / (b | 1)),
+    ("a % (b | 1)", |a, b| a % (b | 1)),
+    ("(int64_t)a / (int64_t)(b | 2)", |a, b| (a.cast_signed() / (b | 2).cast_signed()).cast_unsigned()),
+    ("(int64_t)a % (int64_t)(b | 2)", |a, b| (a.cast_signed() % (b | 2).cast_signed()).cast_unsigned()),
+    ("a / ((b >> 40) + 1)", |a, b| a / ((b >> 40) + 1)),
+    ("a % ((b >> 40) + 1)", |a, b| a % ((b >> 40) + 1)),
+    ("__ashldi3(a, b & 63)", |a, b| a << (b & 63)),
+    ("__lshrdi3(a, b & 63)", |a, b| a >> (b & 63)),
+    ("__ashrdi3(a, b & 63)", |a, b| (a.cast_signed() >> (b & 63)).cast_unsigned()),
+    ("__builtin_clz((uint32_t)a | 1)", |a, _| (a as u32 | 1).leading_zeros().into()),
+    ("__builtin_ctz((uint32_t)a | 0x80000000)", |a, _| (a as u32 | 1 << 31).trailing_zeros().into()),
+    ("__builtin_popcount((uint32_t)a)", |a, _| (a as u32).count_ones().into()),
+    ("__builtin_clzll(a | 1)", |a, _| (a | 1).leading_zeros().into()),
+    ("__builtin_ctzll(a | 1ull << 63)", |a, _| (a | 1 << 63).trailing_zeros().into()),
+    ("__builtin_popcountll(a)", |a, _| a.count_ones().into()),
+    ("__builtin_bswap64(a)", |a, _| a.swap_bytes()),
+    ("of_float((float)a)", |a, _| (a as f32).to_bits().into()),
+    ("of_float((float)(int64_t)a)", |a, _| (a.cast_signed() as f32).to_bits().into()),
+    ("of_double((double)a)", |a, _| (a as f64).to_bits()),
+    ("of_double((double)(int64_t)a)", |a, _| (a.cast_signed() as f64).to_bits()),
+    ("of_float((float)(uint32_t)a)", |a, _| (a as u32 as f32).to_bits().into()),
+    ("of_double((double)(uint32_t)a)", |a, _| f64::from(a as u32).to_bits()),
+    ("(uint64_t)((double)(a >> 12) * 0.5)", |a, _| ((a >> 12) as f64 * 0.5) as u64),
+    ("(int64_t)((double)(int64_t)a * 0.125)", |a, _| ((a.cast_signed() as f64 * 0.125) as i64).cast_unsigned()),
+    ("(uint64_t)((float)a * 0.5f)", |a, _| (a as f32 * 0.5) as u64),
+    ("(int64_t)((float)(int64_t)a * 0.125f)", |a, _| ((a.cast_signed() as f32 * 0.125) as i64).cast_unsigned()),
+    ("(uint32_t)((double)(uint32_t)a * 0.75)", |a, _| (f64::from(a as u32) * 0.75) as u64),
+    ("(uint32_t)((float)(uint32_t)a * 0.75f)", |a, _| (a as u32 as f32 * 0.75) as u64),
+    ("of_double(koboshi_f64_ceil((double)(int64_t)a / 3e14))", |a, _| (a.cast_signed() as f64 / 3e14).ceil().to_bits()),
+    ("of_double(koboshi_f64_floor((double)(int64_t)a / 3e14))", |a, _| {
+        (a.cast_signed() as f64 / 3e14).floor().to_bits()
+    }),
+    ("of_float(koboshi_f32_trunc((float)(int64_t)a / 3e14f))", |a, _| {
+        (a.cast_signed() as f32 / 3e14).trunc().to_bits().into()
+    }),
+    ("of_float(koboshi_f32_nearest((float)(int64_t)a / 3e14f))", |a, _| {
+        (a.cast_signed() as f32 / 3e14).round_ties_even().to_bits().into()
+    }),
+    ("of_double(__builtin_sqrt((double)a))", |a, _| (a as f64).sqrt().to_bits()),
+    ("of_float(__builtin_sqrtf((float)a))", |a, _| (a as f32).sqrt().to_bits().into()),
+    ("of_double((double)a / (double)b + (double)a * (double)b - (double)b)", |a, b| {
+        let (a, b) = (a as f64, b as f64);
+        (a / b + a * b - b).to_bits()
+    }),
+    ("of_float((float)a / (float)b + (float)a * (float)b - (float)b)", |a, b| {
+        let (a, b) = (a as f32, b as f32);
+        (a / b + a * b - b).to_bits().into()
+    }),
+];
+
+/// Pairs of numbers for each operation.
+const PAIRS: u32 = 2000;
+
+fn digest(operation: fn(u64, u64) -> u64) -> u64 {
+    let (mut state, mut digest) = (88172645463325252_u64, 0u64);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for _ in 0..PAIRS {
+        let (a, b) = (next(), next());
+        digest = (digest ^ operation(a, b)).wrapping_mul(0x100_0000_01b3);
+    }
+    digest
+}
+
+#[test]
+fn programs_on_the_board_compute_what_this_machine_computes() {
+    let gcc = Gcc::find(&cache()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let board = Board::new(&gcc, folder.path()).unwrap();
+    let beginning = format!(
+        "#include \"board.h\"
+        uint64_t __ashldi3(uint64_t, int); uint64_t __lshrdi3(uint64_t, int); int64_t __ashrdi3(int64_t, int);
+        double koboshi_f64_ceil(double), koboshi_f64_floor(double);
+        float koboshi_f32_trunc(float), koboshi_f32_nearest(float);
+        static uint64_t of_double(double number) {{ union {{ double d; uint64_t u; }} bits = {{ number }}; return bits.u; }}
+        static uint64_t of_float(float number) {{ union {{ float f; uint32_t u; }} bits = {{ number }}; return bits.u; }}
+        static volatile uint64_t state;
+        static uint64_t next(void) {{
+            uint64_t s = state; s ^= s << 13; s ^= s >> 7; s ^= s << 17; state = s; return s;
+        }}
+        #define DIGEST(expression) do {{
+            uint64_t digest = 0; state = 88172645463325252ull;
+            for (int i = 0; i < {PAIRS}; i++) {{
+                uint64_t a = next(), b = next(); (void)b; digest = (digest ^ (uint64_t)(expression)) * 0x100000001b3ull;
+            }}
+            board_print(\"%X\\n\", digest); }} while (0)
+        uint32_t board_main(void) {{ "
+    );
+    // A macro of several lines, written as several lines.
+    let (before, after) = beginning.split_once("#define").unwrap();
+    let (definition, after) = after.split_once("while (0)").unwrap();
+    let beginning = format!("{before}#define{} while (0){after}", definition.replace('\n', " \\\n"));
+    let digests: String = OPERATIONS.iter().map(|(text, _)| format!("DIGEST({text});\n")).collect();
+    let text = format!("{beginning}{digests} return 0; }}");
+    // With an FPU, and with the helpers in its place.
+    for cpu in [Cpu::Sh4, Cpu::Sh4NoFpu] {
+        let object = folder.path().join(format!("program{}.o", cpu.option()));
+        let options = Options { cpu, include: vec![board.include().to_path_buf()], ..Options::default() };
+        compile(&gcc, Source::Text { name: "program.c", text: &text }, &object, &options).unwrap();
+        let image = board.image("program", &[object, compiled(&gcc, cpu).object]);
+        let image = image.unwrap_or_else(|trouble| panic!("{}", trouble.what));
+        let output = run(Path::new(QEMU), &image.raw, &Run::default()).unwrap();
+        assert_eq!(output.code, 0, "{}", output.text);
+        let found: Vec<&str> = output.text.lines().collect();
+        assert_eq!(found.len(), OPERATIONS.len());
+        for ((text, operation), found) in OPERATIONS.into_iter().zip(found) {
+            assert_eq!(found, format!("{:016x}", digest(operation)), "{text} ({cpu:?})");
+        }
+    }
 }

@@ -8,14 +8,15 @@ pub mod ask;
 pub mod bench;
 pub mod check;
 pub mod demo;
+pub mod doctor;
 #[cfg(not(feature = "suites"))]
 mod elsewhere;
 mod exact;
-#[cfg(feature = "suites")]
 mod needs;
 pub mod new;
 pub mod report;
 pub mod run;
+pub mod sh4;
 #[cfg(feature = "suites")]
 pub mod test;
 
@@ -101,6 +102,12 @@ enum Command {
     /// Show what an image is: ports, restarts, memory, devices, margins
     #[command(after_help = EXIT_CODES)]
     Report(report::Arguments),
+    /// Look at the tools that boards need, and install what is missing
+    #[command(after_help = doctor::AFTER_HELP)]
+    Doctor(doctor::Arguments),
+    /// Build Rust for SH-4: a crate to an ELF and a raw image, a module to C, an address to a line
+    #[command(after_help = EXIT_CODES)]
+    Sh4(sh4::Arguments),
     /// Make an interface, a driver or an image of your own
     #[command(after_help = new::AFTER_HELP)]
     New(new::Arguments),
@@ -123,6 +130,8 @@ pub fn run(arguments: &Arguments) -> i32 {
         Command::Stop(arguments) => ask::stop(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Report(arguments) => report::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Sh4(arguments) => sh4::run(arguments),
         Command::New(arguments) => new::run(arguments),
     }
 }

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use crate::link::Cpu;
 use crate::tools::Trouble;
 
 /// The emulator's usual name.
@@ -27,9 +28,14 @@ const MOST_COMPLAINTS: usize = 16 << 10;
 /// So many of the console's last lines are told where a run failed.
 const LAST_LINES: usize = 20;
 
+/// The emulator's name for a processor with the instructions of SH-4A. The rest of the board stays what it is.
+const SH4A: &str = "sh7785";
+
 /// How an image is run.
 #[derive(Clone, Debug)]
 pub struct Run {
+    /// The processor: the board's own, or one with the instructions of SH-4A.
+    pub cpu: Cpu,
     /// Let time be the number of instructions: the run is the same each time, and `board_count` counts.
     pub counted: bool,
     /// Ends it after this time.
@@ -41,9 +47,15 @@ pub struct Run {
 }
 
 impl Default for Run {
-    /// Not counted; a minute; 16 MiB; no debugger.
+    /// The board's own processor; not counted; a minute; 16 MiB; no debugger.
     fn default() -> Self {
-        Run { counted: false, time_limit: Duration::from_secs(60), output_limit: 16 << 20, debugger: None }
+        Run {
+            cpu: Cpu::Sh4,
+            counted: false,
+            time_limit: Duration::from_secs(60),
+            output_limit: 16 << 20,
+            debugger: None,
+        }
     }
 }
 
@@ -151,6 +163,9 @@ fn command(qemu: &Path, image: &Path, how: &Run) -> Command {
     // resets the machine, and would do so forever.
     command.args(["-M", "r2d", "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot"]);
     command.args(["-serial", "null", "-serial", "stdio"]).arg("-kernel").arg(image);
+    if how.cpu == Cpu::Sh4a {
+        command.args(["-cpu", SH4A]);
+    }
     if how.counted {
         command.arg("-icount").arg(format!("shift={INSTRUCTION_SHIFT},sleep=off"));
     }

@@ -63,23 +63,63 @@ impl Choice {
         linux.into_iter().chain(numbered).chain(others.into_iter().flatten()).collect()
     }
 
+    /// Packages of Debian without which there is no SuperH GCC that compiles right; none if they would not help.
+    pub(super) fn lacking(&self) -> Vec<String> {
+        let named = self.gcc.is_some();
+        let candidates = self.candidates();
+        let Some(first) = candidates.first() else {
+            return if named { Vec::new() } else { packages(LATEST).to_vec() };
+        };
+        let is_debians = first.file_name().is_some_and(|name| name.to_string_lossy().starts_with(NAMES[0]));
+        if !is_debians || !self.cure {
+            return Vec::new();
+        }
+        let version = ask(first, "-dumpfullversion").unwrap_or_else(|_| LATEST.to_owned());
+        let [_, headers, compiler] = packages(version.split('.').next().unwrap_or(LATEST));
+        let has_headers =
+            ask(first, "-print-file-name=plugin").is_ok_and(|folder| has_plugin_headers(Path::new(&folder)));
+        let has_compiler = find_program(host_compiler(), &self.search_path).is_some();
+        [(has_headers, headers), (has_compiler, compiler)]
+            .into_iter()
+            .filter(|(has, _)| !has)
+            .map(|(_, one)| one)
+            .collect()
+    }
+
     fn none_found(&self) -> Trouble {
         match &self.gcc {
             Some(name) => Trouble::new(
                 format!("the SuperH GCC that {WHICH} names is not there: {}", name.display()),
-                format!("correct {WHICH}, or unset it and install: {}", install("12")),
+                format!("correct {WHICH}, or unset it and install: {}", install()),
             ),
             None => Trouble::new(
                 format!("there is no SuperH GCC in PATH: neither {}", NAMES.join(" nor ")),
-                format!("install one: {}; or name one of your own with {WHICH}", install("12")),
+                format!("install one: {}; or name one of your own with {WHICH}", install()),
             ),
         }
     }
 }
 
-/// What installs a GCC and its cure on Debian.
-fn install(major: &str) -> String {
-    format!("apt-get install gcc-{major}-sh4-linux-gnu gcc-{major}-plugin-dev-sh4-linux-gnu g++")
+/// The version of GCC that Debian 12 has.
+const LATEST: &str = "12";
+
+/// A GCC and its cure, in Debian.
+fn packages(major: &str) -> [String; 3] {
+    [format!("gcc-{major}-sh4-linux-gnu"), format!("gcc-{major}-plugin-dev-sh4-linux-gnu"), "g++".to_owned()]
+}
+
+/// What installs them.
+fn install() -> String {
+    format!("apt-get install {}", packages(LATEST).join(" "))
+}
+
+/// The C++ compiler for this machine.
+fn host_compiler() -> OsString {
+    std::env::var_os("CXX").filter(|name| !name.is_empty()).unwrap_or_else(|| "g++".into())
+}
+
+fn has_plugin_headers(plugin: &Path) -> bool {
+    plugin.join("include/gcc-plugin.h").is_file()
 }
 
 /// Programs whose name is this start and a number, the greatest number first.
@@ -183,7 +223,7 @@ impl Gcc {
                         self.path.display(),
                         printed(&compiled.stderr)
                     ),
-                    format!("is it a whole SuperH GCC? Name another with {WHICH}, or install: {}", install("12")),
+                    format!("is it a whole SuperH GCC? Name another with {WHICH}, or install: {}", install()),
                 ));
             }
             if !tests_before_it_branches(&printed(&compiled.stdout)) {
@@ -196,14 +236,16 @@ impl Gcc {
     /// The plugin for this very compiler, built if it is not in the cache yet.
     fn build_cure(&self, search_path: &std::ffi::OsStr) -> Result<PathBuf, Trouble> {
         let major = self.version.split('.').next().unwrap_or(&self.version);
-        let headers = PathBuf::from(ask(&self.path, "-print-file-name=plugin")?).join("include");
-        if !headers.join("gcc-plugin.h").is_file() {
+        let [_, headers_package, _] = packages(major);
+        let plugin = PathBuf::from(ask(&self.path, "-print-file-name=plugin")?);
+        let headers = plugin.join("include");
+        if !has_plugin_headers(&plugin) {
             return Err(Trouble::new(
                 "the plugin headers of this GCC are not there",
-                format!("apt-get install gcc-{major}-plugin-dev-sh4-linux-gnu"),
+                format!("apt-get install {headers_package}"),
             ));
         }
-        let compiler = std::env::var_os("CXX").unwrap_or_else(|| "g++".into());
+        let compiler = host_compiler();
         let Some(compiler) = find_program(&compiler, search_path) else {
             return Err(Trouble::new(
                 format!("the C++ compiler of this machine, {}, is not there", compiler.display()),
@@ -238,7 +280,7 @@ impl Gcc {
         if !built.status.success() {
             return Err(Trouble::new(
                 format!("{} says\n{}", compiler.display(), printed(&built.stderr)),
-                format!("install a C++ compiler that fits: apt-get install g++ gcc-{major}-plugin-dev-sh4-linux-gnu"),
+                format!("install a C++ compiler that fits: apt-get install g++ {headers_package}"),
             ));
         }
         std::fs::rename(&made, &plugin).map_err(|error| unwritable(&plugin, &error))?;
@@ -291,7 +333,7 @@ impl Gcc {
         if !path.is_file() {
             return Err(Trouble::new(
                 format!("{} has no libgcc for {}", self.path.display(), cpu.option()),
-                format!("install a whole GCC: {}", install("12")),
+                format!("install a whole GCC: {}", install()),
             ));
         }
         let label_prefix = output(Command::new(&self.path).args(["-dM", "-E", "-x", "c", "/dev/null"]))?;
@@ -347,7 +389,7 @@ fn ask(gcc: &Path, what: &str) -> Result<String, Trouble> {
     }
     Err(Trouble::new(
         format!("{} does not answer {what}:\n{}", gcc.display(), printed(&answer.stderr)),
-        format!("is it a GCC? Name another with {WHICH}, or install: {}", install("12")),
+        format!("is it a GCC? Name another with {WHICH}, or install: {}", install()),
     ))
 }
 

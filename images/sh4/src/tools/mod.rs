@@ -3,14 +3,18 @@
 //! The rules: a tool is tried before it is trusted, and where one is missing or wrong, the answer names what to install.
 
 mod gcc;
+mod qemu;
 mod rust;
+mod survey;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 pub use gcc::{Choice, Gcc};
+pub use qemu::{Gdb, Qemu};
 pub use rust::{Rust, TARGET};
+pub use survey::{Finding, Remedy, Verdict, survey};
 
 /// What went wrong, whose fault it is, and what to do about it.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -39,9 +39,17 @@ impl Rust {
     /// # Errors
     /// There is none with the target: both ways to get one.
     pub fn find() -> Result<Self, Trouble> {
+        Self::find_in(Path::new("."))
+    }
+
+    /// The same, where rustup chooses a compiler as it does in this directory.
+    ///
+    /// # Errors
+    /// As with [`Rust::find`].
+    pub fn find_in(folder: &Path) -> Result<Self, Trouble> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let named = std::env::var_os("RUSTC").filter(|name| !name.is_empty()).unwrap_or_else(|| "rustc".into());
-        Self::at_hand(&named, &path).or_else(|| Self::debian(Path::new("/usr"))).ok_or_else(|| {
+        Self::at_hand(&named, &path, folder).or_else(|| Self::debian(Path::new("/usr"))).ok_or_else(|| {
             Trouble::new(
                 format!("no Rust compiler here can compile for {TARGET}"),
                 format!("either {ADD_TARGET}; or, on Debian, apt-get install {}", DEBIAN.join(" ")),
@@ -50,7 +58,8 @@ impl Rust {
     }
 
     /// The compiler of this name, if it has `core` for the target.
-    fn at_hand(named: &OsStr, path: &OsStr) -> Option<Self> {
+    fn at_hand(named: &OsStr, path: &OsStr, folder: &Path) -> Option<Self> {
+        let ask = |rustc: &Path, arguments: &[&str]| ask_in(folder, rustc, arguments);
         let named = find_program(named, path)?;
         let sysroot = PathBuf::from(ask(&named, &["--print", "sysroot"])?);
         let libraries = PathBuf::from(ask(&named, &["--print", "target-libdir", "--target", TARGET])?);
@@ -112,6 +121,10 @@ impl Rust {
 
 /// What a compiler says about itself.
 fn ask(rustc: &Path, arguments: &[&str]) -> Option<String> {
-    let answer = output(Command::new(rustc).args(arguments)).ok()?;
+    ask_in(Path::new("."), rustc, arguments)
+}
+
+fn ask_in(folder: &Path, rustc: &Path, arguments: &[&str]) -> Option<String> {
+    let answer = output(Command::new(rustc).args(arguments).current_dir(folder)).ok()?;
     answer.status.success().then(|| printed(&answer.stdout))
 }
