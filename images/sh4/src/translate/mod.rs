@@ -166,10 +166,10 @@ pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble
     let mut frames = Vec::new();
     let mut bodies = String::new();
     for index in 0..module.functions.len() as u32 {
-        let symbol = names
-            .function_symbol(index)
-            .map(str::to_owned)
-            .unwrap_or_else(|| symbol_inside(&module, &names, index, options));
+        let symbol = match names.function_symbol(index) {
+            None if module.start == Some(index) => names.start().to_owned(),
+            _ => names.symbol_inside(index).to_owned(),
+        };
         if (index as usize) < module.imported.len() {
             frames.push(Frame { symbol, ..Default::default() });
             continue;
@@ -192,7 +192,7 @@ pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble
         globals: globals(&module, &names, false),
         imported_globals: globals(&module, &names, true),
         memory: module.memory,
-        start: module.start.map(|start| start_symbol(&names, start, options)),
+        start: module.start.map(|_| names.start().to_owned()),
         imported_table: module.table_import.as_ref().map(|(from, name)| format!("{from}.{name}")),
         exported_table: module
             .exports
@@ -214,26 +214,6 @@ pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble
     })
 }
 
-/// The symbol of a function that is not seen from outside: as the compiler of the module called it.
-fn symbol_inside(module: &Module<'_>, names: &Names, index: u32, options: &Options) -> String {
-    match module.function_names.get(&index) {
-        // Two functions may have one name in a module, but not in an assembler file.
-        Some(name) if module.function_names.values().filter(|other| *other == name).count() == 1 => {
-            format!(
-                "{}{}",
-                options.prefix,
-                name.replace(|letter: char| !letter.is_ascii_alphanumeric() && !"_.$".contains(letter), "_")
-            )
-        }
-        _ => names.function(index).to_owned(),
-    }
-}
-
-/// The start function is called from outside, by a name of its own if it has no other.
-fn start_symbol(names: &Names, start: u32, options: &Options) -> String {
-    names.function_symbol(start).map_or(format!("{}koboshi_start", options.prefix), str::to_owned)
-}
-
 /// A function's declaration, or the head of its definition.
 fn head(context: &Context<'_>, index: u32, define: bool) -> String {
     let Context { module, names, options, .. } = *context;
@@ -250,8 +230,8 @@ fn head(context: &Context<'_>, index: u32, define: bool) -> String {
     let parameters = parameter_types(&signature.parameters);
     let (storage, symbol) = match names.function_symbol(index) {
         Some(symbol) => ("", symbol.to_owned()),
-        None if module.start == Some(index) => ("", start_symbol(names, index, options)),
-        None => ("static ", symbol_inside(module, names, index, options)),
+        None if module.start == Some(index) => ("", names.start().to_owned()),
+        None => ("static ", names.symbol_inside(index).to_owned()),
     };
     format!("{storage}{result} {name}({parameters}) __asm__(\"{symbol}\");")
 }
@@ -300,22 +280,22 @@ fn declarations(context: &Context<'_>) -> Result<String, Trouble> {
     }
     // A function may be exported under several names.
     let mut seen = HashSet::new();
-    for (name, kind, index) in &module.exports {
-        if *kind == ExternalKind::Func && !seen.insert(*index) {
+    for (at, (_, kind, index)) in module.exports.iter().enumerate() {
+        let own = *index as usize >= module.imported.len();
+        if *kind == ExternalKind::Func && own && !seen.insert(*index) {
             let signature = module.signature(*index);
             let result = signature.results.first().map_or("void", |kind| c_type(*kind));
             let _ = writeln!(
                 text,
-                "{result} {0}also_{1}({2}) __asm__(\"{0}{1}\") __attribute__((alias(\"{3}\")));",
+                "{result} {}also_{at}({}) __asm__(\"{}\") __attribute__((alias(\"{}\")));",
                 options.prefix,
-                names::symbol(name),
                 parameter_types(&signature.parameters),
-                names.function_symbol(*index).unwrap_or_default(),
+                names.export(at),
+                names.symbol_inside(*index),
             );
         }
     }
     if !module.table.is_empty() {
-        let prefix = &options.prefix;
         let functions = module.table.iter().map(|function| match function {
             Some(function) => format!("(void (*)(void)){}", names.function(*function)),
             None => "0".to_owned(),
@@ -328,8 +308,10 @@ fn declarations(context: &Context<'_>) -> Result<String, Trouble> {
         let small = if module.types.len() < 127 { "int8_t" } else { "int16_t" };
         let _ = writeln!(
             text,
-            "static void (*const {prefix}table[])(void) = {{ {} }};\nstatic const {small} {prefix}table_type[] = {{ {} }};",
+            "static void (*const {}[])(void) = {{ {} }};\nstatic const {small} {}[] = {{ {} }};",
+            names.table(),
             functions.collect::<Vec<_>>().join(", "),
+            names.table_types(),
             types.collect::<Vec<_>>().join(", "),
         );
     }
@@ -349,24 +331,13 @@ fn initial(module: &Module<'_>, value: Constant) -> Result<u64, Trouble> {
 }
 
 fn exported(module: &Module<'_>, names: &Names) -> Vec<Function> {
-    let mut seen = HashSet::new();
-    let functions = module.exports.iter().filter(|(_, kind, _)| *kind == ExternalKind::Func);
-    functions
-        .map(|(name, _, index)| {
+    let exports = module.exports.iter().enumerate().filter(|(_, (_, kind, _))| *kind == ExternalKind::Func);
+    exports
+        .map(|(at, (name, _, index))| {
             let signature = module.signature(*index);
-            let own = names.function_symbol(*index).unwrap_or_default();
-            // What is exported again has the symbol of its further name.
-            let symbol = match seen.insert(*index) {
-                true => own.to_owned(),
-                false => {
-                    let first = module.exports.iter().find(|(_, kind, at)| *kind == ExternalKind::Func && at == index);
-                    let first = first.map(|(name, ..)| names::symbol(name)).unwrap_or_default();
-                    format!("{}{}", own.strip_suffix(&first).unwrap_or_default(), names::symbol(name))
-                }
-            };
             Function {
                 name: name.clone(),
-                symbol,
+                symbol: names.export(at).to_owned(),
                 parameters: signature.parameters.clone(),
                 results: signature.results.clone(),
             }
