@@ -52,6 +52,7 @@ const INSTANTIATE: u32 = 0;
 const CALL: u32 = 1;
 const DIGEST: u32 = 2;
 const RECORD: u32 = 3;
+const READ: u32 = 4;
 
 /// The thunks that rows need, each once.
 #[derive(Default)]
@@ -155,7 +156,7 @@ pub fn source(plan: &Plan) -> String {
                     Some(global) => read_thunk(number, instance.resolve(&global.symbol), global.kind, global.mutable),
                     None => String::new(),
                 });
-                (CALL, thunk)
+                (READ, thunk)
             }
         };
         let first_choice = alternatives.len();
@@ -236,7 +237,7 @@ const HEAD: &str = r#"/* Runs rows of calls of translated modules, and marks wha
 
 typedef void thunk(const uint64_t *arguments, uint64_t *result);
 
-enum { INSTANTIATE, CALL, DIGEST, RECORD };
+enum { INSTANTIATE, CALL, DIGEST, RECORD, READ };
 enum { BACK, BITS, NAN32, NAN64, END };
 
 struct row { uint8_t action; uint16_t instance, thunk, count; uint32_t choice, argument; };
@@ -337,6 +338,7 @@ static void perform(void *argument)
 			instance->start();
 		break;
 	case CALL:
+	case READ:
 		thunks[row->thunk](&given[row->argument], &step->result);
 		break;
 	case DIGEST:
@@ -400,7 +402,7 @@ static void run(uint32_t at)
 		code = NO_ROOM;
 	} else {
 		board_select(spaces[row->instance]);
-		if (instance->fuel)
+		if (instance->fuel && row->action == CALL)
 			*instance->fuel = instance->tank;
 		code = board_try(perform, &step);
 	}

@@ -216,7 +216,7 @@ pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble
 
 /// A function's declaration, or the head of its definition.
 fn head(context: &Context<'_>, index: u32, define: bool) -> String {
-    let Context { module, names, options, .. } = *context;
+    let Context { module, names, .. } = *context;
     let signature = module.signature(index);
     let result = signature.results.first().map_or("void", |kind| c_type(*kind));
     let name = names.function(index);
