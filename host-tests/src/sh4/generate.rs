@@ -13,7 +13,7 @@ use koboshi_sh4::translate::Type;
 use wasm_encoder::reencode::{Error, Reencode};
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, DataSection, ElementSection, Elements, ExportKind, ExportSection, Function,
-    GlobalSection, GlobalType, Instruction, MemArg, MemArgTarget, MemoryType, TableSection, ValType,
+    GlobalSection, GlobalType, Ieee32, Ieee64, Instruction, MemArg, MemArgTarget, MemoryType, TableSection, ValType,
 };
 use wasm_smith::{Config, MemoryOffsetChoices};
 use wasmparser::{DataKind, ElementKind, ExternalKind, FuncType, Operator, Parser, Payload, TypeRef};
@@ -281,6 +281,26 @@ const BULK: i32 = 0xFFF;
 const SPARE: [ValType; 5] = [ValType::I32, ValType::I64, ValType::F32, ValType::F64, ValType::I32];
 const SECOND: u32 = 4;
 
+/// Puts the value of a variable on the stack; of a NaN, the one that all agree upon. The generator does so too before a value
+/// can be seen, but what is assigned to a variable may be a value on its way there.
+fn value(function: &mut Function, variable: u32, kind: ValType) {
+    let (nan, equal) = match kind {
+        ValType::F32 => (Instruction::F32Const(Ieee32::new(0x7FC0_0000)), Instruction::F32Eq),
+        ValType::F64 => (Instruction::F64Const(Ieee64::new(0x7FF8_0000_0000_0000)), Instruction::F64Eq),
+        _ => {
+            function.instruction(&Instruction::LocalGet(variable));
+            return;
+        }
+    };
+    function
+        .instruction(&Instruction::LocalGet(variable))
+        .instruction(&nan)
+        .instruction(&Instruction::LocalGet(variable))
+        .instruction(&Instruction::LocalGet(variable))
+        .instruction(&equal)
+        .instruction(&Instruction::Select);
+}
+
 /// Which of the spare variables is of this type.
 fn spare_of(kind: ValType) -> Option<u32> {
     SPARE.iter().position(|spare| *spare == kind).map(|at| at as u32)
@@ -337,9 +357,9 @@ impl Pass {
             .instruction(&Instruction::I32Const(address))
             .instruction(&Instruction::I32Xor)
             .instruction(&Instruction::I32Const(self.address_mask()))
-            .instruction(&Instruction::I32And)
-            .instruction(&Instruction::LocalGet(variable))
-            .instruction(&store(MemArg { offset: 0, align, target: MemArgTarget::default(), ordering: None }));
+            .instruction(&Instruction::I32And);
+        value(function, variable, kind);
+        function.instruction(&store(MemArg { offset: 0, align, target: MemArgTarget::default(), ordering: None }));
         self.add(function, 0);
     }
 

@@ -14,7 +14,7 @@ use koboshi_sh4::tools::Trouble;
 use super::generate::{COUNTERS, Case, FUEL, Generated, TANK, generate};
 use super::machine::{Machine, Tools};
 use super::oracle::{Foretold, foretell, watch};
-use super::plan::{Action, Ends, Expect, Instance, Outcome, Plan, Row, Value};
+use super::plan::{Action, Digest, Ends, Expect, Instance, Outcome, Plan, Row, Value};
 use super::script::{Translate, translate_module};
 use super::spec::cannot_begin;
 use crate::suite::{Context, Report};
@@ -163,8 +163,46 @@ fn rows(ready: &Ready, instance: usize) -> Vec<Row> {
         action: Action::Read { instance, name: name.clone() },
         expect: Expect::computed(*value),
     }));
-    rows.extend(foretold.memory.map(|digest| Row { action: Action::Digest(instance), expect: exactly(digest) }));
+    if let Some((bytes, pages)) = &foretold.memory {
+        let digest = exactly(Digest::of_memory(bytes, *pages));
+        rows.push(Row { action: Action::Digest(instance), expect: digest });
+    }
     rows
+}
+
+/// Parts into which memory is divided, to find where it differs.
+const PARTS: usize = 32;
+
+/// Where the memory of a case first differs, and what is there: asks the board for the digests of smaller and smaller parts.
+fn difference(case: Case, machine: &Machine) -> Option<String> {
+    let ready = prepare(case, &mut Found::default())?;
+    let (bytes, _) = ready.foretold.memory.as_ref()?;
+    let mut range = 0..bytes.len();
+    while range.len() > 4 {
+        let step = range.len().div_ceil(PARTS).next_multiple_of(4);
+        let parts: Vec<_> = range.clone().step_by(step).map(|from| from..(from + step).min(range.end)).collect();
+        let mut plan = Plan { given: HARNESS.to_owned(), rows: rows(&ready, 0), ..Plan::default() };
+        plan.instances.push(instance(&ready, 0, &translate_module).ok()?);
+        let before = plan.rows.len();
+        plan.rows.extend(parts.iter().map(|part| Row {
+            action: Action::Part { instance: 0, from: part.start as u32, words: part.len() as u32 / 4 },
+            expect: Expect::Exactly(Value { kind: Type::I32, bits: Digest::of_words(&bytes[part.clone()]).into() }),
+        }));
+        let ran = machine.run(&plan).ok()?;
+        let differs = ran.outcomes[before..].iter().position(|outcome| *outcome != Outcome::Passed)?;
+        range = parts[differs].clone();
+        if range.len() == 4
+            && let Outcome::Failed { code: 0, result } = ran.outcomes[before + differs]
+        {
+            let word = u32::from_le_bytes(bytes[range.clone()].try_into().ok()?);
+            let got = Digest::word_of(result as u32);
+            return Some(format!(
+                "memory first differs at {:#x}: the interpreter: {word:#010x}; the board: {got:#010x}",
+                range.start
+            ));
+        }
+    }
+    None
 }
 
 /// Translates a case, and binds what it imports.
@@ -266,6 +304,9 @@ pub fn random(context: &Context<'_>) -> Report {
             let cases = numbers.map(|number| Case { seed, number: first + number });
             let ready = cases.filter_map(|case| prepare(case, &mut found)).collect();
             run(ready, &machine, &translate_module, &mut found);
+            if let Some(case) = context.replay.and_then(|case| case.parse().ok()).filter(|_| found.failed > 0) {
+                found.lines.extend(difference(case, &machine));
+            }
             if let Ok(mut all) = all.lock() {
                 all.add(found);
                 (context.progress)(all.cases, count);
