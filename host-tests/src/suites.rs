@@ -50,7 +50,7 @@ const LOOM: Suite =
 
 const MIRI: Suite = Suite {
     name: "miri",
-    about: "the core's tests under Miri (needs: rustup +nightly component add miri rust-src)",
+    about: "the core, and the host's memory, under Miri (needs: rustup +nightly component add miri rust-src)",
     on_request: true,
     run: miri,
 };
@@ -154,7 +154,7 @@ fn soaks(context: &Context<'_>) -> Report {
     });
     let plans: Vec<_> = plans.collect();
     let _ =
-        writeln!(report.text, "{:>9} {:<12} {:>9} {:>9} {:>9}  of whom", "baud", "how", "bytes", "knocks", "incidents");
+        writeln!(report.text, "{:>9} {:<13} {:>9} {:>9} {:>9}  of whom", "baud", "how", "bytes", "knocks", "incidents");
     for (done, (baud, whom, how)) in plans.iter().enumerate() {
         (context.progress)(done as u64, plans.len() as u64);
         let found = soak(&Plan {
@@ -169,7 +169,7 @@ fn soaks(context: &Context<'_>) -> Report {
         let bytes = found.out.0 + found.back.0;
         let (knocks, incidents) = (found.knocks, found.incidents);
         let of_whom = if whom.len() == 1 { "the driver" } else { "all four" };
-        let _ = writeln!(report.text, "{baud:>9} {name:<12} {bytes:>9} {knocks:>9} {incidents:>9}  {of_whom}");
+        let _ = writeln!(report.text, "{baud:>9} {name:<13} {bytes:>9} {knocks:>9} {incidents:>9}  {of_whom}");
         // A knock waits for a reply, or for its victim to be up again, so not each makes an incident of its own.
         check(&mut report, found.exact() && u64::from(incidents) >= seconds * 3, || format!("not exact: {found:?}"));
     }
@@ -213,6 +213,16 @@ fn loom(_: &Context<'_>) -> Report {
 }
 
 fn miri(_: &Context<'_>) -> Report {
-    let arguments = ["+nightly", "miri", "test", "-p", "koboshi-core", "--target-dir", "target/miri"];
-    cargo(&arguments, &[("MIRIFLAGS", "-Zmiri-disable-isolation")])
+    let under_miri = |what: &[&str]| {
+        let arguments = [&["+nightly", "miri", "test", "--target-dir", "target/miri"], what].concat();
+        cargo(&arguments, &[("MIRIFLAGS", "-Zmiri-disable-isolation")])
+    };
+    let core = under_miri(&["-p", "koboshi-core"]);
+    let memory = under_miri(&["-p", "koboshi-host", "--test", "memory"]);
+    Report {
+        passed: core.passed + memory.passed,
+        failed: core.failed + memory.failed,
+        text: core.text + &memory.text,
+        misused: None,
+    }
 }

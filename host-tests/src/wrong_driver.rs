@@ -27,7 +27,7 @@ async fn start(start: Start) -> Exit {
     if start == Start::Fresh || scif.present_setting() != Some(setting) {
         scif.program(setting, true);
         sleep(scif.bit_time(setting)).await;
-        scif.enable();
+        scif.enable(setting);
     }
     match serial::serve(Wrong { scif, line: board.line }, port).await {}
 }

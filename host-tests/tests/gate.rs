@@ -83,6 +83,8 @@ fn a_destructor_that_unwinding_runs_reaches_no_device() {
     machine.run_until(5_000_000);
     assert_eq!(machine.application("end", |end| end.pushed()), Some(0));
     assert_eq!(machine.panics().len(), 1);
+    assert_eq!(machine.take_panics().len(), 1);
+    assert!(machine.take_panics().is_empty(), "each is taken once");
     assert_eq!(machine.stale_accesses(), 0);
 }
 

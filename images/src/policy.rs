@@ -75,7 +75,8 @@ pub(crate) fn policy(found: &[Found], groups: &[GroupManifest]) -> Result<Policy
     let mut policy = Policy::default();
     for place in &order {
         let (Some(found), Some(group)) = (found.get(*place), groups.get(*place)) else { continue };
-        let milliseconds = |time: u64| u32::try_from(time.div_ceil(1_000_000)).unwrap_or(u32::MAX);
+        // Whole milliseconds, not too many of them: the manifest's reader has seen to it.
+        let milliseconds = |time: u64| u32::try_from(time / 1_000_000).unwrap_or(u32::MAX);
         let group = Group {
             members: found.members.iter().copied().collect(),
             strategy: match group.strategy {

@@ -11,14 +11,16 @@
 
 pub(crate) mod workspace;
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use crate::command::stop_wanted;
 use crate::registry;
 use workspace::{Component, Trouble, Workspace, cargo, no_cargo};
 
@@ -47,7 +49,13 @@ pub(crate) fn take_over(image: &Path, text: &str) -> Result<(), Trouble> {
     let _lock = probe.lock()?;
     probe.write()?;
     let program = probe.build()?;
-    Err(run(&program))
+    // What takes this process's place does not know that Ctrl-C was pressed.
+    Err(if stop_wanted() { stopped() } else { run(&program) })
+}
+
+/// Ctrl-C was pressed, which is no fault of anybody.
+fn stopped() -> Trouble {
+    Trouble::new("it was stopped by Ctrl-C.", "say it again.")
 }
 
 /// The packages that an image names; none if it cannot be read, which is for the composer to say.
@@ -64,6 +72,9 @@ fn packages_of(text: &str) -> Vec<String> {
     let image: Image = toml::from_str(text).unwrap_or(Image { component: Vec::new() });
     image.component.into_iter().filter_map(|component| component.package).collect()
 }
+
+/// How often a wait looks whether Ctrl-C was pressed.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The first line of the probe's `main.rs` that has a package; one line each, in order.
 const FIRST_LINE: usize = 8;
@@ -85,14 +96,24 @@ impl Probe {
         )
     }
 
+    /// The lock of the probe's directory. Another process may hold it as long as it builds: that is said, and Ctrl-C is heard.
     fn lock(&self) -> Result<File, Trouble> {
-        let locked = || {
-            fs::create_dir_all(self.directory.join("src"))?;
-            let file = File::create(self.directory.join("lock"))?;
-            file.lock()?;
-            Ok(file)
-        };
-        locked().map_err(|error| self.cannot_write(&error))
+        let made =
+            fs::create_dir_all(self.directory.join("src")).and_then(|()| File::create(self.directory.join("lock")));
+        let file = made.map_err(|error| self.cannot_write(&error))?;
+        let mut said = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(self.cannot_write(&error)),
+                Err(TryLockError::WouldBlock) if stop_wanted() => return Err(stopped()),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if !std::mem::replace(&mut said, true) {
+                eprintln!("waiting for another `koboshi`, which builds in {}", self.directory.display());
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Writes a file of the probe, unless it says that already: cargo goes by its time.
@@ -303,12 +324,15 @@ fn show_doings(stderr: impl Read) -> String {
     let mut first = true;
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         let shown = ["Compiling ", "Downloading ", "Downloaded ", "Updating ", "Blocking "];
-        if !shown.iter().any(|word| line.trim_start().starts_with(word)) {
+        // That lock every cargo of this user takes for a moment, also if there is nothing to do.
+        let is_moment = line.ends_with("waiting for file lock on package cache");
+        if is_moment || !shown.iter().any(|word| line.trim_start().starts_with(word)) {
             rest.push_str(&line);
             rest.push('\n');
             continue;
         }
-        if std::mem::take(&mut first) {
+        // Waiting for another cargo is not building yet, and there may be nothing to build then.
+        if !line.trim_start().starts_with("Blocking ") && std::mem::take(&mut first) {
             eprintln!("building the command with this workspace's components, once after each change:");
         }
         eprintln!("{line}");

@@ -50,6 +50,15 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 #[test]
+fn a_run_in_which_nobody_fell_says_that_it_shows_nothing() {
+    let file = env!("CARGO_MANIFEST_PATH");
+    let (code, output, _) = of(&["demo", file, "--clock", "virtual", "--every", "10s"]);
+    assert!(code == Some(0) && output.contains("But nobody fell meanwhile: send a larger file"), "{output}");
+    let (code, output, _) = of(&["demo", file, "--clock", "virtual", "--every", "5ms"]);
+    assert!(code == Some(0) && !output.contains("nobody fell"), "{output}");
+}
+
+#[test]
 fn what_a_line_without_flow_control_loses_is_announced_and_not_called_exact() {
     let (code, output, _) = of(&[
         "demo", "--clock", "virtual", "--flow", "none", "--baud", "1000000", "--how", "hang", "--whom", "driver",
@@ -225,6 +234,18 @@ fn report_draws_every_connection_and_every_group() {
     assert_eq!(ports, 7 + 2, "connections and devices: {text}");
     let (restarts, text) = edges("restarts");
     assert_eq!(restarts, 1 + 3 * 3, "the manager, and each group with manager, member and escalation: {text}");
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_fault() {
+    for arguments in [&["report"][..], &["check"], &["report", "--json"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().expect("there are pipes");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_koboshi"));
+        let output = command.args(arguments).stdout(writer).output().expect("the command runs");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*complaint), (Some(0), ""), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Says what takes long, past the capture of the tests' output.
@@ -85,6 +86,21 @@ fn change(path: &Path, from: &str, to: &str) {
     fs::write(path, text.replace(from, to)).expect("it can be written");
 }
 
+/// Another process has the probe in hand: who comes meanwhile waits, says so, and can be stopped.
+fn while_another_builds(here: &Path) {
+    let held = fs::File::open(Path::new(env!("CARGO_TARGET_TMPDIR")).join("own-workspace/koboshi/probe/lock"))
+        .expect("it can be opened");
+    held.lock().expect("nobody else has it");
+    let mut waits = run(env!("CARGO_BIN_EXE_koboshi"), here, &["run", "images/own.toml", "--for", "1ms"]);
+    let mut waits = waits.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut line = String::new();
+    let mut complaints = BufReader::new(waits.stderr.take().expect("it is a pipe"));
+    complaints.read_line(&mut line).expect("it can be read");
+    assert!(line.starts_with("waiting for another `koboshi`, which builds in "), "{line}");
+    kill_process(Pid::from_child(&waits), Signal::INT).expect("it is there");
+    assert_eq!(waits.wait().expect("it ends").code(), Some(130));
+}
+
 #[test]
 fn from_nothing_to_an_image_that_fits_together_and_back_to_each_mistake() {
     let directory = empty();
@@ -116,6 +132,7 @@ fn from_nothing_to_an_image_that_fits_together_and_back_to_each_mistake() {
     assert!(shown.contains("3 components, 1 connection, 0 devices, 1 group, 0 warnings"), "{shown}");
     let again = koboshi(here, &["check", "images/own.toml"]);
     assert_eq!((again.output, again.complaint), (shown, String::new()), "nothing is built twice, or said of it");
+    while_another_builds(here);
     let report = fine(here, &["report", "images/own.toml"]);
     assert!(report.contains("blinker-client.blinker -> blinker.blinker"), "{report}");
     say("the mistakes");

@@ -7,9 +7,11 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -103,10 +105,17 @@ fn until<T>(mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn read_exactly(mut from: impl Read, count: usize) -> Vec<u8> {
-    let mut found = vec![0; count];
-    from.read_exact(&mut found).unwrap();
-    found
+/// So many bytes of a terminal; it is not waited for what never comes.
+#[track_caller]
+fn read_exactly(from: &File, count: usize) -> Vec<u8> {
+    let (mut from, (to_test, found)) = (from.try_clone().unwrap(), channel());
+    std::thread::spawn(move || {
+        let mut room = vec![0; count];
+        let read = from.read_exact(&mut room).map(|()| room);
+        // The test may have given up.
+        let _ = to_test.send(read);
+    });
+    found.recv_timeout(FOR_EVER).unwrap_or_else(|_| panic!("{count} bytes never come")).unwrap()
 }
 
 #[test]
@@ -206,6 +215,41 @@ fn what_a_program_sets_on_its_terminal_is_set_on_the_line() {
 }
 
 #[test]
+fn what_is_sent_before_a_setting_goes_out_before_it_and_what_is_sent_after_it_behind_it() {
+    let run = Run::start();
+    let (mut program, outside) = (run.end("serial0"), run.end("wire0"));
+    // A second of line time, which no buffer on the way holds as a whole.
+    let before: Vec<u8> = (0..12_000_u32).map(|at| (at % 251) as u8).collect();
+    program.write_all(&before).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    let mut termios = tcgetattr(&program).unwrap();
+    termios.set_speed(57_600).unwrap();
+    tcsetattr(&program, OptionalActions::Now, &termios).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    program.write_all(b"behind").unwrap();
+    assert_eq!(read_exactly(&outside, before.len()), before);
+    until(|| run.ask(&["log"]).contains("wire0: 6 garbled bytes").then_some(()));
+}
+
+#[test]
+fn a_speed_that_the_line_cannot_have_is_refused_with_the_nearest_and_changes_nothing() {
+    let run = Run::start();
+    let (code, _, complaint) = ask(&run.directory, &["line", "serial0", "--baud", "700000"]);
+    assert_eq!(code, Some(1));
+    assert!(complaint.contains("cannot make 700000 baud") && complaint.contains("--baud 666666"), "{complaint}");
+    let mut program = run.end("serial0");
+    let mut termios = tcgetattr(&program).unwrap();
+    termios.set_speed(700_000).unwrap();
+    tcsetattr(&program, OptionalActions::Now, &termios).unwrap();
+    // As a real terminal does: the program finds what it got.
+    until(|| (tcgetattr(&program).unwrap().output_speed() == 115_200).then_some(()));
+    assert!(run.ask(&["log"]).contains("serial0: 700000 baud cannot be made, the nearest is 666666"));
+    assert_eq!(run.json(&["line"])[0]["lines"][0]["baud"], 115_200);
+    program.write_all(b"as before").unwrap();
+    assert_eq!(read_exactly(&run.end("wire0"), 9), b"as before");
+}
+
+#[test]
 fn parity_and_data_bits_are_set_by_the_command() {
     let run = Run::start();
     let (mut program, outside) = (run.end("serial0"), run.end("wire0"));
@@ -289,6 +333,32 @@ fn who_follows_is_told_until_the_run_ends() {
 }
 
 #[test]
+fn who_follows_a_run_that_is_killed_is_told_so() {
+    let mut run = Run::start();
+    let mut follow = koboshi(&run.directory, &["log", "--follow"]);
+    let follow = follow.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    run.child.kill().unwrap();
+    let output = follow.wait_with_output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert!(complaint.contains("ended without a last word"), "{complaint}");
+}
+
+#[test]
+fn who_has_asked_and_says_no_more_still_hears_the_answers() {
+    let run = Run::start();
+    let mut stream = UnixStream::connect(run.directory.join("control")).unwrap();
+    stream.write_all(b"{\"ask\":\"incidents\",\"follow\":true}\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    run.ask(&["kill", "sos"]);
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    assert!(line.contains("\"component\":\"sos\""), "{line}");
+}
+
+#[test]
 fn a_second_run_in_the_same_directory_is_refused_and_harms_nothing() {
     let run = Run::start();
     let (code, output, complaint) = ask(&run.directory, &["run", "--for", "1s"]);
@@ -367,6 +437,7 @@ fn rubbish_on_the_socket_is_answered_and_disturbs_nobody() {
     says(b"{\"ask\":\"reboot\"}\n", "unknown variant `reboot`");
     says(b"{\"ask\":\"kill\",\"component\":\"driver\",\"how\":\"fire\"}\n", "knocked over by `fire`");
     says(&[b'['; 4_100], "at most 4096 bytes");
+    says(b"{\"ask\":\"line\",\"change\":{\"baud\":9600}}\n", "name it: serial0, wire0");
     let silent: Vec<UnixStream> = (0..70).map(|_| UnixStream::connect(&path).unwrap()).collect();
     let mut refused = String::new();
     BufReader::new(silent.last().unwrap()).read_line(&mut refused).unwrap();

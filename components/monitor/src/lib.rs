@@ -25,7 +25,7 @@ use koboshi_runtime::life::Epoch;
 use koboshi_runtime::time::until;
 use koboshi_runtime::{
     Description, Device, Duration, Exit, Interrupt, Kept, Outcome, PortDescription, RequestPort, Side, Start,
-    Subscriber, configuration, join, join3, now, sleep, window,
+    Subscriber, acknowledge, configuration, join, join3, now, sleep, window,
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,9 +47,6 @@ const SOS_LATER: Duration = Duration::from_millis(300);
 
 /// How often a line that was given up is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
-
-/// How long until a report is made again that the restart manager did not take.
-const TELL_AGAIN: Duration = Duration::from_millis(20);
 
 /// How often the incident log is brought up to date.
 const LOG_EVERY: Duration = Duration::from_millis(250);
@@ -142,8 +139,12 @@ pub async fn run(_: Start, mut io: Io, mut kept: Kept<u32>) -> Exit {
     let sender = Sender { application: &application, serial: io.serial, line: io.watches.line, late: &late };
     // In this order, for the sender waits for what the other notes about the driver.
     let both_ways = join(deliver(&application, io.received), sender.send());
-    let watching = join3(complain(io.control, io.watches.sos, &late), keep_log(io.health, kept), write_log(io.log));
-    join3(both_ways, watching, acknowledge()).await;
+    // The restart manager is told of an SOS that is late; what it does about it is its policy.
+    let complaint = |epoch| Report { component: io.watches.sos, epoch, why: Complaint::Late };
+    let complain = io.control.end().tell::<control::operation::report>(&late, complaint);
+    let watching = join3(complain, keep_log(io.health, kept), write_log(io.log));
+    // Polled last: by then everybody has looked at the device.
+    join3(both_ways, watching, acknowledge([Interrupt::open(0)])).await;
     Exit::Done
 }
 
@@ -444,21 +445,6 @@ async fn deliver(application: &Shared, mut received: Subscriber<received::Port>)
     }
 }
 
-/// Tells the restart manager of an SOS that is late, once an epoch.
-async fn complain(mut control: control::Client<RequestPort>, sos: ComponentId, late: &Cell<Option<u32>>) -> Infallible {
-    let mut told = None;
-    loop {
-        let epoch = until(|| late.take().filter(|epoch| told != Some(*epoch))).await;
-        let report = Report { component: sos, epoch, why: Complaint::Late };
-        match control.report(report).await {
-            // It knows; what it does about it is its policy.
-            Ok(_) => told = Some(epoch),
-            Err(Failure::Late { ticket, .. }) => control.end().cancel(ticket.position),
-            Err(_) => sleep(TELL_AGAIN).await,
-        }
-    }
-}
-
 /// Writes each incident to the log: once, or twice after a death between writing and noting it.
 ///
 /// One that may still come up in time is waited for, so that its line says whether it did; those behind it wait as long.
@@ -493,16 +479,4 @@ async fn write_log(mut records: Subscriber<log::Port>) -> Infallible {
         }
         records.release();
     }
-}
-
-/// Unmasks what was delivered. It is polled last: by then everybody has looked at the device.
-async fn acknowledge() -> Infallible {
-    let line = Interrupt::open(0);
-    until(|| {
-        if line.delivered() {
-            line.acknowledge();
-        }
-        None
-    })
-    .await
 }

@@ -3,6 +3,8 @@
 //! A request stays in its slot until its reply is consumed. So a server that dies finds it again, and a client that dies
 //! finds its own outstanding requests in its own half: its next incarnation waits for them or cancels them.
 
+use core::cell::Cell;
+use core::convert::Infallible;
 use core::task::Poll;
 
 use embassy_futures::select::{Either, select};
@@ -16,7 +18,10 @@ use crate::end::End;
 use crate::life::{Epoch, Exit};
 use crate::platform::{Point, koboshi_begin, koboshi_blame, koboshi_now, step};
 use crate::server::CANCELLED;
-use crate::time::{sleep_until, until, wake_at};
+use crate::time::{sleep, sleep_until, until, wake_at};
+
+/// How long until something is told again that the server did not take.
+const TELL_AGAIN: Duration = Duration::from_millis(20);
 
 /// A reply in the client's own memory.
 pub struct Reply {
@@ -105,11 +110,24 @@ impl RequestPort {
     /// settled and its slot has not been used again.
     #[must_use]
     pub fn find(&self, origin: u32) -> Option<u32> {
-        let requests = self.end.own_slots()?;
-        let first = self.consumed.wrapping_sub(self.slots());
-        (0..self.sent.wrapping_sub(first))
-            .map(|ahead| first.wrapping_add(ahead))
-            .find(|at| requests.ready(*at) == Ready::Yes && requests.tag_and_origin(*at).1 == origin)
+        self.origins().find(|(_, found)| *found == origin).map(|(position, _)| position)
+    }
+
+    /// Whether a request whose origin comes after this one, by one ring's length at most, lies in the ring.
+    #[must_use]
+    pub fn holds_later(&self, origin: u32) -> bool {
+        self.origins().any(|(_, found)| (1..=u64::BITS).contains(&found.wrapping_sub(origin)))
+    }
+
+    /// Where the requests lie whose replies can still be read, oldest first, and their origins.
+    fn origins(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
+        let (slots, length, sent) = (self.end.own_slots(), self.slots(), self.sent);
+        let first = self.consumed.wrapping_sub(length);
+        let all = (0..sent.wrapping_sub(first)).map(move |ahead| first.wrapping_add(ahead));
+        slots.into_iter().flat_map(move |requests| {
+            let readable = all.clone().filter(move |at| requests.ready(*at) == Ready::Yes);
+            readable.map(move |at| (at, requests.tag_and_origin(at).1))
+        })
     }
 
     /// Sends a request that has room, and gives its position.
@@ -256,6 +274,24 @@ impl RequestPort {
     pub fn request(&self, position: u32) -> Option<Slot> {
         let mut message = Slot::new();
         matches!(self.end.own_slots()?.read(position, self.epoch, &mut message), Ok(true)).then_some(message)
+    }
+
+    /// Tells the server of each number that is noted in `noted`, in the words of `say`: once, and again if it did not
+    /// take it. What it answers does not matter.
+    pub async fn tell<O: Operation>(
+        &mut self,
+        noted: &Cell<Option<u32>>,
+        say: impl Fn(u32) -> O::Request,
+    ) -> Infallible {
+        let mut told = None;
+        loop {
+            let number = until(|| noted.take().filter(|number| told != Some(*number))).await;
+            match self.call::<O>(&say(number), O::DEADLINE).await {
+                Ok(_) => told = Some(number),
+                Err(Failure::Late { ticket, .. }) => self.cancel(ticket.position),
+                Err(_) => sleep(TELL_AGAIN).await,
+            }
+        }
     }
 
     /// Waits until a further request has room.

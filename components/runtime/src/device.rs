@@ -1,5 +1,7 @@
 //! Devices: registers, interrupts, and the window in which a byte leaves or enters one.
 
+use core::convert::Infallible;
+
 use crate::platform::{
     Point, Width, koboshi_interrupt, koboshi_point, koboshi_read, koboshi_window, koboshi_write, step,
 };
@@ -94,6 +96,17 @@ impl Interrupt {
             koboshi_interrupt(self.line, true);
         });
     }
+}
+
+/// Unmasks what was delivered on these lines, for ever.
+///
+/// It is to be polled last, behind everybody who looks at the device: then nothing is unmasked that was not looked at.
+pub async fn acknowledge<const LINES: usize>(lines: [Interrupt; LINES]) -> Infallible {
+    until(|| {
+        lines.iter().filter(|line| line.delivered()).for_each(Interrupt::acknowledge);
+        None
+    })
+    .await
 }
 
 /// Moves a byte and counts it, with no moment in between at which a kill from outside can strike.

@@ -169,7 +169,7 @@ impl Scif {
 
     /// First half of programming: both directions stop; with `reset`, both FIFOs are emptied, and nothing stays as it was.
     ///
-    /// Wait for one bit before [`Scif::enable`].
+    /// Nothing is requested to be sent until [`Scif::enable`]; wait for one bit before that.
     pub fn program(&self, setting: Setting, reset: bool) {
         let arrival = self.device.read16(SCR) & (SCR_RIE | SCR_REIE);
         self.device.write16(SCR, if reset { 0 } else { arrival });
@@ -182,12 +182,17 @@ impl Scif {
         self.device.write16(SMR, setting.mode);
         self.device.write8(BRR, setting.divisor);
         self.device.write16(self.sptr(), rts);
-        self.device.write16(FCR, setting.fifos);
+        self.device.write16(FCR, setting.fifos & !FCR_MCE);
     }
 
     /// Second half of programming: both directions go. The interrupts stay as they are.
-    pub fn enable(&self) {
-        self.switch(SCR_TE | SCR_RE, true);
+    ///
+    /// Flow control begins between the two: the other end is let send only to a receiver that hears, and the transmitter
+    /// sends only when it is let.
+    pub fn enable(&self, setting: Setting) {
+        self.switch(SCR_RE, true);
+        self.device.write16(FCR, setting.fifos);
+        self.switch(SCR_TE, true);
     }
 
     /// Switches the transmitter's interrupt.

@@ -20,7 +20,7 @@ use koboshi_runtime::life::{Epoch, Exit, Start};
 use koboshi_runtime::time::until;
 use koboshi_runtime::{
     Description, Device, Duration, Instant, Interrupt, Kept, PortDescription, Publisher, ServicePort, Side,
-    configuration, join3, now, sleep, window,
+    acknowledge, configuration, join3, now, sleep, window,
 };
 
 use device::{Board, NextByte, Scif, Setting};
@@ -92,7 +92,8 @@ pub async fn run(start: Start, io: Io, kept: Kept<Line>) -> Exit {
         return unfit;
     }
     let transmitter = Transmitter { driver: &driver, kept };
-    join3(serial::serve(transmitter, io.serial), driver.fill(received), acknowledge()).await;
+    let interrupts = [0, 1, 2, 3].map(Interrupt::open);
+    join3(serial::serve(transmitter, io.serial), driver.fill(received), acknowledge(interrupts)).await;
     Exit::Done
 }
 
@@ -144,7 +145,7 @@ impl Driver {
     async fn reprogram(&self, setting: Setting, reset: bool) {
         self.scif.program(setting, reset);
         sleep(self.scif.bit_time(setting)).await;
-        self.scif.enable();
+        self.scif.enable(setting);
     }
 
     /// Waits until the last bit has left, or until `end`. No interrupt tells, so it looks again when that may be so.
@@ -256,16 +257,6 @@ impl Driver {
         self.scif.interrupt_on_room(false);
         room
     }
-}
-
-/// Unmasks what was delivered. It is polled last: by then both directions have looked at the device.
-async fn acknowledge() -> Infallible {
-    let lines: [Interrupt; 4] = [0, 1, 2, 3].map(Interrupt::open);
-    until(|| {
-        lines.iter().filter(|line| line.delivered()).for_each(Interrupt::acknowledge);
-        None
-    })
-    .await
 }
 
 /// The side that `serial` asks.

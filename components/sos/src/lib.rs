@@ -15,12 +15,11 @@ use core::sync::atomic::Ordering;
 use koboshi_interfaces::control::{self, Complaint, ComponentId, Report};
 use koboshi_interfaces::serial;
 use koboshi_runtime::client::Outstanding;
-use koboshi_runtime::kit::Failure;
 use koboshi_runtime::server::Taken;
 use koboshi_runtime::time::{until, wake_at};
 use koboshi_runtime::{
     Description, Duration, Exit, Instant, Outcome, PortDescription, RequestPort, ServicePort, Side, Start,
-    configuration, join, now, sleep,
+    configuration, join, now,
 };
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +79,9 @@ pub async fn run(_: Start, mut io: Io) -> Exit {
     io.control.end().cancel_all();
     let late = Cell::new(None);
     let route = Route { client: io.serial, driver: io.driver, held: None, replaying: true, watched: None };
-    join(route.forward(&late), complain(io.control, io.hosts.driver, &late)).await;
+    // The restart manager is told of a driver that is late; what it does about it is its policy.
+    let complaint = |epoch| Report { component: io.hosts.driver, epoch, why: Complaint::Late };
+    join(route.forward(&late), io.control.end().tell::<control::operation::report>(&late, complaint)).await;
     Exit::Done
 }
 
@@ -104,9 +105,6 @@ struct Watched {
     /// When to probe behind it; before that the driver is not late, whatever an earlier incarnation has made of the time.
     probe_at: Instant,
 }
-
-/// How long until a report is made again that the restart manager did not take.
-const TELL_AGAIN: Duration = Duration::from_millis(20);
 
 /// How long a request may take before SOS probes behind it: four chunks at 115,200 baud.
 const PROBE_AFTER: Duration = Duration::from_millis(35);
@@ -192,7 +190,7 @@ impl Route {
 
     /// Whether a request that is not to be found was forwarded, and its slot used again: a later one is there.
     fn lost(&self, origin: u32) -> bool {
-        (1..=u64::BITS).any(|later| self.driver.find(origin.wrapping_add(later)).is_some())
+        self.driver.holds_later(origin)
     }
 
     /// Notes the driver's epoch when the oldest request has outlived its deadline; probes the driver before that.
@@ -215,25 +213,6 @@ impl Route {
         } else if deadline > Instant::from_ticks(0) && now() >= probe_at {
             // Not one that was cancelled.
             late.set(Some(epoch));
-        }
-    }
-}
-
-/// Tells the restart manager of a driver that is late, once an epoch.
-async fn complain(
-    mut control: control::Client<RequestPort>,
-    driver: ComponentId,
-    late: &Cell<Option<u32>>,
-) -> Infallible {
-    let mut told = None;
-    loop {
-        let epoch = until(|| late.take().filter(|epoch| told != Some(*epoch))).await;
-        let report = Report { component: driver, epoch, why: Complaint::Late };
-        match control.report(report).await {
-            // It knows; what it does about it is its policy.
-            Ok(_) => told = Some(epoch),
-            Err(Failure::Late { ticket, .. }) => control.end().cancel(ticket.position),
-            Err(_) => sleep(TELL_AGAIN).await,
         }
     }
 }

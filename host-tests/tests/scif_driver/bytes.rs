@@ -99,6 +99,21 @@ fn both_directions_run_at_line_rate_together_while_the_client_keeps_writing() {
 // Flow control, and a client that does not keep up.
 
 #[test]
+fn with_flow_control_nothing_is_lost_that_waits_while_the_device_is_set_up() {
+    for fit in Fit::all().map(Fit::with_flow) {
+        for baud in [300, 115_200] {
+            let (fit, sent) = (fit.at(baud), numbered(40, 1));
+            let real = Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start);
+            let mut bench = Bench::with_driver(fit, fit, real);
+            bench.send(&sent);
+            bench.run_bytes(60);
+            assert_eq!(bench.received(), good(&sent), "{baud} baud");
+            assert_eq!(bench.counters().missed, 0);
+        }
+    }
+}
+
+#[test]
 fn a_client_that_does_not_consume_holds_the_sender_and_loses_nothing() {
     for fit in Fit::all() {
         let mut bench = Bench::new(fit.with_flow());

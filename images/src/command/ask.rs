@@ -4,6 +4,9 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use clap::builder::PossibleValuesParser;
+use koboshi_host::strike::How;
+
 use super::run::Directory;
 use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, count, listen_for_stop, stop_wanted, table};
 use crate::run::directory;
@@ -61,8 +64,8 @@ pub struct Kill {
     /// Who falls
     component: String,
     /// How
-    #[arg(long, default_value = "panic", value_name = "HOW",
-          value_parser = ["panic", "hang", "exit", "bad-message", "drop-reply", "corrupt-state"])]
+    #[arg(long, default_value = How::Panic.word(), value_name = "HOW",
+          value_parser = PossibleValuesParser::new(How::ALL.map(How::word)))]
     how: String,
     /// Again and again, this often, until Ctrl-C
     #[arg(long, value_parser = super::time, value_name = "TIME")]
@@ -139,7 +142,7 @@ pub(super) fn kill(arguments: &Kill) -> i32 {
     while !stop_wanted() {
         let mut down = false;
         match exchange(&arguments.common, &what, &mut |answer| match answer {
-            Answer::Error { what, .. } if what.ends_with("is down already") => {
+            Answer::Error { later: true, .. } => {
                 down = true;
                 Ok(())
             }
@@ -160,16 +163,16 @@ pub(super) fn kill(arguments: &Kill) -> i32 {
 
 fn say_knocks(common: &Common, knocks: u64, code: i32) -> i32 {
     if common.json {
-        println!("{}", serde_json::json!({ "knocks": knocks }));
+        say!("{}", serde_json::json!({ "knocks": knocks }));
     } else {
-        println!("{} knocks", count(knocks));
+        say!("{} knocks", count(knocks));
     }
     code
 }
 
 /// Asks, and shows the answers.
 fn ask(common: &Common, what: &Ask) -> i32 {
-    if matches!(what, Ask::Log { follow: true } | Ask::Incidents { follow: true, .. }) {
+    if follows(what) {
         listen_for_stop();
     }
     let told_whole = matches!(what, Ask::Incidents { number: Some(_), .. });
@@ -177,12 +180,17 @@ fn ask(common: &Common, what: &Ask) -> i32 {
     match exchange(common, what, &mut |answer| show(common, answer, &mut shown)) {
         Ok(()) => {
             if matches!(what, Ask::Incidents { .. }) && shown.lines == 0 && !common.json {
-                println!("there was no incident so far");
+                say!("there was no incident so far");
             }
             FINE
         }
         Err(code) => code,
     }
+}
+
+/// Whether its answers go on until the run ends.
+const fn follows(what: &Ask) -> bool {
+    matches!(what, Ask::Log { follow: true } | Ask::Incidents { follow: true, number: None })
 }
 
 /// Asks one question and hands over each answer, until there are no more; the error is an exit code, and all was said.
@@ -213,7 +221,9 @@ fn exchange(common: &Common, what: &Ask, take: &mut dyn FnMut(Answer) -> Result<
     line.push(b'\n');
     stream.write_all(&line).map_err(failed)?;
     stream.set_read_timeout(Some(LOOK)).map_err(failed)?;
-    let follows = matches!(what, Ask::Log { follow: true } | Ask::Incidents { follow: true, .. });
+    let follows = follows(what);
+    let is_list = matches!(what, Ask::Log { .. } | Ask::Incidents { number: None, .. });
+    let mut whole = is_list && !follows;
     let mut reader = BufReader::new(stream);
     let (mut line, mut heard_at) = (Vec::new(), Instant::now());
     loop {
@@ -221,7 +231,11 @@ fn exchange(common: &Common, what: &Ask, take: &mut dyn FnMut(Answer) -> Result<
             return Err(STOPPED);
         }
         match reader.read_until(b'\n', &mut line) {
-            Ok(0) if line.is_empty() => return Ok(()),
+            Ok(0) if line.is_empty() && whole => return Ok(()),
+            Ok(0) if line.is_empty() => {
+                complain(&format!("the run in {shown} ended without a last word."), "look at what it printed.");
+                return Err(WRONG);
+            }
             Ok(_) if line.ends_with(b"\n") => {
                 let answer = serde_json::from_slice(&line).map_err(|error| {
                     complain(
@@ -232,6 +246,8 @@ fn exchange(common: &Common, what: &Ask, take: &mut dyn FnMut(Answer) -> Result<
                 })?;
                 line.clear();
                 heard_at = Instant::now();
+                // A list may be empty, who follows is told of the end, and everything else has an answer.
+                whole |= !follows || matches!(answer, Answer::End(_));
                 take(answer)?;
             }
             Ok(_) => return Err(failed(ErrorKind::UnexpectedEof.into())),
@@ -257,7 +273,7 @@ struct Shown {
 /// Shows one answer; the error is an exit code.
 fn show(common: &Common, answer: Answer, shown: &mut Shown) -> Result<(), i32> {
     shown.lines += 1;
-    if let Answer::Error { what, remedy } = &answer {
+    if let Answer::Error { what, remedy, .. } = &answer {
         complain(&format!("{what}."), remedy);
         return Err(WRONG);
     }
@@ -281,7 +297,7 @@ fn in_words(answer: Answer, shown: &mut Shown) -> String {
         Answer::Lines(ends) => ends.iter().map(line_in_words).collect(),
         Answer::Done(what) => format!("{what}\n"),
         Answer::End(why) => format!("the run is over: {why}\n"),
-        Answer::Error { what, remedy } => format!("{what}\n  {remedy}\n"),
+        Answer::Error { what, remedy, .. } => format!("{what}\n  {remedy}\n"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use koboshi_host_tests::bench::{self, Options};
 
-use super::{FINE, STOPPED, WRONG, listen_for_stop, stop_wanted};
+use super::{FINE, STOPPED, WRONG, listen_for_stop, print_out, stop_wanted};
 
 pub(super) const AFTER_HELP: &str = "Exit codes:
   0    everything was measured; an aim that is missed is shown as missed
@@ -42,12 +42,12 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     });
     bar.finish_and_clear();
     if !arguments.json {
-        print!("{report}");
+        print_out(&report.to_string());
         return FINE;
     }
     match serde_json::to_string_pretty(&report) {
         Ok(text) => {
-            println!("{text}");
+            say!("{text}");
             FINE
         }
         Err(error) => {

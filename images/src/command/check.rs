@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     match composed {
         Ok(composed) => {
             show_warnings(&composed.warnings);
-            println!("{}", summary(&name, arguments, &composed, ok));
+            say!("{}", summary(&name, arguments, &composed, ok));
         }
         Err(problems) => show_problems(&problems),
     }
@@ -97,7 +97,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
 pub(super) fn print_json(value: &impl Serialize, code: i32) -> i32 {
     match serde_json::to_string_pretty(value) {
         Ok(text) => {
-            println!("{text}");
+            say!("{text}");
             code
         }
         Err(error) => {

@@ -38,6 +38,7 @@ Exit codes:
   0    every byte arrived once, in order, both ways
   1    something did not, or nothing moved any more
   2    the command was not used as it can be
+  70   a component looped; it cannot be stopped on this platform
   130  stopped by Ctrl-C; the table shows what was done so far";
 
 /// Bytes that are sent each way if no file is named.

@@ -3,6 +3,13 @@
 //! The rule: a person is told what to do, not only what went wrong; colours and moving bars only on a terminal; the exit
 //! code says how it went.
 
+/// Prints one line of what was asked for.
+macro_rules! say {
+    ($($part:tt)*) => {
+        $crate::command::print_out(&(format!($($part)*) + "\n"))
+    };
+}
+
 pub mod ask;
 #[cfg(feature = "suites")]
 pub mod bench;
@@ -23,7 +30,7 @@ pub mod test;
 #[cfg(not(feature = "suites"))]
 use elsewhere::{bench, test};
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -150,7 +157,8 @@ fn listen_for_stop() {
     });
 }
 
-fn stop_wanted() -> bool {
+/// Whether Ctrl-C was pressed since [`listen_for_stop`].
+pub(crate) fn stop_wanted() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
@@ -185,6 +193,12 @@ impl Paint {
     fn strong(self, text: &str) -> String {
         self.with("1", text)
     }
+}
+
+/// Prints what was asked for. Whoever reads it may have had enough, as in `koboshi report | head`: then nobody misses the rest.
+fn print_out(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _had_enough = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Says what is wrong, and what to do about it.
@@ -246,23 +260,27 @@ fn time(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A table with aligned columns: those of numbers to the right, all others to the left. The first row is the heading.
+/// A table whose columns of numbers are aligned to the right, and all others to the left. The first row is the heading.
 fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
-    let width = |column: usize| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0);
     let is_number = |cell: &String| cell.starts_with(|first: char| first.is_ascii_digit());
     let may_be = |cell: &String| cell == "-" || is_number(cell);
     let right = |column: usize| column > 0 && cells(column).skip(1).all(may_be) && cells(column).skip(1).any(is_number);
-    let layout: Vec<(usize, bool)> = (0..columns).map(|column| (width(column), right(column))).collect();
+    aligned(rows, right)
+}
+
+/// A table whose columns are aligned: to the right where that is wanted, and else to the left.
+fn aligned(rows: &[Vec<String>], right: impl Fn(usize) -> bool) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let layout: Vec<(usize, bool)> = (0..columns).map(|column| (width(column).unwrap_or(0), right(column))).collect();
     let mut text = String::new();
     for row in rows {
-        let mut line = String::from(" ");
-        for (cell, (width, right)) in row.iter().zip(&layout) {
-            let pad = " ".repeat(width - cell.chars().count());
-            line.push_str(&if *right { format!(" {pad}{cell} ") } else { format!(" {cell}{pad} ") });
-        }
-        text.push_str(line.trim_end());
+        let cells = row
+            .iter()
+            .zip(&layout)
+            .map(|(cell, (width, right))| if *right { format!("{cell:>width$}") } else { format!("{cell:<width$}") });
+        text.push_str(format!("  {}", cells.collect::<Vec<_>>().join("  ")).trim_end());
         text.push('\n');
     }
     text

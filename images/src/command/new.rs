@@ -11,7 +11,7 @@ mod site;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{FINE, MISUSED, WRONG, complain};
+use super::{FINE, MISUSED, WRONG, complain, print_out};
 use crate::probe::workspace::Trouble;
 use crate::registry;
 use plan::Plan;
@@ -95,7 +95,7 @@ fn misused(what: impl Into<String>, remedy: impl Into<String>) -> Refused {
 pub(super) fn run(arguments: &Arguments) -> i32 {
     match make(&arguments.what) {
         Ok(told) => {
-            print!("{told}");
+            print_out(&told);
             FINE
         }
         Err(Refused::Misused(trouble)) => {

@@ -9,7 +9,7 @@ use koboshi_host::journal::Depth;
 use koboshi_host::machine::{Clock, Machine, Options};
 
 use super::check::show_warnings;
-use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, listen_for_stop, stop_wanted, table};
+use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, listen_for_stop, print_out, stop_wanted, table};
 use crate::run::directory::{self, RunDirectory};
 use crate::run::supervisor::{Over, Supervisor};
 use crate::units::Quantity;
@@ -108,8 +108,13 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         }
     };
     let components: Vec<&str> = image.components.iter().map(|component| component.name.as_str()).collect();
-    say_up(arguments, &components, &supervisor, &directory);
-    let over = supervisor.run(arguments.lasting, stop_wanted);
+    let over = match supervisor.begin(arguments.lasting) {
+        Some(over) => Ok(over),
+        None => {
+            say_up(arguments, &components, &supervisor, &directory);
+            supervisor.run(arguments.lasting, stop_wanted)
+        }
+    };
     let (verdict, why) = match &over {
         Ok(Over::Asked) if stop_wanted() => (STOPPED, "stopped by Ctrl-C".to_owned()),
         Ok(Over::Asked) => (FINE, "stopped".to_owned()),
@@ -127,35 +132,36 @@ fn say_up(arguments: &Arguments, components: &[&str], supervisor: &Supervisor, d
     if arguments.json {
         let ends: Vec<_> = supervisor.ends().iter().map(|end| end.shows()).collect();
         let up = serde_json::json!({ "up": { "run_dir": directory.path(), "components": components, "lines": ends } });
-        println!("{up}");
+        say!("{up}");
         return;
     }
     let paint = Paint::stdout();
-    println!("{} {}", paint.good("up:"), components.join(", "));
+    say!("{} {}", paint.good("up:"), components.join(", "));
     let rows: Vec<Vec<String>> = supervisor
         .ends()
         .iter()
         .map(|end| vec![end.name().to_owned(), end.shown.display().to_string(), format!("{} baud", end.baud())])
         .collect();
-    print!("{}", table(&rows));
+    print_out(&table(&rows));
     let option = match &arguments.directory.path {
         Some(path) => format!(" --run-dir {}", path.display()),
         None => String::new(),
     };
     if let Some(end) = supervisor.ends().first() {
         let flow = if end.shows().flow { " -f h" } else { "" };
-        println!("Open an end with any program: picocom -b {}{flow} {}", end.baud(), end.shown.display());
+        say!("Open an end with any program: picocom -b {}{flow} {}", end.baud(), end.shown.display());
     }
-    println!(
+    say!(
         "Look at it with `koboshi ps{option}`, knock on it with `koboshi kill {}{option}`.",
         components.last().unwrap_or(&"NAME")
     );
-    println!("Ctrl-C or `koboshi stop{option}` ends it.");
+    say!("Ctrl-C or `koboshi stop{option}` ends it.");
 }
 
 fn say_over(arguments: &Arguments, why: &str, verdict: i32, supervisor: &Supervisor) {
     let machine = supervisor.machine();
     let incidents = machine.incidents(u32::MAX).0;
+    let (panics, panics_in_all) = supervisor.panics();
     if arguments.json {
         let over = serde_json::json!({ "over": {
             "why": why,
@@ -163,17 +169,22 @@ fn say_over(arguments: &Arguments, why: &str, verdict: i32, supervisor: &Supervi
             "incidents": incidents,
             "platform_time_ns": machine.now(),
             "stalled_ns": machine.stalled().as_nanos() as u64,
-            "panics": machine.panics(),
+            "panics": panics,
+            "panics_in_all": panics_in_all,
         }});
-        println!("{over}");
+        say!("{over}");
         return;
     }
     let plural = if incidents == 1 { "" } else { "s" };
     let time = Quantity::Time.write(machine.now() / 1_000_000 * 1_000_000);
     let paint = Paint::stdout();
     let why = if verdict == WRONG { paint.bad(why) } else { why.to_owned() };
-    println!("{why}: {incidents} incident{plural} in {time}; held up for {} ms.", machine.stalled().as_millis());
-    for panic in machine.panics() {
-        println!("  a panic that nobody asked for: {panic}");
+    say!("{why}: {incidents} incident{plural} in {time}; held up for {} ms.", machine.stalled().as_millis());
+    for panic in panics {
+        say!("  a panic that nobody asked for: {panic}");
+    }
+    let more = panics_in_all - panics.len() as u64;
+    if more > 0 {
+        say!("  and {more} more of them");
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     if arguments.list {
         for suite in all {
             let on_request = if suite.on_request { " [only on request]" } else { "" };
-            println!("  {:10} {}{on_request}", suite.name, suite.about);
+            say!("  {:10} {}{on_request}", suite.name, suite.about);
         }
         return FINE;
     }
@@ -160,14 +160,14 @@ fn print_table(done: &[Done], passed: u64, failed: u64, stopped: bool) {
     let paint = Paint::stdout();
     for suite in done {
         if suite.failed() > 0 || !suite.report.text.is_empty() {
-            println!("{}", paint.strong(suite.name));
+            say!("{}", paint.strong(suite.name));
             for line in suite.report.text.lines() {
-                println!("  {line}");
+                say!("  {line}");
             }
             if suite.report.passed + suite.report.failed == 0 {
-                println!("  nothing was checked: that counts as a failure");
+                say!("  nothing was checked: that counts as a failure");
             }
-            println!();
+            say!("");
         }
     }
     let mut rows = vec![["suite", "passed", "failed", "seconds"].map(str::to_owned).to_vec()];
@@ -175,12 +175,12 @@ fn print_table(done: &[Done], passed: u64, failed: u64, stopped: bool) {
         let seconds = format!("{:.1}", suite.took.as_secs_f64());
         rows.push(vec![suite.name.to_owned(), suite.report.passed.to_string(), suite.failed().to_string(), seconds]);
     }
-    println!("{}", table(&rows));
+    say!("{}", table(&rows));
     if stopped {
-        println!("{}: this is what was done so far.", paint.strong("Stopped"));
+        say!("{}: this is what was done so far.", paint.strong("Stopped"));
     }
     // Plain, so that whoever looks for this line finds it.
-    println!("{passed} passed, {failed} failed");
+    say!("{passed} passed, {failed} failed");
 }
 
 fn print_json(done: &[Done], passed: u64, failed: u64, stopped: bool) {
@@ -197,7 +197,7 @@ fn print_json(done: &[Done], passed: u64, failed: u64, stopped: bool) {
         })
         .collect();
     let result = serde_json::json!({ "passed": passed, "failed": failed, "stopped": stopped, "suites": suites });
-    println!("{result:#}");
+    say!("{result:#}");
 }
 
 /// The workspace: where this command was built, or else the directory in which it runs.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use koboshi_core::ComponentId;
 use koboshi_host::application::{Application, register};
-use koboshi_host::device::{BadAccess, DeviceModel, Width};
+use koboshi_host::device::{BadAccess, Width};
 use koboshi_host::image::{DeviceModelKind, ImageDevice, SafeWrite};
 use koboshi_host::scif::{self, FifoDepth, Scif};
 use koboshi_host::wire::{LineSettings, Wire};
@@ -258,18 +258,13 @@ impl Composer<'_> {
 
 /// Carries out a write; whether it can change anything.
 fn try_write(model: &mut DeviceModelKind, write: SafeWrite) -> Result<bool, BadAccess> {
-    let SafeWrite { offset, width, value } = write;
-    match model {
-        DeviceModelKind::Scif(scif) => {
-            let before = scif.counters().write_of_read_only_register;
-            scif.write(offset, width, value, 0)?;
-            Ok(scif.counters().write_of_read_only_register == before)
-        }
-        DeviceModelKind::Application(application) => {
-            application.write(offset, width, value, 0)?;
-            Ok(true)
-        }
-    }
+    let in_vain = |model: &DeviceModelKind| match model {
+        DeviceModelKind::Scif(scif) => scif.counters().write_of_read_only_register,
+        DeviceModelKind::Application(_) => 0,
+    };
+    let before = in_vain(model);
+    model.registers().write(write.offset, write.width, write.value, 0)?;
+    Ok(in_vain(model) == before)
 }
 
 /// How many bits an access of this width has.
@@ -289,11 +284,8 @@ fn list_of(registers: &[u32]) -> String {
 /// The offsets at which a device of this kind has registers: asked from its model.
 fn registers(settings: &DeviceSettings) -> Vec<u32> {
     let mut model = model(settings);
-    let model: &mut dyn DeviceModel = match &mut model {
-        DeviceModelKind::Scif(scif) => &mut **scif,
-        DeviceModelKind::Application(application) => &mut **application,
-    };
-    let there = |offset: &u32| !matches!(model.read(*offset, Width::Word, 0), Err(BadAccess::NoRegister { .. }));
+    let mut read = |offset| model.registers().read(offset, Width::Word, 0);
+    let there = |offset: &u32| !matches!(read(*offset), Err(BadAccess::NoRegister { .. }));
     (0..window(settings) as u32).step_by(4).filter(there).collect()
 }
 

@@ -90,7 +90,7 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
     let costs = costs.map_or_else(CostsManifest::default, |table| CostsManifest {
         turn: table.quantity(reader, "turn", Quantity::Time),
         start: table.quantity(reader, "start", Quantity::Time),
-        quantum: table.quantity(reader, "quantum", Quantity::Time),
+        quantum: quantum(reader, &table),
     });
     let memory = section.table(reader, "memory", "[memory]", &["base", "size"]);
     let memory = memory.and_then(|table| memory_of_board(reader, &table));
@@ -138,6 +138,17 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
         components_unread,
         groups_unread,
     }
+}
+
+/// A round-robin quantum: some time, or those of one VCPU would never be changed.
+fn quantum(reader: &mut Reader, costs: &Section<'_>) -> Option<At<u64>> {
+    let quantum = costs.quantity(reader, "quantum", Quantity::Time)?;
+    if quantum.value == 0 {
+        let remedy = "write a time such as `quantum = \"1 ms\"`, or take the line out.";
+        reader.problem(Rule::Bounds, quantum.span, "`quantum` is no time at all", "out of bounds", remedy);
+        return None;
+    }
+    Some(quantum)
 }
 
 /// The largest address, and interrupt number: 32 bits.
@@ -227,7 +238,12 @@ fn device(reader: &mut Reader, table: &Section<'_>) -> Option<ImageDeviceManifes
         }
         DeviceKind::Application => {
             let room = table.quantity(reader, "room", Quantity::Memory);
-            DeviceSettings::Application { room: room.map_or(DEFAULT_ROOM, |room| room.value.clamp(1, MOST_ROOM)) }
+            if let Some(room) = room.as_ref().filter(|room| !(1..=MOST_ROOM).contains(&room.value)) {
+                let message = format!("`room` is {}", Quantity::Memory.write(room.value));
+                let remedy = format!("it is a size from 1 B to {}.", Quantity::Memory.write(MOST_ROOM));
+                reader.problem(Rule::Bounds, room.span.clone(), message, "out of bounds", remedy);
+            }
+            DeviceSettings::Application { room: room.map_or(DEFAULT_ROOM, |room| room.value) }
         }
     };
     Some(ImageDeviceManifest { name: name?, owner: owner?, settings, base, interrupts, safe })
@@ -317,6 +333,11 @@ fn group(reader: &mut Reader, table: &Section<'_>) -> Option<GroupManifest> {
     }
     let backoff_first = backoff.as_ref().and_then(|table| table.need_quantity(reader, "first", Quantity::Time));
     let backoff_most = backoff.as_ref().and_then(|table| table.need_quantity(reader, "most", Quantity::Time));
+    for (key, time) in [("period", &period), ("first", &backoff_first), ("most", &backoff_most)] {
+        if let Some(time) = time {
+            in_milliseconds(reader, key, time);
+        }
+    }
     let rate = table.number(reader, "rate-per-second", 200, 1, 10_000);
     let escalate = table.need_text(reader, "escalate", "image");
     if let (Some(first), Some(most)) = (&backoff_first, &backoff_most)
@@ -343,6 +364,25 @@ fn group(reader: &mut Reader, table: &Section<'_>) -> Option<GroupManifest> {
         escalate: escalate?,
     })
 }
+
+/// Says so if the restart manager, which counts in milliseconds, cannot count this time as it is written.
+fn in_milliseconds(reader: &mut Reader, key: &str, time: &At<u64>) {
+    let written = Quantity::Time.write(time.value);
+    let most = u64::from(u32::MAX);
+    let (whole, rest) = (time.value / MILLISECOND, time.value % MILLISECOND);
+    let (label, remedy) = if rest > 0 {
+        let next = Quantity::Time.write((whole + 1).saturating_mul(MILLISECOND));
+        ("too fine", format!("the restart manager counts whole milliseconds: write `{key} = \"{next}\"`."))
+    } else if whole > most {
+        ("too long", format!("it is at most {}.", Quantity::Time.write(most * MILLISECOND)))
+    } else {
+        return;
+    };
+    reader.problem(Rule::Bounds, time.span.clone(), format!("`{key}` of a group is {written}"), label, remedy);
+}
+
+/// Nanoseconds in a millisecond.
+const MILLISECOND: u64 = 1_000_000;
 
 /// Restarts a second of components that do make progress, unless the image says otherwise.
 const DEFAULT_RATE: u16 = 200;

@@ -4,7 +4,9 @@
 //! sets on a terminal to that end of the line.
 //!
 //! Rules: what a terminal cannot take yet stays where it is and holds the line, as far as its flow control reaches; nothing
-//! is dropped in silence. A setting comes behind the bytes that were sent before it.
+//! is dropped in silence. A setting comes behind the bytes that were sent before it and ahead of those that are sent after
+//! it; what is sent within the same slice as it is set counts as sent after it, for a terminal does not tell. A speed that
+//! the line cannot make is set back, and that is said.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,10 +16,15 @@ use koboshi_host::machine::Machine;
 use koboshi_host::wire::{self, LineEvent, LineSettings};
 
 use super::protocol::{Change, LineEnd, Parity};
+use super::tally::Tally;
 use super::terminal::{Setting, Terminal};
+use crate::compose::speed_of_scif;
 
 /// Bytes that are taken from a terminal at a time, and that may wait at the outside end.
 const PART: usize = 4_096;
+
+/// More than the system holds of what a program has sent on a terminal and nobody has read.
+const MOST_UNREAD: usize = 64 << 10;
 
 /// What an outside end without flow control holds for a program that does not read, before bytes are lost.
 const MOST_WAITING: usize = 64 << 10;
@@ -42,12 +49,20 @@ pub(crate) struct End {
     terminal: Terminal,
     /// How it is set.
     settings: LineSettings,
+    /// The clock of the serial interface that makes its speed, in hertz; `None`: it can have any speed.
+    clock: Option<u32>,
+    /// Bytes may lie unread in the terminal since before the last look.
+    backlog: bool,
+    /// A program has set it, and what was sent before is not on the line yet: what is sent meanwhile waits.
+    noticed: bool,
     /// Read from the terminal, not taken by the device.
     held: Vec<u8>,
     /// Given by the device, not yet to the terminal: only where the line cannot be held.
     behind: Vec<u8>,
     bytes_in: u64,
     bytes_out: u64,
+    lost: Tally,
+    garbled: Tally,
     /// The line was given up, and that was said.
     gone: bool,
 }
@@ -57,15 +72,36 @@ fn terminal_setting(settings: &LineSettings) -> Setting {
 }
 
 impl End {
-    /// An end with a terminal of its own, set like this.
+    /// An end with a terminal of its own, set like this; its speed is made from this clock.
     ///
     /// # Errors
     /// As the system says.
-    pub(crate) fn open(side: Side, device: &str, name: String, settings: LineSettings) -> io::Result<Self> {
+    pub(crate) fn open(
+        side: Side,
+        device: &str,
+        name: String,
+        settings: LineSettings,
+        clock: Option<u32>,
+    ) -> io::Result<Self> {
         let terminal = Terminal::open(terminal_setting(&settings))?;
-        let shown = terminal.path().to_owned();
-        let (device, held, behind) = (device.to_owned(), Vec::new(), Vec::new());
-        Ok(End { side, device, name, shown, terminal, settings, held, behind, bytes_in: 0, bytes_out: 0, gone: false })
+        Ok(End {
+            side,
+            device: device.to_owned(),
+            name,
+            shown: terminal.path().to_owned(),
+            terminal,
+            settings,
+            clock,
+            backlog: false,
+            noticed: false,
+            held: Vec::new(),
+            behind: Vec::new(),
+            bytes_in: 0,
+            bytes_out: 0,
+            lost: Tally::default(),
+            garbled: Tally::default(),
+            gone: false,
+        })
     }
 
     /// What it is called in the run directory.
@@ -118,6 +154,10 @@ impl End {
             Some(0) => return wrong("a line of 0 baud carries nothing".to_owned(), "name a speed, such as 115200."),
             baud => settings.baud = baud.unwrap_or(settings.baud),
         }
+        if let Some(nearest) = self.nearest_speed(settings.baud) {
+            let what = format!("the serial interface behind {} cannot make {} baud", self.name, settings.baud);
+            return Err((what, format!("the nearest that it can make is --baud {nearest}.")));
+        }
         match change.data_bits {
             Some(bits) if !(7..=8).contains(&bits) => {
                 return wrong(format!("a byte cannot have {bits} data bits"), "it has 7 or 8.");
@@ -146,6 +186,11 @@ impl End {
         Ok(())
     }
 
+    /// If the line cannot have this speed: the nearest that it can have.
+    fn nearest_speed(&self, baud: u32) -> Option<u64> {
+        speed_of_scif(self.clock?.into(), baud.into()).err()
+    }
+
     fn apply(&mut self, machine: &mut Machine, settings: LineSettings) {
         self.settings = settings;
         match self.side {
@@ -169,30 +214,53 @@ impl End {
     /// # Errors
     /// As the system says of the terminal.
     pub(crate) fn pump(&mut self, machine: &mut Machine) -> io::Result<Vec<String>> {
-        if self.held.is_empty() {
-            self.take_setting(machine);
-            if self.may_take(machine) {
-                let mut room = [0; PART];
-                let count = self.terminal.read(&mut room)?;
-                self.held.extend(&room[..count]);
-            }
+        let mut said = Vec::new();
+        self.take_setting(machine, &mut said)?;
+        if self.held.is_empty() && !self.noticed && self.may_take(machine) {
+            self.backlog = self.take_sent(PART)?;
+        } else {
+            self.backlog |= !self.noticed;
         }
-        let mut said = match self.side {
+        said.extend(match self.side {
             Side::Program => self.pump_program(machine)?,
             Side::Outside => self.pump_outside(machine)?,
-        };
+        });
         for line in &mut said {
             line.insert_str(0, &format!("{}: ", self.name));
         }
         Ok(said)
     }
 
-    /// Applies what a program has set, once what was sent before is on the line.
-    fn take_setting(&mut self, machine: &mut Machine) {
+    /// Takes what a program has sent, up to so many bytes; whether there may be more.
+    fn take_sent(&mut self, most: usize) -> io::Result<bool> {
+        let before = self.held.len();
+        self.held.resize(before + most, 0);
+        let count = self.terminal.read(&mut self.held[before..]);
+        self.held.truncate(before + count.as_ref().map_or(0, |count| *count));
+        Ok(count? == most)
+    }
+
+    /// Notices what a program has set, and applies it once all that was sent before is on the line.
+    fn take_setting(&mut self, machine: &mut Machine, said: &mut Vec<String>) -> io::Result<()> {
         let wanted = self.terminal.setting().filter(|wanted| *wanted != terminal_setting(&self.settings));
-        let Some(wanted) = wanted.filter(|_| self.is_drained(machine)) else { return };
-        let stop_bits = if wanted.two_stop_bits { 2 } else { 1 };
-        self.apply(machine, LineSettings { baud: wanted.baud, stop_bits, flow_control: wanted.flow, ..self.settings });
+        let Some(Setting { baud, two_stop_bits, flow }) = wanted else {
+            self.noticed = false;
+            return Ok(());
+        };
+        if let Some(nearest) = self.nearest_speed(baud) {
+            let present = self.settings.baud;
+            said.push(format!("{baud} baud cannot be made, the nearest is {nearest}; it stays at {present}"));
+            return self.terminal.set(Setting { baud: present, two_stop_bits, flow });
+        }
+        if !std::mem::replace(&mut self.noticed, true) && self.backlog {
+            self.take_sent(MOST_UNREAD)?;
+        }
+        if self.held.is_empty() && self.is_drained(machine) {
+            let stop_bits = if two_stop_bits { 2 } else { 1 };
+            self.apply(machine, LineSettings { baud, stop_bits, flow_control: flow, ..self.settings });
+            self.noticed = false;
+        }
+        Ok(())
     }
 
     fn is_drained(&self, machine: &mut Machine) -> bool {
@@ -237,8 +305,10 @@ impl End {
         let held = &self.held;
         let holds = !free && self.settings.flow_control;
         let done = machine.scif(&self.device, |scif| {
+            // Before its driver has set it, or after it was given up, nothing would be heard.
+            let listens = scif.listens();
             let wire = scif.wire_mut();
-            let room = PART.saturating_sub(wire.waiting()).min(held.len());
+            let room = if listens { PART.saturating_sub(wire.waiting()).min(held.len()) } else { 0 };
             wire.send_bytes(held[..room].iter().copied());
             // While no program reads, the chip is to wait.
             wire.hold(holds);
@@ -249,18 +319,22 @@ impl End {
         self.bytes_in += taken as u64;
         self.behind.extend(arrived);
         let mut said = Vec::new();
+        let mut lost = 0;
         if self.terminal.is_free() {
             self.bytes_out += self.behind.len() as u64;
             self.terminal.give(std::mem::take(&mut self.behind))?;
         } else if self.behind.len() > MOST_WAITING {
-            let lost = self.behind.len() - MOST_WAITING;
+            lost = self.behind.len() - MOST_WAITING;
             self.behind.truncate(MOST_WAITING);
-            said.push(format!("{lost} bytes lost: no program reads here, and the line has no flow control"));
         } else {
             self.terminal.give(Vec::new())?;
         }
+        let now = machine.now();
+        if let Some(lost) = self.lost.add(lost, now) {
+            said.push(format!("{lost} bytes lost: no program reads here, and the line has no flow control"));
+        }
         let garbled = events.iter().filter(|event| matches!(event, LineEvent::Garbled { .. })).count();
-        if garbled > 0 {
+        if let Some(garbled) = self.garbled.add(garbled, now) {
             let plural = if garbled == 1 { "" } else { "s" };
             said.push(format!("{garbled} garbled byte{plural}: are both ends set alike? (`koboshi line`)"));
         }

@@ -7,6 +7,7 @@ pub(crate) mod protocol;
 mod socket;
 pub(crate) mod story;
 pub(crate) mod supervisor;
+mod tally;
 mod terminal;
 
 pub use directory::usual as usual_directory;

@@ -85,7 +85,13 @@ pub(crate) enum Answer {
     /// It was done, or is about to be.
     Done(String),
     /// It was not, and why.
-    Error { what: String, remedy: String },
+    Error {
+        what: String,
+        remedy: String,
+        /// It is no mistake: the same may be possible in a moment.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        later: bool,
+    },
     /// The run is over.
     End(String),
 }

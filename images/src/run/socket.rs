@@ -1,15 +1,15 @@
 //! The socket of a run: takes questions from the commands, and gives them back answers.
 //!
 //! Rules: whoever connects has a bounded time to ask one question of a bounded length, and a bounded time to take each
-//! answer. What is no question is answered with what would be one; it never reaches the image. The image is asked between
+//! answer; one that is gone is noticed, also while nobody has anything to say to it. What is no question is answered with what would be one; it never reaches the image. The image is asked between
 //! two of its turns, by a queue: no client can make it wait.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::protocol::{Answer, Ask, MOST_QUESTION};
@@ -29,10 +29,44 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Answers on their way to one client. One that follows and is slower than this gets the rest later.
 const ON_THE_WAY: usize = 256;
 
-/// A question, and where its answers go. It is over when this is dropped.
+/// A question, and where its answers go.
 pub(crate) struct Question {
     pub(crate) ask: Ask,
-    pub(crate) answers: SyncSender<Answer>,
+    pub(crate) answers: Answers,
+}
+
+/// Where the answers to one question go. They are over when this is dropped.
+pub(crate) struct Answers {
+    to_client: SyncSender<Answer>,
+    /// Held by whoever serves the client.
+    client: Weak<()>,
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// It is on its way.
+    Sent,
+    /// The client takes more slowly than it is told: later.
+    Later,
+    /// There is nobody any more.
+    Gone,
+}
+
+impl Answers {
+    /// Whether somebody waits for them.
+    pub(crate) fn are_wanted(&self) -> bool {
+        self.client.strong_count() > 0
+    }
+
+    /// Gives one, without waiting.
+    pub(crate) fn give(&self, answer: Answer) -> Given {
+        match self.to_client.try_send(answer) {
+            Ok(()) => Given::Sent,
+            Err(TrySendError::Full(_)) => Given::Later,
+            Err(TrySendError::Disconnected(_)) => Given::Gone,
+        }
+    }
 }
 
 /// The listening socket.
@@ -56,15 +90,17 @@ impl Server {
         Ok(Server { questions, clients })
     }
 
-    /// The next question, if one waits.
-    pub(crate) fn next(&self) -> Option<Question> {
-        self.questions.try_recv().ok()
+    /// The questions that wait; the image's turn comes in between, however many there are.
+    pub(crate) fn waiting(&self) -> Vec<Question> {
+        self.questions.try_iter().take(MOST_CLIENTS).collect()
     }
 
-    /// Waits for clients to take what was answered, for a short time.
-    pub(crate) fn finish(self) {
+    /// Waits for clients to take what was answered, until then; who has asked meanwhile is told that it is too late.
+    pub(crate) fn finish(self, until: Instant) {
+        for question in self.questions.try_iter() {
+            question.answers.give(ending());
+        }
         drop(self.questions);
-        let until = Instant::now() + Duration::from_millis(500);
         while self.clients.load(Ordering::Acquire) > 0 && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -95,7 +131,11 @@ fn accept(listener: &UnixListener, to_image: &Sender<Question>, clients: &Arc<At
 }
 
 fn error(what: &str, remedy: &str) -> Answer {
-    Answer::Error { what: what.to_owned(), remedy: remedy.to_owned() }
+    Answer::Error { what: what.to_owned(), remedy: remedy.to_owned(), later: false }
+}
+
+fn ending() -> Answer {
+    error("the run is ending", "start it again with `koboshi run`.")
 }
 
 fn tell(mut stream: &UnixStream, answer: &Answer) -> std::io::Result<()> {
@@ -110,22 +150,19 @@ fn serve(stream: &UnixStream, to_image: &Sender<Question>) -> std::io::Result<()
         Ok(ask) => ask,
         Err(wrong) => return tell(stream, &wrong),
     };
-    let (answers, from_image) = sync_channel(ON_THE_WAY);
+    let (to_client, from_image) = sync_channel(ON_THE_WAY);
+    let here = Arc::new(());
+    let answers = Answers { to_client, client: Arc::downgrade(&here) };
     if to_image.send(Question { ask, answers }).is_err() {
-        return tell(stream, &error("the run is ending", "start it again with `koboshi run`."));
+        return tell(stream, &ending());
     }
-    // From here on it has nothing to say: a read only shows whether it is still there.
-    stream.set_read_timeout(Some(Duration::from_millis(1)))?;
     loop {
         match from_image.recv_timeout(LOOK) {
             Ok(answer) => tell(stream, &answer)?,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Err(RecvTimeoutError::Timeout) => match (&mut &*stream).read(&mut [0; 64]) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Err(error) => return Err(error),
-            },
+            // Nothing is written, which fails once the client is gone. One that only says no more, as at the end of a
+            // pipe, still listens.
+            Err(RecvTimeoutError::Timeout) => drop((&mut &*stream).write(&[])?),
         }
     }
 }

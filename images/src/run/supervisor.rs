@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::{Duration, Instant};
 
 use koboshi_core::ComponentId;
 use koboshi_core::kernel::{Command, Denied};
@@ -24,7 +24,7 @@ use super::directory::RunDirectory;
 use super::ends::{End, Side};
 use super::knock;
 use super::protocol::{Answer, Ask, Change, Said};
-use super::socket::{Question, Server};
+use super::socket::{Answers, Given, Question, Server};
 use super::story::{self, Known};
 use crate::problem::instead;
 
@@ -32,11 +32,23 @@ use crate::problem::instead;
 /// 115,200 baud.
 const SLICE: u64 = 2_000_000;
 
+/// Panics that are named again when the run is over.
+const PANICS: usize = 20;
+
+/// Who is not up after this time may never be: the run is said to be up without it.
+const UP_WITHIN: u64 = 100_000_000;
+
 /// Lines of the log that are kept for who asks later.
 const LOG: usize = 10_000;
 
 /// Who follows incidents is told of one that is not over after this time as it is.
 const NOT_OVER: u64 = 1_000_000_000;
+
+/// How long those who listen may take to hear the rest when a run is over.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether they have heard more.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Why a run is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +66,18 @@ struct Listener {
     next: u64,
     /// Where it ends; `None`: it goes on with what is still to come.
     until: Option<u64>,
-    answers: SyncSender<Answer>,
+    answers: Answers,
+}
+
+/// How far a listener was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// All that there is so far.
+    All,
+    /// Not yet: it takes more slowly than things happen, and the rest comes at the next look.
+    Some,
+    /// There will be nothing more to tell, or there is nobody any more.
+    Enough,
 }
 
 /// What somebody is told.
@@ -76,16 +99,21 @@ pub(crate) struct Supervisor {
     log: VecDeque<Said>,
     said: u64,
     journal: u64,
+    /// The first panics that nobody asked for, and how many there were.
+    panics: (Vec<String>, u64),
     stop: bool,
 }
 
-/// How the line is set at whose end this application is: that of the serial interface which serves it in the end.
-fn line_of(image: &Image, owner: ComponentId) -> Option<LineSettings> {
+/// How the line is set at whose end this application is, and the clock from which its speed is made: those of the serial
+/// interface which serves it in the end.
+fn line_of(image: &Image, owner: ComponentId) -> Option<(LineSettings, u32)> {
     let mut at = owner;
     // Through those who only forward, and not round in circles.
     for _ in 0..=image.connections.len() {
         let scif = image.devices.iter().find_map(|device| match &device.model {
-            DeviceModelKind::Scif(scif) if device.owner == at => Some(scif.wire().settings()),
+            DeviceModelKind::Scif(scif) if device.owner == at => {
+                Some((scif.wire().settings(), scif.peripheral_clock()))
+            }
             _ => None,
         });
         if scif.is_some() {
@@ -111,22 +139,23 @@ impl Supervisor {
         let mut ends = Vec::new();
         let (mut programs, mut outsides) = (0, 0);
         for device in &image.devices {
-            let (side, name, settings) = match &device.model {
+            let (side, name, settings, clock) = match &device.model {
                 DeviceModelKind::Application(_) => {
                     programs += 1;
-                    let settings = line_of(image, device.owner).unwrap_or(LineSettings::at(115_200));
-                    (Side::Program, format!("serial{}", programs - 1), settings)
+                    let (settings, clock) = line_of(image, device.owner).unzip();
+                    let settings = settings.unwrap_or(LineSettings::at(115_200));
+                    (Side::Program, format!("serial{}", programs - 1), settings, clock)
                 }
                 DeviceModelKind::Scif(scif) => {
                     outsides += 1;
-                    (Side::Outside, format!("wire{}", outsides - 1), scif.wire().settings())
+                    (Side::Outside, format!("wire{}", outsides - 1), scif.wire().settings(), None)
                 }
             };
             let no_terminal = |error: io::Error| {
                 let remedy = "are pseudo-terminals available (/dev/ptmx, /dev/pts)?";
                 (format!("there is no terminal for {name}: {error}"), remedy.to_owned())
             };
-            let mut end = End::open(side, &device.name, name.clone(), settings).map_err(no_terminal)?;
+            let mut end = End::open(side, &device.name, name.clone(), settings, clock).map_err(no_terminal)?;
             let named = directory.name_terminal(end.name(), end.terminal());
             end.shown = named.map_err(|refused| (refused.to_string(), refused.remedy()))?;
             ends.push(end);
@@ -151,6 +180,7 @@ impl Supervisor {
             log: VecDeque::new(),
             said: 0,
             journal: 0,
+            panics: (Vec::new(), 0),
             stop: false,
         })
     }
@@ -160,9 +190,32 @@ impl Supervisor {
         &self.ends
     }
 
+    /// The first panics that nobody asked for, and how many there were.
+    pub(crate) fn panics(&self) -> (&[String], u64) {
+        (&self.panics.0, self.panics.1)
+    }
+
     /// The machine.
     pub(crate) fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// Runs until everybody has come to a first wait, or for a short time: whoever is told that it is up finds it so. What
+    /// programs send meanwhile waits.
+    ///
+    /// Gives the reason if the run is over already.
+    pub(crate) fn begin(&mut self, until: Option<u64>) -> Option<Over> {
+        let until = until.unwrap_or(UP_WITHIN).min(UP_WITHIN);
+        let up = |machine: &Machine, id| machine.facts(id).is_some_and(|facts| facts.state == State::Running);
+        let all: Vec<ComponentId> = (0..self.known.names.len()).map(|at| ComponentId(at as u8)).collect();
+        while self.machine.now() < until && !all.iter().all(|id| up(&self.machine, *id)) {
+            let slice = self.machine.now() + SLICE;
+            if let RunEnd::Circle { component } = self.machine.run_until(slice.min(until)) {
+                return Some(Over::Circle(component));
+            }
+            self.read_journal();
+        }
+        None
     }
 
     /// Runs until `until`, until somebody says stop, or until `wanted` says so.
@@ -171,7 +224,7 @@ impl Supervisor {
     /// As the system says of a terminal.
     pub(crate) fn run(&mut self, until: Option<u64>, wanted: impl Fn() -> bool) -> io::Result<Over> {
         loop {
-            while let Some(question) = self.server.next() {
+            for question in self.server.waiting() {
                 self.answer(question);
             }
             for at in 0..self.ends.len() {
@@ -192,13 +245,24 @@ impl Supervisor {
         }
     }
 
-    /// Tells those who listen that it is over.
+    /// Tells those who listen the rest, and that it is over.
     pub(crate) fn finish(mut self, why: &str) {
-        self.tell_listeners();
-        for listener in self.listeners.drain(..) {
-            let _ = listener.answers.try_send(Answer::End(why.to_owned()));
+        self.stop = true;
+        let until = Instant::now() + GOODBYE;
+        let mut listeners = std::mem::take(&mut self.listeners);
+        loop {
+            listeners.retain_mut(|listener| match self.tell(listener) {
+                Heard::All => listener.answers.give(Answer::End(why.to_owned())) == Given::Later,
+                Heard::Some => true,
+                Heard::Enough => false,
+            });
+            if listeners.is_empty() || Instant::now() >= until {
+                break;
+            }
+            std::thread::sleep(LOOK);
         }
-        self.server.finish();
+        drop(listeners);
+        self.server.finish(until);
     }
 
     fn say(&mut self, at_ns: u64, text: String) {
@@ -228,30 +292,38 @@ impl Supervisor {
         for (at, text) in found {
             self.say(at, text);
         }
+        for panic in self.machine.take_panics() {
+            self.say(self.machine.now(), format!("a panic that nobody asked for: {panic}"));
+            self.panics.1 += 1;
+            if self.panics.0.len() < PANICS {
+                self.panics.0.push(panic);
+            }
+        }
     }
 
     fn tell_listeners(&mut self) {
         let mut listeners = std::mem::take(&mut self.listeners);
-        listeners.retain_mut(|listener| self.tell(listener));
+        listeners.retain_mut(|listener| self.tell(listener) != Heard::Enough);
         self.listeners = listeners;
     }
 
-    /// Tells one of them what is new; false: there is nothing more to tell, or nobody any more.
-    fn tell(&self, listener: &mut Listener) -> bool {
+    /// Tells one of them what is new.
+    fn tell(&self, listener: &mut Listener) -> Heard {
         loop {
-            if listener.until.is_some_and(|until| listener.next >= until) {
-                return false;
+            if !listener.answers.are_wanted() || listener.until.is_some_and(|until| listener.next >= until) {
+                return Heard::Enough;
             }
             let found = match listener.what {
                 Told::Log => self.said_from(listener.next),
                 Told::Incidents => self.incident_from(listener.next, listener.until.is_none()),
             };
-            let Some((number, answer)) = found else { return listener.until.is_none() };
-            match listener.answers.try_send(answer) {
-                Ok(()) => listener.next = number + 1,
-                // It takes more slowly than things happen: the rest comes at the next look.
-                Err(TrySendError::Full(_)) => return true,
-                Err(TrySendError::Disconnected(_)) => return false,
+            let Some((number, answer)) = found else {
+                return if listener.until.is_none() { Heard::All } else { Heard::Enough };
+            };
+            match listener.answers.give(answer) {
+                Given::Sent => listener.next = number + 1,
+                Given::Later => return Heard::Some,
+                Given::Gone => return Heard::Enough,
             }
         }
     }
@@ -267,10 +339,10 @@ impl Supervisor {
         Some((number, Answer::Log(said.clone())))
     }
 
-    /// The first incident from this number on; for one who follows, only once it is over.
+    /// The first incident from this number on; for one who follows, only once it is over, or the run is.
     fn incident_from(&self, number: u64, follows: bool) -> Option<(u64, Answer)> {
         let incident = self.machine.incidents_from(u32::try_from(number).ok()?)?;
-        let over = incident.answered_at.is_some() || incident.cut_short.is_some();
+        let over = self.stop || incident.answered_at.is_some() || incident.cut_short.is_some();
         let open = !over && self.machine.now().saturating_sub(incident.failed_at) < NOT_OVER;
         if follows && open {
             return None;
@@ -280,19 +352,17 @@ impl Supervisor {
 
     fn answer(&mut self, question: Question) {
         let Question { ask, answers } = question;
-        let mut listen =
-            |what, next, until| self.listeners.push(Listener { what, next, until, answers: answers.clone() });
         let answer = match ask {
             Ask::Ps {} => Ok(Answer::Ps(story::processes(&self.machine, self.known.names.len()))),
             Ask::Incidents { number: Some(number), .. } => self.incident(number),
             Ask::Incidents { number: None, follow } => {
-                let count = self.machine.incidents(u32::MAX).0.into();
-                listen(Told::Incidents, 0, (!follow).then_some(count));
+                let until = (!follow).then_some(self.machine.incidents(u32::MAX).0.into());
+                self.listeners.push(Listener { what: Told::Incidents, next: 0, until, answers });
                 return;
             }
             Ask::Log { follow } => {
-                let first = self.log.front().map_or(self.said, |said| said.number);
-                listen(Told::Log, first, (!follow).then_some(self.said));
+                let next = self.log.front().map_or(self.said, |said| said.number);
+                self.listeners.push(Listener { what: Told::Log, next, until: (!follow).then_some(self.said), answers });
                 return;
             }
             Ask::Kill { component, how } => self.kill(&component, &how),
@@ -303,9 +373,8 @@ impl Supervisor {
                 Ok(Answer::Done("the run ends".to_owned()))
             }
         };
-        let answer = answer.unwrap_or_else(|Refusal { what, remedy }| Answer::Error { what, remedy });
         // A client that is gone is told nothing.
-        let _ = answers.try_send(answer);
+        answers.give(answer.unwrap_or_else(|Refusal { what, remedy, later }| Answer::Error { what, remedy, later }));
     }
 
     fn incident(&self, number: u32) -> Result<Answer, Refusal> {
@@ -316,7 +385,10 @@ impl Supervisor {
                 (1.., Some(first)) => {
                     format!("there are {} to {}: `koboshi incidents` lists them.", first.number, count - 1)
                 }
-                _ => "there was none so far; `koboshi kill driver` makes one.".to_owned(),
+                _ => {
+                    let somebody = self.known.names.last().map_or("NAME", String::as_str);
+                    format!("there was none so far; `koboshi kill {somebody}` makes one.")
+                }
             };
             Refusal::new(format!("there is no incident {number}"), remedy)
         })?;
@@ -345,7 +417,7 @@ impl Supervisor {
         let state = self.machine.facts(id).map(|facts| facts.state);
         if !state.is_some_and(State::alive) {
             let remedy = format!("wait until it runs again, or start it with `koboshi restart {component}`.");
-            return Err(Refusal::new(format!("`{component}` is down already"), remedy));
+            return Err(Refusal { later: true, ..Refusal::new(format!("`{component}` is down already"), remedy) });
         }
         self.machine.knock(id, known);
         // It may have nothing to do.
@@ -383,6 +455,11 @@ impl Supervisor {
 
     fn line(&mut self, name: Option<&str>, change: &Change) -> Result<Answer, Refusal> {
         let Some(name) = name else {
+            if *change != Change::default() {
+                let names: Vec<&str> = self.ends.iter().map(End::name).collect();
+                let remedy = format!("name it: {}.", names.join(", "));
+                return Err(Refusal::new("it is not said which end of a line is to be changed".to_owned(), remedy));
+            }
             return Ok(Answer::Lines(self.ends.iter().map(End::shows).collect()));
         };
         let Some(at) = self.ends.iter().position(|end| end.name() == name) else {
@@ -399,10 +476,12 @@ impl Supervisor {
 struct Refusal {
     what: String,
     remedy: String,
+    /// It is no mistake: the same may be possible in a moment.
+    later: bool,
 }
 
 impl Refusal {
     const fn new(what: String, remedy: String) -> Self {
-        Refusal { what, remedy }
+        Refusal { what, remedy, later: false }
     }
 }

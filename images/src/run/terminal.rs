@@ -84,16 +84,21 @@ impl Terminal {
         Some(Setting { baud, two_stop_bits, flow })
     }
 
-    /// What the program has sent, up to the length of `room`; nothing is no error.
+    /// What the program has sent, up to the length of `room`: less than that is all there was.
     ///
     /// # Errors
     /// As the system says.
     pub(crate) fn read(&self, room: &mut [u8]) -> io::Result<usize> {
-        match rustix::io::read(&self.supervisor, room) {
-            Ok(count) => Ok(count),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
-            Err(error) => Err(error.into()),
+        let mut count = 0;
+        while let Some(rest) = room.get_mut(count..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::read(&self.supervisor, rest) {
+                Ok(0) | Err(Errno::AGAIN) => break,
+                Ok(more) => count += more,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(count)
     }
 
     /// Whether all that was given was taken, so that more may be given.

@@ -19,6 +19,7 @@ pub mod testing;
 pub mod watchdog;
 pub mod wire;
 
+mod assembly;
 mod fitness;
 mod lend;
 mod platform;

@@ -7,6 +7,7 @@
 use std::alloc::Layout;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -19,6 +20,9 @@ use koboshi_runtime::life::{Exit, Start};
 #[derive(Clone, Copy)]
 #[allow(dead_code, reason = "it is only room")]
 struct Line([u8; 64]);
+
+/// What memory holds that nobody has written.
+const RESET: Line = Line([0xDD; 64]);
 
 /// A component's code: its description, and how its future is made.
 #[derive(Clone)]
@@ -76,16 +80,20 @@ impl Linked {
 }
 
 /// The memory of a linked-in component.
+///
+/// It is known by one pointer from beginning to end: a future points into itself between its turns, so nobody may claim
+/// its memory as his alone in the meantime.
 pub(crate) struct Arena {
     linked: Linked,
-    memory: Box<[MaybeUninit<Line>]>,
+    memory: NonNull<[MaybeUninit<Line>]>,
     holds: bool,
 }
 
 impl Arena {
     pub(crate) fn new(linked: Linked) -> Self {
         let lines = linked.layout.size().div_ceil(size_of::<Line>()).max(1);
-        Arena { linked, memory: vec![MaybeUninit::new(Line([0; 64])); lines].into_boxed_slice(), holds: false }
+        let memory = NonNull::from(Box::leak(vec![MaybeUninit::new(RESET); lines].into_boxed_slice()));
+        Arena { linked, memory, holds: false }
     }
 
     /// What the component says of itself.
@@ -93,22 +101,22 @@ impl Arena {
         self.linked.description
     }
 
-    fn start(&mut self) -> *mut u8 {
-        self.memory.as_mut_ptr().cast()
+    const fn start(&self) -> *mut u8 {
+        self.memory.as_ptr().cast()
     }
 
     /// Resets the memory and makes the future anew.
     pub(crate) fn load(&mut self) {
         self.clear();
-        let make = Arc::clone(&self.linked.make);
-        make(self.start());
+        (self.linked.make)(self.start());
         self.holds = true;
     }
 
     /// Overwrites the future, without dropping it.
     pub(crate) fn clear(&mut self) {
         self.holds = false;
-        self.memory.fill(MaybeUninit::new(Line([0xDD; 64])));
+        // SAFETY: the memory is this arena's, and the future in it, which alone points into it, never runs again.
+        unsafe { self.memory.as_mut() }.fill(MaybeUninit::new(RESET));
     }
 
     /// Polls the future; `None` if there is none.
@@ -119,5 +127,12 @@ impl Arena {
         let poll = self.linked.poll;
         // SAFETY: `holds` says that `load` has written the future that this function polls.
         Some(unsafe { poll(self.start()) })
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `Box::leak`, and a future that lies in the memory never runs again.
+        drop(unsafe { Box::from_raw(self.memory.as_ptr()) });
     }
 }

@@ -10,20 +10,16 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use koboshi_core::incident::Incident;
-use koboshi_core::kernel::{Command, Component, Denied, Kernel, Life, Line, Port, Record, Tables};
+use koboshi_core::kernel::{Command, Denied};
 use koboshi_core::life::{Begin, Facts, Fault};
-use koboshi_core::record::{Contracts, Half, Sealed, ServiceRecord, StreamRecord};
-use koboshi_core::ring::LINE_WORDS;
 use koboshi_core::sync::{AtomicU32, Ordering};
-use koboshi_core::{ComponentId, LineId, NEVER, PortId};
-use koboshi_interface_kit::{ContractKind, Kind};
-use koboshi_runtime::kept;
+use koboshi_core::{ComponentId, NEVER};
 use koboshi_runtime::life::Exit;
-use koboshi_runtime::platform::PortMemory;
 
 use crate::application::Application;
-use crate::fitness::{self, geometry};
-use crate::image::{Costs, DeviceModelKind, Image, WhenGone};
+use crate::assembly::{Assembly, assemble};
+use crate::fitness;
+use crate::image::{Costs, DeviceModelKind, Image};
 use crate::journal::{Depth, Event, Journal};
 use crate::lend::{Lender, Loans};
 use crate::linked::Arena;
@@ -32,7 +28,7 @@ use crate::scif::Scif;
 use crate::status::Status;
 use crate::strike::{How, Planned, Struck};
 use crate::watchdog::Watchdog;
-use crate::world::{Fitted, Seat, Unwound, World};
+use crate::world::{Fitted, Unwound, World};
 
 pub use crate::fitness::ImageError;
 
@@ -126,22 +122,6 @@ pub struct Machine {
     _loans: Loans,
 }
 
-/// One end of a connection, as its component has it.
-#[derive(Clone, Copy)]
-struct Joined {
-    id: PortId,
-    peer: ComponentId,
-    memory: PortMemory,
-}
-
-/// Memory whose first word begins a cache line.
-fn aligned(lender: &mut Lender<'_>, words: usize) -> &'static [AtomicU32] {
-    let all: &'static [AtomicU32] =
-        lender.lend((0..words + LINE_WORDS).map(|_| AtomicU32::new(0)).collect::<Box<[_]>>());
-    let skip = all.as_ptr().align_offset(64).min(LINE_WORDS);
-    &all[skip..skip + words]
-}
-
 impl Machine {
     /// A machine that runs `image` from its beginning.
     ///
@@ -150,112 +130,12 @@ impl Machine {
     #[allow(unsafe_code, reason = "promises to drop who borrows before what is lent")]
     pub fn new(image: &Image, options: Options) -> Result<Self, ImageError> {
         fitness::check(image)?;
-        let count = image.components.len();
-        let mut halves = 0;
-        for (number, connection) in image.connections.iter().enumerate() {
-            let slots = geometry(number, connection)?;
-            let far = (connection.interface.kind == Kind::Service).then_some(slots);
-            halves += Half::words(Some(slots)) + Half::words(far);
-        }
-        let kept_words = kept::WORDS.next_multiple_of(LINE_WORDS);
         let mut loans = Loans::default();
         // SAFETY: who borrows is in the machine too, and is dropped before the loans; a component's future is overwritten
         // and never runs again.
         let mut lender = unsafe { Lender::new(&mut loans) };
-        let memory = aligned(&mut lender, halves + kept_words * count);
-        let (mut rest, kept_memory) = memory.split_at(halves);
-        let mut cut = |words: usize| {
-            let (head, tail) = rest.split_at(words);
-            rest = tail;
-            head
-        };
-
-        let mut ports = Vec::new();
-        let mut by_component: Vec<Vec<Option<Joined>>> =
-            image.components.iter().map(|c| vec![None; c.linked.description().ports.len()]).collect();
-        for (number, connection) in image.connections.iter().enumerate() {
-            let slots = geometry(number, connection)?;
-            let service = connection.interface.kind == Kind::Service;
-            let (near_slots, far_slots) = (Some(slots), service.then_some(slots));
-            let (near, far) = (cut(Half::words(near_slots)), cut(Half::words(far_slots)));
-            let error = |why| ImageError::Connection { number, path: connection.interface.path, why };
-            let half = |words, slots| Half::new(words, slots).ok_or_else(|| error("its memory has the wrong size"));
-            let (near_half, far_half) = (half(near, near_slots)?, half(far, far_slots)?);
-            let record = if service {
-                let contracts = Contracts {
-                    at_most_once: connection.interface.mask(ContractKind::AtMostOnce),
-                    idempotent: connection.interface.mask(ContractKind::Idempotent),
-                    routed: connection.routed,
-                };
-                Record::Service(ServiceRecord { client: near_half, server: far_half }, contracts)
-            } else {
-                Record::Stream(StreamRecord { producer: near_half, consumer: far_half })
-            };
-            let id = PortId(ports.len() as u16);
-            let key = connection.interface.key.0;
-            for (end, peer, memory) in [
-                (
-                    connection.near,
-                    connection.far.component,
-                    PortMemory { own: near, peer: far, own_slots: near_slots, peer_slots: far_slots, key },
-                ),
-                (
-                    connection.far,
-                    connection.near.component,
-                    PortMemory { own: far, peer: near, own_slots: far_slots, peer_slots: near_slots, key },
-                ),
-            ] {
-                let place = by_component
-                    .get_mut(end.component.index())
-                    .and_then(|ports| ports.get_mut(usize::from(end.port)))
-                    .ok_or_else(|| error("one of its ends does not exist"))?;
-                if place.replace(Joined { id, peer, memory }).is_some() {
-                    return Err(error("one of its ends is connected already"));
-                }
-            }
-            let (near, far) = (connection.near.component, connection.far.component);
-            ports.push(Port { near, far, record, waits: service && connection.when_gone == WhenGone::Wait });
-        }
-
-        let (mut components, mut lines, mut seats) = (vec![], vec![], vec![]);
-        for (at, component) in image.components.iter().enumerate() {
-            let id = ComponentId(at as u8);
-            let description = component.linked.description();
-            let joined = &by_component[at];
-            let list: Box<[_]> = joined.iter().map(|place| place.map_or(PortId::NONE, |joined| joined.id)).collect();
-            let first = lines.len();
-            lines.extend(description.interrupts.iter().map(|_| Line::new(id)));
-            components.push(Component {
-                name: lender.lend(component.name.clone().into_boxed_str()),
-                vcpu: component.vcpu,
-                respond_within: component.respond_within,
-                recover_within: component.recover_within,
-                ports: lender.lend(list),
-                lines: lender.lend((first..lines.len()).map(|line| LineId(line as u8)).collect::<Box<[_]>>()),
-                rights: component.rights,
-            });
-            seats.push(Seat {
-                ports: joined.iter().map(|place| place.map(|joined| joined.memory)).collect(),
-                peers: joined.iter().map(|place| place.map(|joined| joined.peer)).collect(),
-                kept: &kept_memory[at * kept_words..][..kept::WORDS],
-                kept_key: description.kept,
-                configuration: lender.lend(component.configuration.clone().into_boxed_slice()),
-                points: 0.into(),
-                knock: None.into(),
-                hung: false.into(),
-            });
-        }
-
-        let tables = Tables {
-            components: lender.lend(components.into_boxed_slice()),
-            lives: lender.lend(vec![Life::default(); count].into_boxed_slice()),
-            sealed: lender.lend(vec![Sealed::default(); ports.len()].into_boxed_slice()),
-            ports: lender.lend(ports.into_boxed_slice()),
-            lines: lender.lend(lines.into_boxed_slice()),
-            incidents: lender.lend(vec![None; options.incidents.max(1)].into_boxed_slice()),
-            manager: image.manager,
-        };
-        let kernel = Kernel::new(tables).ok_or(ImageError::Components { found: count })?;
+        let incidents = options.incidents.max(1);
+        let Assembly { memory, halves, seats, kernel } = assemble(image, &mut lender, incidents)?;
         let all_names: Vec<String> = image.components.iter().map(|component| component.name.clone()).collect();
         let world = Rc::new(World {
             kernel: kernel.into(),
@@ -277,7 +157,7 @@ impl Machine {
             unsealed: options.unsealed.then_some(&memory[..halves]),
             struck: vec![].into(),
             kept_at_deaths: Default::default(),
-            most_incidents: options.incidents.max(1),
+            most_incidents: incidents,
             time: 0.into(),
             current: None.into(),
             wanted_alarm: NEVER.into(),
@@ -353,6 +233,11 @@ impl Machine {
     #[must_use]
     pub fn panics(&self) -> &[String] {
         &self.panics
+    }
+
+    /// Takes them since this was last asked, for a run that has no end.
+    pub fn take_panics(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.panics)
     }
 
     /// The event log.
@@ -659,7 +544,8 @@ impl Machine {
             match turn {
                 Some(id) if self.world.seats[id.index()].hung.get() => {
                     let next = self.next_event().max(now + 1);
-                    self.advance(next.min(now + self.costs.quantum).min(at));
+                    // Time goes on, whatever a quantum is said to be: else nobody would notice the hang.
+                    self.advance(next.min(now + self.costs.quantum.max(1)).min(at));
                 }
                 Some(id) => {
                     self.turn(id);

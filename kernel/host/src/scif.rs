@@ -179,6 +179,11 @@ impl Scif {
         }
     }
 
+    /// The clock from which it makes the speed of its line, in hertz.
+    pub const fn peripheral_clock(&self) -> u32 {
+        self.peripheral_clock_hz
+    }
+
     /// What went through the device so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -245,8 +250,8 @@ impl Scif {
         self.scr & scr::RE != 0 && self.smr & smr::CLOCKED == 0
     }
 
-    /// Whether the receiver hears the outside end.
-    fn listens(&self) -> bool {
+    /// Whether the receiver hears the outside end. What is sent otherwise is missed.
+    pub fn listens(&self) -> bool {
         self.receives() && !self.is_looped()
     }
 

@@ -11,6 +11,10 @@ use crate::command::{FINE, Paint, count, table};
 use crate::run::story::state;
 use crate::units::Quantity;
 
+/// What is said besides if nothing happened that the demo is about.
+const NOBODY_FELL: &str =
+    "\nBut nobody fell meanwhile: send a larger file, send it --for longer, or knock more often with --every.";
+
 impl Demo<'_> {
     pub(super) fn print_table(&self, shown: &Shown) {
         let paint = Paint::stdout();
@@ -30,7 +34,7 @@ impl Demo<'_> {
                 Quantity::Time.write(back.longest_pause),
             ],
         ];
-        println!("{}", table(&rows));
+        say!("{}", table(&rows));
 
         let mut kinds: BTreeMap<String, BTreeMap<u8, u64>> = BTreeMap::new();
         for incident in &shown.incidents {
@@ -49,7 +53,7 @@ impl Demo<'_> {
                 let cells = fallen.iter().map(|id| count(by.get(id).copied().unwrap_or(0)));
                 rows.push(std::iter::once(kind.clone()).chain(cells).collect());
             }
-            println!("{}", table(&rows));
+            say!("{}", table(&rows));
         }
         let us = |time: Option<u64>| time.map_or_else(|| "-".to_owned(), |time| Quantity::Time.write(time));
         let row =
@@ -60,8 +64,8 @@ impl Demo<'_> {
             row("until it is up", &recovery.up),
             row("until its first answer", &recovery.answered),
         ];
-        println!("{}", table(&rows));
-        println!(
+        say!("{}", table(&rows));
+        say!(
             "  {} knocks, {} incidents; {} of platform time in {:.1} s; stalled for {} ms",
             count(self.knocks),
             count(shown.incidents.len() as u64),
@@ -70,16 +74,16 @@ impl Demo<'_> {
             self.machine.stalled().as_millis(),
         );
         if self.machine.reboots() > 0 {
-            println!("  the image rebooted {} times: what was under way inside is lost", self.machine.reboots());
+            say!("  the image rebooted {} times: what was under way inside is lost", self.machine.reboots());
         }
         if shown.garbled > 0 {
-            println!("  {} garbled bytes or breaks at the outside end", count(shown.garbled));
+            say!("  {} garbled bytes or breaks at the outside end", count(shown.garbled));
         }
         for line in &shown.also {
-            println!("  {line}");
+            say!("  {line}");
         }
-        println!();
-        println!("{}", self.verdict(shown, paint));
+        say!("");
+        say!("{}", self.verdict(shown, paint));
     }
 
     fn verdict(&self, shown: &Shown, paint: Paint) -> String {
@@ -100,7 +104,9 @@ impl Demo<'_> {
                 text
             }
             End::Arrived if shown.verdict == FINE => {
-                format!("{}: every byte arrived once, in order, both ways.", paint.good("Exact"))
+                // A short file is there before anybody falls: that shows nothing.
+                let calm = if shown.incidents.is_empty() { NOBODY_FELL } else { "" };
+                format!("{}: every byte arrived once, in order, both ways.{calm}", paint.good("Exact"))
             }
             End::Arrived if shown.exact => {
                 let what =
@@ -177,7 +183,7 @@ impl Demo<'_> {
             "components": states,
             "incidents": incidents,
         });
-        println!("{result:#}");
+        say!("{result:#}");
     }
 }
 

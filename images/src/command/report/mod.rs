@@ -13,7 +13,7 @@ use koboshi_interface_kit::Kind;
 use serde::Serialize;
 
 use super::check::{print_json, show_warnings};
-use super::{FINE, Paint, WRONG, manifest_of, show_problems};
+use super::{FINE, Paint, WRONG, manifest_of, print_out, show_problems};
 use crate::compose::{bits, window};
 use crate::manifest::{DeviceSettings, GroupManifest, ImageDeviceManifest, Layout, StrategyKind};
 use crate::margins::{self, Way};
@@ -60,12 +60,12 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     };
     let report = Report::of(name, &composed);
     match arguments.dot {
-        Some(Graph::Ports) => print!("{}", dot::ports(&report)),
-        Some(Graph::Restarts) => print!("{}", dot::restarts(&report)),
+        Some(Graph::Ports) => print_out(&dot::ports(&report)),
+        Some(Graph::Restarts) => print_out(&dot::restarts(&report)),
         None if arguments.json => return print_json(&report, FINE),
         None => {
             show_warnings(&composed.warnings);
-            print!("{}", text::text(&report, Paint::stdout()));
+            print_out(&text::text(&report, Paint::stdout()));
         }
     }
     FINE

@@ -1,6 +1,6 @@
 //! The report as text, for a terminal.
 
-use super::super::{Paint, count};
+use super::super::{Paint, aligned, count};
 use super::{Device, Report};
 use crate::units::Quantity;
 
@@ -18,18 +18,7 @@ fn row(cells: &[&str]) -> Vec<String> {
 
 /// A table whose columns are aligned: these to the right, the others to the left.
 fn table(rows: &[Vec<String>], right: &[usize]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, width))| {
-            if right.contains(&at) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-        });
-        text.push_str(format!("  {}", cells.collect::<Vec<_>>().join("  ")).trim_end());
-        text.push('\n');
-    }
-    text
+    aligned(rows, |column| right.contains(&column))
 }
 
 /// Everything.
