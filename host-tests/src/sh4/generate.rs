@@ -54,13 +54,13 @@ impl Chance {
     #[must_use]
     pub fn new(case: Case, purpose: u64) -> Self {
         let mut chance = Chance(case.seed);
-        let mixed = chance.next() ^ case.number;
+        let mixed = chance.draw() ^ case.number;
         let mut chance = Chance(mixed);
-        Chance(chance.next() ^ purpose)
+        Chance(chance.draw() ^ purpose)
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -70,7 +70,7 @@ impl Chance {
     /// The next number, below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
         // The bounds here are so small that the bias is nothing.
-        (self.next() % bound.max(1) as u64) as usize
+        (self.draw() % bound.max(1) as u64) as usize
     }
 }
 
@@ -117,7 +117,7 @@ const IMPORTS: &str = r#"(module
 #[must_use]
 pub fn generate(case: Case) -> Option<Generated> {
     let mut chance = Chance::new(case, 1);
-    let bytes: Vec<u8> = std::iter::repeat_with(|| chance.next().to_le_bytes()).take(BYTES / 8).flatten().collect();
+    let bytes: Vec<u8> = std::iter::repeat_with(|| chance.draw().to_le_bytes()).take(BYTES / 8).flatten().collect();
     let mut module = wasm_smith::Module::new(config(case), &mut Unstructured::new(&bytes)).ok()?;
     let fuel = module.ensure_termination(TANK).ok()?;
     let raw = module.to_bytes();
@@ -138,7 +138,7 @@ fn config(case: Case) -> Config {
         bulk_memory_enabled: case.number % 4 < 2,
         canonicalize_nans: true,
         compact_imports_enabled: false,
-        disallow_traps: case.number % 2 == 0,
+        disallow_traps: case.number.is_multiple_of(2),
         exceptions_enabled: false,
         export_everything: true,
         extended_const_enabled: false,
@@ -334,7 +334,7 @@ impl Pass {
         if self.shape.pages == 0 {
             return;
         }
-        let at = (self.chance.next() as i32) & self.address_mask();
+        let at = (self.chance.draw() as i32) & self.address_mask();
         let aligned = self.chance.below(2) == 0;
         let narrow = self.chance.below(4);
         let (natural, store): (u32, fn(MemArg) -> Instruction<'static>) = match (kind, narrow) {
@@ -669,7 +669,7 @@ fn type_of(kind: wasmparser::ValType) -> Option<Type> {
 
 /// A value: one of the edges, something small, or anything.
 fn argument(kind: Type, chance: &mut Chance) -> Value {
-    let any = chance.next();
+    let any = chance.draw();
     let small = any >> 8 & 0xFF;
     let way = chance.below(4);
     let bits = match kind {

@@ -23,7 +23,7 @@ pub struct Tools {
 
 /// What is built once lies here.
 fn cache() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("target/sh4")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("target/koboshi/sh4")
 }
 
 impl Tools {

@@ -108,6 +108,10 @@ impl Found {
     }
 }
 
+/// What the assembler says when GCC uses the condition bit as the register of an address: `mov.b r0,@(3,t)`. It does so where
+/// a module stores at the very result of a comparison, 0 or 1, which no compiler of modules makes.
+const CONDITION_AS_ADDRESS: &str = "syntax error in @(disp,[Rn, gbr, pc])";
+
 const BACK: &str = "came back";
 
 /// Makes a case and asks the interpreter. `None`: there is nothing to run; `found` says why.
@@ -208,7 +212,8 @@ fn difference(case: Case, machine: &Machine) -> Option<String> {
 /// Translates a case, and binds what it imports.
 fn instance(ready: &Ready, number: usize, translate: Translate<'_>) -> Result<Instance, Trouble> {
     let translated = translate(&ready.generated.binary, &format!("m{number}_"))?;
-    let links = translated.imported.iter().map(|import| (import.symbol.clone(), import.name.replace('.', "_"))).collect();
+    let links =
+        translated.imported.iter().map(|import| (import.symbol.clone(), import.name.replace('.', "_"))).collect();
     let fuel = translated.globals.iter().find(|global| global.name == FUEL).map(|global| (global.symbol.clone(), TANK));
     Ok(Instance { translated, links, fuel })
 }
@@ -237,6 +242,13 @@ fn run(mut pending: Vec<Ready>, machine: &Machine, translate: Translate<'_>, fou
         }
         let ran = match machine.run(&plan) {
             Ok(ran) => ran,
+            Err(trouble) if placed.len() == 1 && trouble.what.contains(CONDITION_AS_ADDRESS) => {
+                found.skip(
+                    "cases whose addresses are results of comparisons, which this GCC takes from where none can be",
+                    1,
+                );
+                return;
+            }
             Err(trouble) if placed.len() == 1 => {
                 found.fail(placed[0].case, &trouble.what);
                 return;
@@ -375,7 +387,7 @@ mod tests {
     use super::{Found, prepare, run};
     use crate::sh4::generate::Case;
     use crate::sh4::machine::{Machine, Tools};
-    use crate::sh4::script::{Translate, translate_module};
+    use crate::sh4::script::{Translate, altered, translate_module};
 
     fn tried(cases: u64, translate: Translate<'_>) -> Found {
         let machine = Machine::new(&Tools::find().unwrap(), false).unwrap();
@@ -397,9 +409,7 @@ mod tests {
         // Of one instruction, in one way: exclusive or becomes or, in code but not in what all modules have in common.
         let wrong = |module: &[u8], prefix: &str| -> Result<Translated, Trouble> {
             let mut translated = translate_module(module, prefix)?;
-            let code = translated.source.find(&format!("{prefix}f_")).unwrap_or(0);
-            let (common, code) = translated.source.split_at(code);
-            translated.source = format!("{common}{}", code.replace(" ^ ", " | "));
+            translated.source = altered(&translated.source, prefix, |code| code.replace(" ^ ", " | "));
             Ok(translated)
         };
         let found = tried(8, &wrong);

@@ -132,6 +132,14 @@ pub fn translate_module(module: &[u8], prefix: &str) -> Result<Translated, Troub
     translated.unwrap_or_else(|_| Err(Trouble::new("the translator panicked.", "see what it says above.")))
 }
 
+/// The source of a module with its own code changed, but not what all modules have in common: to prove that a wrong
+/// translation is noticed.
+#[must_use]
+pub fn altered(source: &str, prefix: &str, change: impl Fn(&str) -> String) -> String {
+    let (common, code) = source.split_at(source.find(&format!("{prefix}f_")).unwrap_or(source.len()));
+    common.to_owned() + &change(code)
+}
+
 /// Does it read or write memory? Of a broken module: yes.
 fn uses_memory(module: &[u8]) -> bool {
     for payload in Parser::new(0).parse_all(module) {
@@ -216,6 +224,15 @@ struct Reader<'a, 't> {
     changed: Vec<bool>,
     /// Of each instance: whose functions and global variables it uses.
     asks: Vec<Vec<usize>>,
+}
+
+/// What stands for what a module imports.
+#[derive(Default)]
+struct Links {
+    /// As in [`Instance::links`].
+    links: Vec<(String, String)>,
+    /// The instances that are asked for something.
+    asks: Vec<usize>,
 }
 
 /// Why a module is not there.
@@ -350,7 +367,7 @@ impl Reader<'_, '_> {
             }
             self.spaces += 1;
         }
-        let (links, asks) = self.links(&imports, &translated, number)?;
+        let Links { links, asks } = self.links(&imports, &translated, number)?;
         self.script.plan.instances.push(Instance { translated, links, fuel: None });
         self.changed.push(false);
         self.asks.push(asks);
@@ -384,8 +401,8 @@ impl Reader<'_, '_> {
         imports: &[(String, String, TypeRef)],
         translated: &Translated,
         number: usize,
-    ) -> Result<(Vec<(String, String)>, Vec<usize>), NoModule> {
-        let (mut links, mut asks) = (Vec::<(String, String)>::new(), Vec::new());
+    ) -> Result<Links, NoModule> {
+        let Links { mut links, mut asks } = Links::default();
         for (module, name, kind) in imports {
             let full = format!("{module}.{name}");
             let symbol = match kind {
@@ -414,7 +431,7 @@ impl Reader<'_, '_> {
                 links.push((symbol.clone(), target));
             }
         }
-        Ok((links, asks))
+        Ok(Links { links, asks })
     }
 
     /// The symbol of another module's export; of a function that changes to its own address space and back.

@@ -380,7 +380,7 @@ mod tests {
 
     use super::{CHAPTERS, QUICK, chapter_of, files, judge};
     use crate::sh4::machine::{Machine, Tools};
-    use crate::sh4::script::{Translate, read, translate_module};
+    use crate::sh4::script::{Translate, altered, read, translate_module};
 
     const TEXT: &str = r#"
         (module
@@ -430,10 +430,7 @@ mod tests {
     fn a_wrong_translation_is_noticed() {
         let wrong = |module: &[u8], prefix: &str| -> Result<Translated, Trouble> {
             let mut translated = translate_module(module, prefix)?;
-            let at =
-                translated.source.rfind("Translated from").map_or(0, |_| translated.source.find("s0i").unwrap_or(0));
-            let (prelude, code) = translated.source.split_at(at);
-            translated.source = format!("{prelude}{}", code.replacen(" + ", " - ", 1));
+            translated.source = altered(&translated.source, prefix, |code| code.replacen(" + ", " - ", 1));
             Ok(translated)
         };
         let (passed, lines) = failures(TEXT, &wrong);

@@ -51,16 +51,19 @@ impl Names {
         let prefix = &options.prefix;
         let import_of = |kind: ExternalKind, index: usize| match kind {
             ExternalKind::Func => module.imported.get(index).map(import_symbol),
-            ExternalKind::Global => module.globals.get(index).and_then(|global| global.import.as_ref()).map(import_symbol),
+            ExternalKind::Global => {
+                module.globals.get(index).and_then(|global| global.import.as_ref()).map(import_symbol)
+            }
             _ => None,
         };
         // Exports have the names that others know. What is imported and exported again is only known as an import.
         let mut free = Free::default();
-        let exports = module.exports.iter().map(|(name, kind, index)| match (kind, import_of(*kind, *index as usize)) {
-            (_, Some(import)) => import,
-            (ExternalKind::Func | ExternalKind::Global, None) => free.take(format!("{prefix}{}", symbol(name))),
-            _ => String::new(),
-        });
+        let exports =
+            module.exports.iter().map(|(name, kind, index)| match (kind, import_of(*kind, *index as usize)) {
+                (_, Some(import)) => import,
+                (ExternalKind::Func | ExternalKind::Global, None) => free.take(format!("{prefix}{}", symbol(name))),
+                _ => String::new(),
+            });
         let exports: Vec<String> = exports.collect();
         free.0.extend((0..module.functions.len()).filter_map(|index| import_of(ExternalKind::Func, index)));
         free.0.extend((0..module.globals.len()).filter_map(|index| import_of(ExternalKind::Global, index)));
