@@ -11,6 +11,8 @@ pub struct Context<'a> {
     pub seed: u64,
     /// One case to replay, as a failed run of the suite printed it.
     pub replay: Option<&'a str>,
+    /// So many cases, where a suite draws as many as it is asked for.
+    pub count: Option<u64>,
     /// Says how far the suite is: so many of so many (0: not known).
     pub progress: &'a (dyn Fn(u64, u64) + Sync),
 }

@@ -11,6 +11,8 @@ use crate::campaign::{Extent, campaign, replay};
 use crate::conformance;
 use crate::record_model::{self, Form, Mistake};
 use crate::scenario;
+use crate::sh4::random::random;
+use crate::sh4::spec::spec;
 use crate::soak::{Plan, soak};
 use crate::suite::{Context, Report, Suite};
 use crate::system::{DRIVER, MANAGER, MONITOR, SOS, Setup};
@@ -53,7 +55,21 @@ const MIRI: Suite = Suite {
     run: miri,
 };
 
-const ALL: &[Suite] = &[MODEL, CONFORMANCE, CRASH, SOAK, LOOM, MIRI];
+const SH4_SPEC: Suite = Suite {
+    name: "sh4-spec",
+    about: "the official WebAssembly tests, compiled for SH-4 and run on the emulated board",
+    on_request: false,
+    run: spec,
+};
+
+const SH4_RANDOM: Suite = Suite {
+    name: "sh4-random",
+    about: "random modules, compiled for SH-4, run on the emulated board, held against an interpreter",
+    on_request: false,
+    run: random,
+};
+
+const ALL: &[Suite] = &[MODEL, CONFORMANCE, CRASH, SOAK, LOOM, SH4_SPEC, SH4_RANDOM, MIRI];
 
 /// All of them.
 #[must_use]

@@ -52,6 +52,8 @@ const INSTANTIATE: u32 = 0;
 const CALL: u32 = 1;
 const DIGEST: u32 = 2;
 const RECORD: u32 = 3;
+const READ: u32 = 4;
+const PART: u32 = 5;
 
 /// The thunks that rows need, each once.
 #[derive(Default)]
@@ -137,6 +139,10 @@ pub fn source(plan: &Plan) -> String {
         let (action, thunk) = match &row.action {
             Action::Instantiate(_) => (INSTANTIATE, 0),
             Action::Digest(_) => (DIGEST, 0),
+            Action::Part { from, words, .. } => {
+                arguments.extend([format!("{from:#x}"), words.to_string()]);
+                (PART, 0)
+            }
             Action::Record(_) => (RECORD, 0),
             Action::Call { name, arguments: given, .. } => {
                 arguments.extend(given.iter().map(|value| format!("{:#x}ull", value.bits)));
@@ -155,7 +161,7 @@ pub fn source(plan: &Plan) -> String {
                     Some(global) => read_thunk(number, instance.resolve(&global.symbol), global.kind, global.mutable),
                     None => String::new(),
                 });
-                (CALL, thunk)
+                (READ, thunk)
             }
         };
         let first_choice = alternatives.len();
@@ -236,7 +242,7 @@ const HEAD: &str = r#"/* Runs rows of calls of translated modules, and marks wha
 
 typedef void thunk(const uint64_t *arguments, uint64_t *result);
 
-enum { INSTANTIATE, CALL, DIGEST, RECORD };
+enum { INSTANTIATE, CALL, DIGEST, RECORD, READ, PART };
 enum { BACK, BITS, NAN32, NAN64, END };
 
 struct row { uint8_t action; uint16_t instance, thunk, count; uint32_t choice, argument; };
@@ -313,12 +319,18 @@ static void place(const struct segment *segment)
 		*(volatile uint8_t *)(segment->address + at) = segment->bytes[at];
 }
 
+static uint32_t digest_of(uint32_t from, uint32_t words)
+{
+	uint32_t digest = 0;
+	for (uint32_t at = 0; at < words; at++)
+		digest = take_word(digest, *(volatile uint32_t *)(from + at * 4));
+	return digest;
+}
+
 static uint32_t digest_of_memory(void)
 {
-	uint32_t pages = koboshi_memory_size(), digest = 0;
-	for (uint32_t at = 0; at < pages << 16; at += 4)
-		digest = take_word(digest, *(volatile uint32_t *)at);
-	return take_word(digest, pages);
+	uint32_t pages = koboshi_memory_size();
+	return take_word(digest_of(0, pages << 14), pages);
 }
 
 struct step { const struct row *row; uint64_t result; };
@@ -337,10 +349,14 @@ static void perform(void *argument)
 			instance->start();
 		break;
 	case CALL:
+	case READ:
 		thunks[row->thunk](&given[row->argument], &step->result);
 		break;
 	case DIGEST:
 		step->result = digest_of_memory();
+		break;
+	case PART:
+		step->result = digest_of((uint32_t)given[row->argument], (uint32_t)given[row->argument + 1]);
 		break;
 	case RECORD:
 		step->result = record;
@@ -400,7 +416,7 @@ static void run(uint32_t at)
 		code = NO_ROOM;
 	} else {
 		board_select(spaces[row->instance]);
-		if (instance->fuel)
+		if (instance->fuel && row->action == CALL)
 			*instance->fuel = instance->tank;
 		code = board_try(perform, &step);
 	}

@@ -13,7 +13,7 @@ use koboshi_sh4::translate::Type;
 use wasm_encoder::reencode::{Error, Reencode};
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, DataSection, ElementSection, Elements, ExportKind, ExportSection, Function,
-    GlobalSection, GlobalType, Instruction, MemArg, MemArgTarget, MemoryType, TableSection, ValType,
+    GlobalSection, GlobalType, Ieee32, Ieee64, Instruction, MemArg, MemArgTarget, MemoryType, TableSection, ValType,
 };
 use wasm_smith::{Config, MemoryOffsetChoices};
 use wasmparser::{DataKind, ElementKind, ExternalKind, FuncType, Operator, Parser, Payload, TypeRef};
@@ -54,13 +54,13 @@ impl Chance {
     #[must_use]
     pub fn new(case: Case, purpose: u64) -> Self {
         let mut chance = Chance(case.seed);
-        let mixed = chance.next() ^ case.number;
+        let mixed = chance.draw() ^ case.number;
         let mut chance = Chance(mixed);
-        Chance(chance.next() ^ purpose)
+        Chance(chance.draw() ^ purpose)
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -70,7 +70,7 @@ impl Chance {
     /// The next number, below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
         // The bounds here are so small that the bias is nothing.
-        (self.next() % bound.max(1) as u64) as usize
+        (self.draw() % bound.max(1) as u64) as usize
     }
 }
 
@@ -117,7 +117,7 @@ const IMPORTS: &str = r#"(module
 #[must_use]
 pub fn generate(case: Case) -> Option<Generated> {
     let mut chance = Chance::new(case, 1);
-    let bytes: Vec<u8> = std::iter::repeat_with(|| chance.next().to_le_bytes()).take(BYTES / 8).flatten().collect();
+    let bytes: Vec<u8> = std::iter::repeat_with(|| chance.draw().to_le_bytes()).take(BYTES / 8).flatten().collect();
     let mut module = wasm_smith::Module::new(config(case), &mut Unstructured::new(&bytes)).ok()?;
     let fuel = module.ensure_termination(TANK).ok()?;
     let raw = module.to_bytes();
@@ -138,7 +138,7 @@ fn config(case: Case) -> Config {
         bulk_memory_enabled: case.number % 4 < 2,
         canonicalize_nans: true,
         compact_imports_enabled: false,
-        disallow_traps: case.number % 2 == 0,
+        disallow_traps: case.number.is_multiple_of(2),
         exceptions_enabled: false,
         export_everything: true,
         extended_const_enabled: false,
@@ -281,6 +281,26 @@ const BULK: i32 = 0xFFF;
 const SPARE: [ValType; 5] = [ValType::I32, ValType::I64, ValType::F32, ValType::F64, ValType::I32];
 const SECOND: u32 = 4;
 
+/// Puts the value of a variable on the stack; of a NaN, the one that all agree upon. The generator does so too before a value
+/// can be seen, but what is assigned to a variable may be a value on its way there.
+fn value(function: &mut Function, variable: u32, kind: ValType) {
+    let (nan, equal) = match kind {
+        ValType::F32 => (Instruction::F32Const(Ieee32::new(0x7FC0_0000)), Instruction::F32Eq),
+        ValType::F64 => (Instruction::F64Const(Ieee64::new(0x7FF8_0000_0000_0000)), Instruction::F64Eq),
+        _ => {
+            function.instruction(&Instruction::LocalGet(variable));
+            return;
+        }
+    };
+    function
+        .instruction(&Instruction::LocalGet(variable))
+        .instruction(&nan)
+        .instruction(&Instruction::LocalGet(variable))
+        .instruction(&Instruction::LocalGet(variable))
+        .instruction(&equal)
+        .instruction(&Instruction::Select);
+}
+
 /// Which of the spare variables is of this type.
 fn spare_of(kind: ValType) -> Option<u32> {
     SPARE.iter().position(|spare| *spare == kind).map(|at| at as u32)
@@ -314,7 +334,7 @@ impl Pass {
         if self.shape.pages == 0 {
             return;
         }
-        let at = (self.chance.next() as i32) & self.address_mask();
+        let at = (self.chance.draw() as i32) & self.address_mask();
         let aligned = self.chance.below(2) == 0;
         let narrow = self.chance.below(4);
         let (natural, store): (u32, fn(MemArg) -> Instruction<'static>) = match (kind, narrow) {
@@ -337,9 +357,9 @@ impl Pass {
             .instruction(&Instruction::I32Const(address))
             .instruction(&Instruction::I32Xor)
             .instruction(&Instruction::I32Const(self.address_mask()))
-            .instruction(&Instruction::I32And)
-            .instruction(&Instruction::LocalGet(variable))
-            .instruction(&store(MemArg { offset: 0, align, target: MemArgTarget::default(), ordering: None }));
+            .instruction(&Instruction::I32And);
+        value(function, variable, kind);
+        function.instruction(&store(MemArg { offset: 0, align, target: MemArgTarget::default(), ordering: None }));
         self.add(function, 0);
     }
 
@@ -649,7 +669,7 @@ fn type_of(kind: wasmparser::ValType) -> Option<Type> {
 
 /// A value: one of the edges, something small, or anything.
 fn argument(kind: Type, chance: &mut Chance) -> Value {
-    let any = chance.next();
+    let any = chance.draw();
     let small = any >> 8 & 0xFF;
     let way = chance.below(4);
     let bits = match kind {

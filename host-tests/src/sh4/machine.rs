@@ -23,7 +23,7 @@ pub struct Tools {
 
 /// What is built once lies here.
 fn cache() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("target/sh4")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("target/koboshi/sh4")
 }
 
 impl Tools {
@@ -55,6 +55,10 @@ pub struct Ran {
     /// How the image ended, if not as it should.
     pub trouble: Option<String>,
 }
+
+/// A source of so many bytes is compiled without optimisation. The one such test has a function with a thousand variables
+/// that are all in use at once, which GCC otherwise ponders for minutes.
+const LARGE: usize = 120_000;
 
 /// An image that has not ended then loops. The longest take some seconds.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -106,6 +110,9 @@ impl Machine {
         let include = vec![self.board.include().to_path_buf()];
         // As any program is compiled; but nobody looks at these with a debugger.
         more.push("-g0".to_owned());
+        if text.len() > LARGE {
+            more.push("-O0".to_owned());
+        }
         let options = Options { cpu: Cpu::Sh4, include, more };
         Ok(compile(&self.tools.gcc, Source::Text { name, text }, &object, &options)?.object)
     }

@@ -16,5 +16,6 @@ pub mod generate;
 pub mod machine;
 pub mod oracle;
 pub mod plan;
+pub mod random;
 pub mod script;
 pub mod spec;

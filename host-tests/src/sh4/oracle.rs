@@ -20,8 +20,8 @@ pub struct Foretold {
     pub globals: Vec<(String, Value)>,
     /// The digest of what imported functions were called with.
     pub record: u32,
-    /// The digest of the memory.
-    pub memory: Option<u32>,
+    /// The memory, and how many pages it has.
+    pub memory: Option<(Vec<u8>, u32)>,
 }
 
 /// What happened, for statistics.
@@ -151,7 +151,7 @@ pub fn foretell(generated: &Generated) -> Result<Foretold, Puzzled> {
             }
             Extern::Memory(memory) => {
                 let pages = memory.size(&ran.store) as u32;
-                foretold.memory = Some(Digest::of_memory(memory.data(&ran.store), pages));
+                foretold.memory = Some((memory.data(&ran.store).to_vec(), pages));
             }
             _ => {}
         }
@@ -215,7 +215,7 @@ impl Ran {
             fuel.set(&mut self.store, Val::I32(TANK.cast_signed())).map_err(puzzled)?;
         }
         let kind = function.ty(&self.store);
-        let mut results: Vec<Val> = kind.results().iter().map(|kind| Val::default_for_ty(*kind)).collect();
+        let mut results: Vec<Val> = kind.results().iter().map(|kind| Val::default(*kind)).collect();
         let arguments: Vec<Val> = arguments.iter().copied().map(val).collect();
         match function.call(&mut self.store, &arguments, &mut results) {
             Ok(()) => Ok(Some(results.first().and_then(value_of).map_or(Expect::Back, Expect::computed))),

@@ -202,6 +202,15 @@ pub enum Action {
     },
     /// Digests the memory, and how much of it there is; see [`Digest`].
     Digest(usize),
+    /// Digests a part of the memory: to find where it differs.
+    Part {
+        /// Of which instance.
+        instance: usize,
+        /// The first address.
+        from: u32,
+        /// So many words of 32 bits.
+        words: u32,
+    },
     /// Reads the digest of what the plan's own functions were called with since the instantiation.
     Record(usize),
 }
@@ -211,7 +220,7 @@ impl Action {
     #[must_use]
     pub fn instance(&self) -> usize {
         match self {
-            Action::Call { instance, .. } | Action::Read { instance, .. } => *instance,
+            Action::Call { instance, .. } | Action::Read { instance, .. } | Action::Part { instance, .. } => *instance,
             Action::Instantiate(instance) | Action::Digest(instance) | Action::Record(instance) => *instance,
         }
     }
@@ -227,6 +236,7 @@ impl fmt::Display for Action {
             }
             Action::Read { name, .. } => write!(out, "global {name:?}"),
             Action::Digest(_) => out.write_str("the memory's digest"),
+            Action::Part { from, words, .. } => write!(out, "the digest of {words} words of memory at {from:#x}"),
             Action::Record(_) => out.write_str("the digest of calls of imported functions"),
         }
     }
@@ -301,7 +311,7 @@ impl Plan {
             Action::Instantiate(_) => None,
             Action::Call { name, .. } => instance.function(name)?.results.first().copied(),
             Action::Read { name, .. } => Some(instance.global(name)?.kind),
-            Action::Digest(_) | Action::Record(_) => Some(Type::I32),
+            Action::Digest(_) | Action::Part { .. } | Action::Record(_) => Some(Type::I32),
         }
     }
 }
@@ -329,12 +339,29 @@ impl Digest {
     /// Of a memory: all its words, and how many pages.
     #[must_use]
     pub fn of_memory(bytes: &[u8], pages: u32) -> u32 {
+        let mut digest = Digest(Self::of_words(bytes));
+        digest.word(pages);
+        digest.0
+    }
+
+    /// Of some bytes, word by word.
+    #[must_use]
+    pub fn of_words(bytes: &[u8]) -> u32 {
         let mut digest = Digest::default();
         for word in bytes.chunks_exact(4) {
             digest.word(u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
         }
-        digest.word(pages);
         digest.0
+    }
+
+    /// The word of which alone this is the digest.
+    #[must_use]
+    pub fn word_of(digest: u32) -> u32 {
+        // The inverse of an odd number modulo 2^32, by Newton's method: each step doubles the bits that are right, from 3.
+        let inverse = (0..4).fold(DIGEST_FACTOR, |inverse, _| {
+            inverse.wrapping_mul(2u32.wrapping_sub(DIGEST_FACTOR.wrapping_mul(inverse)))
+        });
+        digest.wrapping_mul(inverse)
     }
 
     /// What it has come to.
@@ -375,6 +402,13 @@ mod tests {
     fn number(header: &str, name: &str) -> u32 {
         let line = header.lines().find(|line| line.starts_with(&format!("#define {name} "))).unwrap();
         u32::from_str_radix(line.split_whitespace().nth(2).unwrap().trim_start_matches("0x"), 16).unwrap()
+    }
+
+    #[test]
+    fn a_word_can_be_told_from_its_digest() {
+        for word in [0u32, 1, 0xDEAD_BEEF, u32::MAX] {
+            assert_eq!(Digest::word_of(Digest::of_words(&word.to_le_bytes())), word);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, listen_for_stop, sto
 use crate::problem::instead;
 
 /// Arguments of `koboshi test`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
     /// The suites to run [default: all but those on request]
     suites: Vec<String>,
@@ -31,6 +31,9 @@ pub struct Arguments {
     /// Whatever is left to chance is drawn from this
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// So many cases, in suites that draw as many as they are asked for: sh4-random
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
     /// Replay this one case of the suite that is named, as its failed run printed it
     #[arg(long, value_name = "CASE", requires = "suites")]
     replay: Option<String>,
@@ -121,13 +124,14 @@ fn run_one(suite: Suite, arguments: &Arguments) -> Option<Done> {
     bar.enable_steady_tick(Duration::from_millis(100));
     let began = Instant::now();
     let (send, receive) = mpsc::channel();
-    let (shown, quick, seed, replay) = (bar.clone(), arguments.quick, arguments.seed, arguments.replay.clone());
+    let Arguments { quick, seed, count, replay, .. } = arguments.clone();
+    let shown = bar.clone();
     std::thread::spawn(move || {
         let progress = move |done: u64, of: u64| {
             shown.set_position(done);
             shown.set_message(if of > 0 { format!("of {of}") } else { String::new() });
         };
-        let report = (suite.run)(&Context { quick, seed, replay: replay.as_deref(), progress: &progress });
+        let report = (suite.run)(&Context { quick, seed, replay: replay.as_deref(), count, progress: &progress });
         // Nobody listens any more after Ctrl-C.
         let _ = send.send(report);
     });

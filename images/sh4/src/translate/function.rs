@@ -503,13 +503,13 @@ impl Writer<'_> {
         let at = self.pop();
         let (beyond, null, wrong) =
             (self.trap("TRAP_UNDEFINED_ELEMENT"), self.trap("TRAP_NULL_ELEMENT"), self.trap("TRAP_SIGNATURE"));
-        let prefix = &self.context.options.prefix;
+        let (table, types) = (self.context.names.table(), self.context.names.table_types());
         let size = self.context.module.table.len();
         let places = self.context.module.places_of(kind);
         if places.count == 0 {
             self.say(&format!("if ({at} >= {size}u) {beyond}"));
             if size > 0 {
-                self.say(&format!("if (!{prefix}table_type[{at}]) {null}"));
+                self.say(&format!("if (!{types}[{at}]) {null}"));
             }
             self.say(&wrong);
             self.die();
@@ -519,11 +519,11 @@ impl Writer<'_> {
         let fits = if places.count == places.end - places.start {
             format!("{at} - {}u < {}u", places.start, places.count)
         } else {
-            format!("{at} < {size}u && {prefix}table_type[{at}] == {canonical}")
+            format!("{at} < {size}u && {types}[{at}] == {canonical}")
         };
         self.say(&format!("if (!({fits})) {{ if ({at} >= {size}u) {beyond}"));
-        self.say(&format!("if (!{prefix}table_type[{at}]) {null} {wrong} }}"));
-        let function = format!("(({}){prefix}table[{at}])", pointer(&signature.parameters, &signature.results));
+        self.say(&format!("if (!{types}[{at}]) {null} {wrong} }}"));
+        let function = format!("(({}){table}[{at}])", pointer(&signature.parameters, &signature.results));
         self.calling(function, &signature.parameters, &signature.results)
     }
 

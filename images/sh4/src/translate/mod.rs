@@ -166,10 +166,10 @@ pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble
     let mut frames = Vec::new();
     let mut bodies = String::new();
     for index in 0..module.functions.len() as u32 {
-        let symbol = names
-            .function_symbol(index)
-            .map(str::to_owned)
-            .unwrap_or_else(|| symbol_inside(&module, &names, index, options));
+        let symbol = match names.function_symbol(index) {
+            None if module.start == Some(index) => names.start().to_owned(),
+            _ => names.symbol_inside(index).to_owned(),
+        };
         if (index as usize) < module.imported.len() {
             frames.push(Frame { symbol, ..Default::default() });
             continue;
@@ -192,7 +192,7 @@ pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble
         globals: globals(&module, &names, false),
         imported_globals: globals(&module, &names, true),
         memory: module.memory,
-        start: module.start.map(|start| start_symbol(&names, start, options)),
+        start: module.start.map(|_| names.start().to_owned()),
         imported_table: module.table_import.as_ref().map(|(from, name)| format!("{from}.{name}")),
         exported_table: module
             .exports
@@ -214,29 +214,9 @@ pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble
     })
 }
 
-/// The symbol of a function that is not seen from outside: as the compiler of the module called it.
-fn symbol_inside(module: &Module<'_>, names: &Names, index: u32, options: &Options) -> String {
-    match module.function_names.get(&index) {
-        // Two functions may have one name in a module, but not in an assembler file.
-        Some(name) if module.function_names.values().filter(|other| *other == name).count() == 1 => {
-            format!(
-                "{}{}",
-                options.prefix,
-                name.replace(|letter: char| !letter.is_ascii_alphanumeric() && !"_.$".contains(letter), "_")
-            )
-        }
-        _ => names.function(index).to_owned(),
-    }
-}
-
-/// The start function is called from outside, by a name of its own if it has no other.
-fn start_symbol(names: &Names, start: u32, options: &Options) -> String {
-    names.function_symbol(start).map_or(format!("{}koboshi_start", options.prefix), str::to_owned)
-}
-
 /// A function's declaration, or the head of its definition.
 fn head(context: &Context<'_>, index: u32, define: bool) -> String {
-    let Context { module, names, options, .. } = *context;
+    let Context { module, names, .. } = *context;
     let signature = module.signature(index);
     let result = signature.results.first().map_or("void", |kind| c_type(*kind));
     let name = names.function(index);
@@ -250,8 +230,8 @@ fn head(context: &Context<'_>, index: u32, define: bool) -> String {
     let parameters = parameter_types(&signature.parameters);
     let (storage, symbol) = match names.function_symbol(index) {
         Some(symbol) => ("", symbol.to_owned()),
-        None if module.start == Some(index) => ("", start_symbol(names, index, options)),
-        None => ("static ", symbol_inside(module, names, index, options)),
+        None if module.start == Some(index) => ("", names.start().to_owned()),
+        None => ("static ", names.symbol_inside(index).to_owned()),
     };
     format!("{storage}{result} {name}({parameters}) __asm__(\"{symbol}\");")
 }
@@ -277,30 +257,45 @@ fn declarations(context: &Context<'_>) -> Result<String, Trouble> {
             let _ = writeln!(text, "extern {constant}{kind} {name}{symbol};");
         }
         let storage = if symbol.is_some() { "" } else { "static __attribute__((unused)) " };
-        let value = initial(module, global.kind, global.value)?;
-        let _ = writeln!(text, "{storage}{constant}{kind} {name} = {value};");
+        let value = initial(module, global.value)?;
+        match global.kind {
+            Type::I32 | Type::I64 => {
+                let _ = writeln!(text, "{storage}{constant}{kind} {name} = {};", c_constant(global.kind, value));
+            }
+            // By its bits: C has no constant for each NaN. The same symbol is an integer here and a float elsewhere.
+            Type::F32 | Type::F64 => {
+                let integer = if global.kind == Type::F32 { Type::I32 } else { Type::I64 };
+                let symbol = symbol.unwrap_or_else(|| format!(" __asm__(\"{name}\")"));
+                let _ = writeln!(
+                    text,
+                    "{storage}{constant}{} {name}_bits{symbol} __attribute__((used)) = {};\nextern {constant}{kind} {name}{symbol};",
+                    c_type(integer),
+                    c_constant(integer, value),
+                );
+            }
+        }
     }
     for index in 0..module.functions.len() as u32 {
         let _ = writeln!(text, "{}", head(context, index, false));
     }
     // A function may be exported under several names.
     let mut seen = HashSet::new();
-    for (name, kind, index) in &module.exports {
-        if *kind == ExternalKind::Func && !seen.insert(*index) {
+    for (at, (_, kind, index)) in module.exports.iter().enumerate() {
+        let own = *index as usize >= module.imported.len();
+        if *kind == ExternalKind::Func && own && !seen.insert(*index) {
             let signature = module.signature(*index);
             let result = signature.results.first().map_or("void", |kind| c_type(*kind));
             let _ = writeln!(
                 text,
-                "{result} {0}also_{1}({2}) __asm__(\"{0}{1}\") __attribute__((alias(\"{3}\")));",
+                "{result} {}also_{at}({}) __asm__(\"{}\") __attribute__((alias(\"{}\")));",
                 options.prefix,
-                names::symbol(name),
                 parameter_types(&signature.parameters),
-                names.function_symbol(*index).unwrap_or_default(),
+                names.export(at),
+                names.symbol_inside(*index),
             );
         }
     }
     if !module.table.is_empty() {
-        let prefix = &options.prefix;
         let functions = module.table.iter().map(|function| match function {
             Some(function) => format!("(void (*)(void)){}", names.function(*function)),
             None => "0".to_owned(),
@@ -313,48 +308,36 @@ fn declarations(context: &Context<'_>) -> Result<String, Trouble> {
         let small = if module.types.len() < 127 { "int8_t" } else { "int16_t" };
         let _ = writeln!(
             text,
-            "static void (*const {prefix}table[])(void) = {{ {} }};\nstatic const {small} {prefix}table_type[] = {{ {} }};",
+            "static void (*const {}[])(void) = {{ {} }};\nstatic const {small} {}[] = {{ {} }};",
+            names.table(),
             functions.collect::<Vec<_>>().join(", "),
+            names.table_types(),
             types.collect::<Vec<_>>().join(", "),
         );
     }
     Ok(text)
 }
 
-/// The first value of a global variable, as a constant of C.
-fn initial(module: &Module<'_>, kind: Type, value: Constant) -> Result<String, Trouble> {
+/// The bits of the first value of a global variable.
+fn initial(module: &Module<'_>, value: Constant) -> Result<u64, Trouble> {
     Ok(match value {
-        Constant::I32(value) => c_constant(kind, value.into()),
-        Constant::I64(value) => c_constant(kind, value),
-        // Not by a function: this is no code. The bits are the same.
-        Constant::F32(bits) => format!("((union {{ uint32_t i; float f; }}){{ {bits:#x}u }}).f"),
-        Constant::F64(bits) => format!("((union {{ uint64_t i; double f; }}){{ {bits:#x}ull }}).f"),
+        Constant::I32(bits) | Constant::F32(bits) => bits.into(),
+        Constant::I64(bits) | Constant::F64(bits) => bits,
         Constant::Global(other) => match module.globals.get(other as usize) {
-            Some(other) if other.import.is_none() => initial(module, kind, other.value)?,
+            Some(other) if other.import.is_none() => initial(module, other.value)?,
             _ => return Err(module::unsupported("no function", "a global variable that begins with an imported one")),
         },
     })
 }
 
 fn exported(module: &Module<'_>, names: &Names) -> Vec<Function> {
-    let mut seen = HashSet::new();
-    let functions = module.exports.iter().filter(|(_, kind, _)| *kind == ExternalKind::Func);
-    functions
-        .map(|(name, _, index)| {
+    let exports = module.exports.iter().enumerate().filter(|(_, (_, kind, _))| *kind == ExternalKind::Func);
+    exports
+        .map(|(at, (name, _, index))| {
             let signature = module.signature(*index);
-            let own = names.function_symbol(*index).unwrap_or_default();
-            // What is exported again has the symbol of its further name.
-            let symbol = match seen.insert(*index) {
-                true => own.to_owned(),
-                false => {
-                    let first = module.exports.iter().find(|(_, kind, at)| *kind == ExternalKind::Func && at == index);
-                    let first = first.map(|(name, ..)| names::symbol(name)).unwrap_or_default();
-                    format!("{}{}", own.strip_suffix(&first).unwrap_or_default(), names::symbol(name))
-                }
-            };
             Function {
                 name: name.clone(),
-                symbol,
+                symbol: names.export(at).to_owned(),
                 parameters: signature.parameters.clone(),
                 results: signature.results.clone(),
             }

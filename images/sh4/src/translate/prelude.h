@@ -35,10 +35,14 @@ ALWAYS float f32_of_bits(uint32_t x) { return (union { uint32_t i; float f; }){ 
 ALWAYS uint64_t bits_of_f64(double x) { return (union { double f; uint64_t i; }){ .f = x }.i; }
 ALWAYS double f64_of_bits(uint64_t x) { return (union { uint64_t i; double f; }){ .i = x }.f; }
 
+/* No memory of a module that is not to be trusted comes this far. What lies here and above is the program's own, or not
+ * caught: of a misaligned access that begins at the very end of all addresses, the last bytes would lie at their beginning. */
+#define BEYOND 0x40000000u
+
 /* Address and offset of an access. */
 ALWAYS uint32_t at(uint32_t address, uint32_t offset) {
 #if TRUST_NOTHING
-    if (address + offset < address) TRAP(TRAP_MEMORY, "offset");
+    if (address + offset < address || address + offset >= BEYOND) TRAP(TRAP_MEMORY, "offset");
 #endif
     return address + offset;
 }
