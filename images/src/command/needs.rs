@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use koboshi_sh4::tools::{Finding, Remedy, Trouble, Verdict, survey};
+use koboshi_sh4::tools::{Finding, Remedy, Trouble, survey};
 
 /// Looks at all of them, as they would be used in this directory.
 pub(super) fn look(folder: &Path) -> Vec<Finding> {

@@ -88,6 +88,10 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         return MISUSED;
     }
     listen_for_stop();
+    // The suite `cargo` does that too, and tells of it among its results.
+    if let Some(workspace) = workspace().filter(|_| wanted.iter().any(|suite| suite.name.starts_with("sh4"))) {
+        prepare(&workspace).iter().for_each(|missing| eprintln!("{missing}"));
+    }
     let mut done = Vec::new();
     for suite in wanted {
         match run_one(suite, arguments) {
