@@ -569,8 +569,19 @@ impl Reencode for Pass {
                 Touched::Float => self.add(&mut function, 3),
                 Touched::Nothing => {}
             }
+            // Of these two the generator lets the NaN through as it is.
+            let converted = match operator {
+                Operator::F32DemoteF64 => Some(ValType::F32),
+                Operator::F64PromoteF32 => Some(ValType::F64),
+                _ => None,
+            };
             let instruction = self.instruction(operator)?;
             function.instruction(&instruction);
+            if let Some(kind) = converted {
+                let variable = spare + spare_of(kind).unwrap_or_default();
+                function.instruction(&Instruction::LocalSet(variable));
+                value(&mut function, variable, kind);
+            }
         }
         code.function(&function);
         Ok(())
