@@ -11,6 +11,7 @@ use crate::campaign::{Extent, campaign, replay};
 use crate::conformance;
 use crate::record_model::{self, Form, Mistake};
 use crate::scenario;
+use crate::sh4;
 use crate::soak::{Plan, soak};
 use crate::suite::{Context, Report, Suite};
 use crate::system::{DRIVER, MANAGER, MONITOR, SOS, Setup};
@@ -53,7 +54,14 @@ const MIRI: Suite = Suite {
     run: miri,
 };
 
-const ALL: &[Suite] = &[MODEL, CONFORMANCE, CRASH, SOAK, LOOM, MIRI];
+const SH4_FIELD: Suite = Suite {
+    name: "sh4-field",
+    about: "Rust of the field's own kind on the emulated SH-4 (needs a SuperH GCC and QEMU: koboshi doctor)",
+    on_request: true,
+    run: sh4::field::field,
+};
+
+const ALL: &[Suite] = &[MODEL, CONFORMANCE, CRASH, SOAK, LOOM, MIRI, SH4_FIELD];
 
 /// All of them.
 #[must_use]

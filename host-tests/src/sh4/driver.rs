@@ -142,12 +142,9 @@ pub fn source(plan: &Plan) -> String {
                 arguments.extend(given.iter().map(|value| format!("{:#x}ull", value.bits)));
                 let function = instance.function(name);
                 let thunk = thunks.number((at, format!("call {name}")), |number| match function {
-                    Some(function) => call_thunk(
-                        number,
-                        instance.resolve(&function.symbol),
-                        &function.parameters,
-                        &function.results,
-                    ),
+                    Some(function) => {
+                        call_thunk(number, instance.resolve(&function.symbol), &function.parameters, &function.results)
+                    }
                     None => String::new(),
                 });
                 (CALL, thunk)
@@ -155,9 +152,7 @@ pub fn source(plan: &Plan) -> String {
             Action::Read { name, .. } => {
                 let global = instance.global(name);
                 let thunk = thunks.number((at, format!("read {name}")), |number| match global {
-                    Some(global) => {
-                        read_thunk(number, instance.resolve(&global.symbol), global.kind, global.mutable)
-                    }
+                    Some(global) => read_thunk(number, instance.resolve(&global.symbol), global.kind, global.mutable),
                     None => String::new(),
                 });
                 (CALL, thunk)

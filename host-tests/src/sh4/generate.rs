@@ -233,7 +233,15 @@ impl Shape {
 fn bend(module: &[u8], case: Case, fuel: u32, count: bool) -> Option<Vec<u8>> {
     // Some modules have no memory until they ask for it.
     let least = u64::from(case.number % 8 != 3);
-    let mut pass = Pass { shape: Shape::of(module, least)?, least, placed: Vec::new(), chance: Chance::new(case, 2), fuel, count, body: 0 };
+    let mut pass = Pass {
+        shape: Shape::of(module, least)?,
+        least,
+        placed: Vec::new(),
+        chance: Chance::new(case, 2),
+        fuel,
+        count,
+        body: 0,
+    };
     let mut bent = wasm_encoder::Module::new();
     pass.parse_core_module(&mut bent, Parser::new(0), module).ok()?;
     Some(bent.finish())
@@ -461,7 +469,8 @@ impl Reencode for Pass {
         body: wasmparser::FunctionBody<'_>,
     ) -> Result<(), Error<Self::Error>> {
         let kind = self.shape.types[self.shape.bodies[self.body] as usize].clone();
-        let parameters: Vec<ValType> = kind.params().iter().map(|kind| self.val_type(*kind)).collect::<Result<_, _>>()?;
+        let parameters: Vec<ValType> =
+            kind.params().iter().map(|kind| self.val_type(*kind)).collect::<Result<_, _>>()?;
         self.body += 1;
         let mut kinds = parameters.clone();
         for pair in body.get_locals_reader()? {
@@ -523,10 +532,7 @@ impl Reencode for Pass {
                     self.store(&mut function, variable, kind);
                 }
                 // What needs passive segments, or changes the table, is left out.
-                (
-                    Operator::MemoryInit { .. } | Operator::TableInit { .. } | Operator::TableCopy { .. },
-                    _,
-                ) => {
+                (Operator::MemoryInit { .. } | Operator::TableInit { .. } | Operator::TableCopy { .. }, _) => {
                     function
                         .instruction(&Instruction::Drop)
                         .instruction(&Instruction::Drop)
@@ -620,8 +626,11 @@ fn calls(module: &[u8], case: Case) -> Vec<(String, Vec<Value>)> {
     let mut calls = Vec::new();
     for _ in 0..CALLS {
         for (name, index) in exports.iter().take(FUNCTIONS) {
-            let Some(kind) = functions.get(*index as usize).and_then(|kind| types.get(*kind as usize)) else { continue };
-            let arguments = kind.params().iter().map_while(|kind| type_of(*kind)).map(|kind| argument(kind, &mut chance));
+            let Some(kind) = functions.get(*index as usize).and_then(|kind| types.get(*kind as usize)) else {
+                continue;
+            };
+            let arguments =
+                kind.params().iter().map_while(|kind| type_of(*kind)).map(|kind| argument(kind, &mut chance));
             calls.push((name.clone(), arguments.collect()));
         }
     }
@@ -666,9 +675,11 @@ fn argument(kind: Type, chance: &mut Chance) -> Value {
         }
         .into(),
         Type::F64 => match way {
-            0 => [0.0, -0.0, 1.0, -1.5, f64::MAX, f64::MIN_POSITIVE, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-310]
-                [chance.below(10)]
-            .to_bits(),
+            0 => {
+                [0.0, -0.0, 1.0, -1.5, f64::MAX, f64::MIN_POSITIVE, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-310]
+                    [chance.below(10)]
+                .to_bits()
+            }
             1 => (small as f64).to_bits(),
             2 => ((any as i64) as f64).to_bits(),
             _ => any,

@@ -44,7 +44,10 @@ const BEYOND: [(WasmFeatures, &str); 10] = [
 
 /// What the translator says when it refuses something that is not for this platform, and how the table calls it.
 const REFUSALS: [(&str, &str); 6] = [
-    ("imported global variable", "data or elements placed by an imported global variable: an image's addresses are known"),
+    (
+        "imported global variable",
+        "data or elements placed by an imported global variable: an image's addresses are known",
+    ),
     ("passive segments", "passive segments: an image's data and table are placed before it runs"),
     ("memory.init", "passive segments: an image's data and table are placed before it runs"),
     ("data.drop", "passive segments: an image's data and table are placed before it runs"),
@@ -151,7 +154,15 @@ pub fn read(text: &str, translate: Translate<'_>) -> Result<Script, String> {
     lexer.allow_confusing_unicode(true);
     let buffer = ParseBuffer::new_with_lexer(lexer).map_err(|error| error.to_string())?;
     let wast = parse::<Wast<'_>>(&buffer).map_err(|error| error.to_string())?;
-    let mut reader = Reader { text, translate, script: Script::default(), named: HashMap::new(), registered: HashMap::new(), current: None, spaces: 0 };
+    let mut reader = Reader {
+        text,
+        translate,
+        script: Script::default(),
+        named: HashMap::new(),
+        registered: HashMap::new(),
+        current: None,
+        spaces: 0,
+    };
     reader.script.plan.given = SPECTEST.to_owned();
     for directive in wast.directives {
         reader.take(directive);
@@ -249,14 +260,18 @@ impl Reader<'_, '_> {
                 self.note(span, true, Verdict::Skipped(LINKING.to_owned()));
             }
             WastDirective::AssertException { .. } => self.note(span, true, Verdict::Skipped("exceptions".to_owned())),
-            WastDirective::AssertSuspension { .. } => self.note(span, true, Verdict::Skipped("stack switching".to_owned())),
+            WastDirective::AssertSuspension { .. } => {
+                self.note(span, true, Verdict::Skipped("stack switching".to_owned()))
+            }
             WastDirective::AssertInvalidCustom { .. } | WastDirective::AssertMalformedCustom { .. } => {
                 self.note(span, true, Verdict::Skipped("custom sections".to_owned()));
             }
             WastDirective::ModuleDefinition(_)
             | WastDirective::ModuleInstance { .. }
             | WastDirective::Thread(_)
-            | WastDirective::Wait { .. } => self.current = Some(Err("instances made apart from modules, and threads".to_owned())),
+            | WastDirective::Wait { .. } => {
+                self.current = Some(Err("instances made apart from modules, and threads".to_owned()))
+            }
         }
     }
 
@@ -271,7 +286,11 @@ impl Reader<'_, '_> {
             }
             Err(NoModule::Skipped(reason)) => Err(reason),
             Err(NoModule::BeyondTable) => {
-                self.note(span, false, Verdict::Wrong("the translator says that elements lie beyond the table".to_owned()));
+                self.note(
+                    span,
+                    false,
+                    Verdict::Wrong("the translator says that elements lie beyond the table".to_owned()),
+                );
                 Err("of a module that was not translated".to_owned())
             }
             Err(NoModule::Wrong(why)) => {
@@ -288,7 +307,8 @@ impl Reader<'_, '_> {
     /// Translates a module and binds its imports.
     fn instance(&mut self, binary: &[u8]) -> Result<usize, NoModule> {
         let number = self.script.plan.instances.len();
-        let translated = (self.translate)(binary, &format!("m{number}_")).map_err(|trouble| refusal(binary, &trouble))?;
+        let translated =
+            (self.translate)(binary, &format!("m{number}_")).map_err(|trouble| refusal(binary, &trouble))?;
         self.script.modules += 1;
         if let Some(memory) = translated.memory {
             if memory.initial > MOST_PAGES {
@@ -305,7 +325,12 @@ impl Reader<'_, '_> {
     }
 
     /// What stands for each import.
-    fn links(&mut self, binary: &[u8], translated: &Translated, number: usize) -> Result<Vec<(String, String)>, NoModule> {
+    fn links(
+        &mut self,
+        binary: &[u8],
+        translated: &Translated,
+        number: usize,
+    ) -> Result<Vec<(String, String)>, NoModule> {
         let mut links: Vec<(String, String)> = Vec::new();
         for (module, name, kind) in imports(binary).map_err(NoModule::Wrong)? {
             let full = format!("{module}.{name}");
@@ -411,9 +436,7 @@ impl Reader<'_, '_> {
         }
         let arguments: Result<Vec<_>, _> = invoke.args.iter().map(argument).collect();
         match arguments {
-            Ok(arguments) => {
-                self.row(Action::Call { instance, name: invoke.name.to_owned(), arguments }, expect)
-            }
+            Ok(arguments) => self.row(Action::Call { instance, name: invoke.name.to_owned(), arguments }, expect),
             Err(reason) => Verdict::Skipped(reason),
         }
     }
@@ -505,9 +528,7 @@ fn expected_one(result: &WastRetCore<'_>) -> Result<Expect, String> {
         WastRetCore::F64(NanPattern::Value(value)) => exactly(Type::F64, value.bits),
         WastRetCore::F32(_) => Ok(Expect::AnyNan(Type::F32)),
         WastRetCore::F64(_) => Ok(Expect::AnyNan(Type::F64)),
-        WastRetCore::Either(some) => {
-            Ok(Expect::OneOf(some.iter().map(expected_one).collect::<Result<Vec<_>, _>>()?))
-        }
+        WastRetCore::Either(some) => Ok(Expect::OneOf(some.iter().map(expected_one).collect::<Result<Vec<_>, _>>()?)),
         WastRetCore::V128(_) => Err("SIMD".to_owned()),
         _ => Err("reference types, or more than one table".to_owned()),
     }
@@ -528,4 +549,3 @@ fn end_of(message: &str) -> Option<Ends> {
         _ => return None,
     })
 }
-

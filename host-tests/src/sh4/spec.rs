@@ -22,24 +22,59 @@ const CHAPTERS: [(&str, &[&str]); 11] = [
     (
         "floats",
         &[
-            "f32", "f32_bitwise", "f32_cmp", "f64", "f64_bitwise", "f64_cmp", "float_exprs", "float_literals",
-            "float_misc", "const",
+            "f32",
+            "f32_bitwise",
+            "f32_cmp",
+            "f64",
+            "f64_bitwise",
+            "f64_cmp",
+            "float_exprs",
+            "float_literals",
+            "float_misc",
+            "const",
         ],
     ),
     ("conversions", &["conversions"]),
     (
         "memory",
         &[
-            "address", "align", "data", "endianness", "float_memory", "load", "store", "memory", "memory_grow",
-            "memory_redundancy", "memory_size", "memory_trap",
+            "address",
+            "align",
+            "data",
+            "endianness",
+            "float_memory",
+            "load",
+            "store",
+            "memory",
+            "memory_grow",
+            "memory_redundancy",
+            "memory_size",
+            "memory_trap",
         ],
     ),
     ("bulk memory", &["bulk", "memory_copy", "memory_fill", "memory_init"]),
     (
         "control",
         &[
-            "block", "br", "br_if", "br_table", "if", "labels", "loop", "nop", "return", "select", "switch",
-            "unreachable", "unwind", "stack", "left-to-right", "traps", "break-drop", "local_get", "local_set",
+            "block",
+            "br",
+            "br_if",
+            "br_table",
+            "if",
+            "labels",
+            "loop",
+            "nop",
+            "return",
+            "select",
+            "switch",
+            "unreachable",
+            "unwind",
+            "stack",
+            "left-to-right",
+            "traps",
+            "break-drop",
+            "local_get",
+            "local_set",
             "local_tee",
         ],
     ),
@@ -48,8 +83,20 @@ const CHAPTERS: [(&str, &[&str]); 11] = [
     (
         "globals and tables",
         &[
-            "global", "globals", "table", "table-sub", "table_copy", "table_fill", "table_get", "table_grow",
-            "table_init", "table_set", "table_size", "ref_func", "ref_is_null", "ref_null",
+            "global",
+            "globals",
+            "table",
+            "table-sub",
+            "table_copy",
+            "table_fill",
+            "table_get",
+            "table_grow",
+            "table_init",
+            "table_set",
+            "table_size",
+            "ref_func",
+            "ref_is_null",
+            "ref_null",
         ],
     ),
     ("modules and names", &["exports", "imports", "linking", "names", "inline-module"]),
@@ -58,8 +105,22 @@ const CHAPTERS: [(&str, &[&str]); 11] = [
 
 /// Files of a short run: of each chapter one, and what is quickest.
 const QUICK: [&str; 16] = [
-    "int_exprs", "i64", "float_misc", "f32_bitwise", "conversions", "endianness", "memory_trap", "memory_fill", "br_table",
-    "left-to-right", "unwind", "fac", "call_indirect", "globals", "start", "binary",
+    "int_exprs",
+    "i64",
+    "float_misc",
+    "f32_bitwise",
+    "conversions",
+    "endianness",
+    "memory_trap",
+    "memory_fill",
+    "br_table",
+    "left-to-right",
+    "unwind",
+    "fac",
+    "call_indirect",
+    "globals",
+    "start",
+    "binary",
 ];
 
 /// Lines about failures that are printed.
@@ -195,7 +256,10 @@ pub fn spec(context: &Context<'_>) -> Report {
         let wanted = wanted.trim_end_matches(".wast");
         files.retain(|file| file.name == wanted);
         if files.is_empty() {
-            return Report { misused: Some(format!("there is no file `{wanted}`: i32.wast is one")), ..Report::default() };
+            return Report {
+                misused: Some(format!("there is no file `{wanted}`: i32.wast is one")),
+                ..Report::default()
+            };
         }
     } else if context.quick {
         files.retain(|file| QUICK.contains(&file.name.as_str()));
@@ -356,7 +420,8 @@ mod tests {
     fn a_wrong_translation_is_noticed() {
         let wrong = |module: &[u8], prefix: &str| -> Result<Translated, Trouble> {
             let mut translated = translate_module(module, prefix)?;
-            let at = translated.source.rfind("Translated from").map_or(0, |_| translated.source.find("s0i").unwrap_or(0));
+            let at =
+                translated.source.rfind("Translated from").map_or(0, |_| translated.source.find("s0i").unwrap_or(0));
             let (prelude, code) = translated.source.split_at(at);
             translated.source = format!("{prelude}{}", code.replacen(" + ", " - ", 1));
             Ok(translated)
