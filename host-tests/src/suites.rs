@@ -11,6 +11,7 @@ use crate::campaign::{Extent, campaign, replay};
 use crate::conformance;
 use crate::record_model::{self, Form, Mistake};
 use crate::scenario;
+use crate::sh4::field::field;
 use crate::sh4::random::random;
 use crate::sh4::spec::spec;
 use crate::soak::{Plan, soak};
@@ -69,7 +70,14 @@ const SH4_RANDOM: Suite = Suite {
     run: random,
 };
 
-const ALL: &[Suite] = &[MODEL, CONFORMANCE, CRASH, SOAK, LOOM, SH4_SPEC, SH4_RANDOM, MIRI];
+const SH4_FIELD: Suite = Suite {
+    name: "sh4-field",
+    about: "Rust of the field's own kind, on the emulated SH-4 board and on this machine",
+    on_request: false,
+    run: field,
+};
+
+const ALL: &[Suite] = &[MODEL, CONFORMANCE, CRASH, SOAK, LOOM, SH4_SPEC, SH4_RANDOM, SH4_FIELD, MIRI];
 
 /// All of them.
 #[must_use]

@@ -22,7 +22,7 @@ pub struct Tools {
 }
 
 /// What is built once lies here.
-fn cache() -> PathBuf {
+pub(super) fn cache() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("target/koboshi/sh4")
 }
 

@@ -3,6 +3,7 @@
 //! | suite | what says what is right | where |
 //! | --- | --- | --- |
 //! | `sh4-spec` | the official WebAssembly tests | [`spec`], [`script`] |
+//! | `sh4-field` | the same Rust on this machine | [`field`] |
 //! | `sh4-random` | an interpreter, given random modules | [`random`], [`generate`], [`oracle`] |
 //!
 //! Both make a [`plan`]: instances of modules, and rows of calls with what each has to give. The plan's C [`driver`] goes
@@ -12,6 +13,7 @@
 
 pub mod cost;
 pub mod driver;
+pub mod field;
 pub mod generate;
 pub mod machine;
 pub mod oracle;

@@ -1,17 +1,18 @@
 //! How much of its two stacks a program needs at most: the machine's, of which GCC says what each function takes; and the
 //! shadow stack, on which Rust keeps what has an address.
 //!
-//! The rules: a bound is a bound, or it is said why there is none. Calls through the table are taken to reach every function
-//! of the table (on the shadow stack, every one of the right type). Recursion has no bound.
+//! The rules: a bound is a bound, or it is said why there is none. A call through the table is taken to reach every function
+//! of the table that has the right type: one of another type would trap. A call through a pointer in C is taken to reach
+//! every function of every table. Recursion has no bound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::link::ASSEMBLER_MEMBERS;
 use crate::tools::Trouble;
 use crate::translate::{Frame, Translated};
 
-/// What a function of libgcc's assembler part pushes at most, in bytes: no more than six registers, in any of them.
-const ASSEMBLER_FRAME: u32 = 24;
+/// What a function of libgcc's assembler part pushes at most, in bytes: nine registers, in `__udivsi3_i4i`.
+const ASSEMBLER_FRAME: u32 = 36;
 
 /// What one stack needs, below one entry point.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -58,6 +59,9 @@ pub struct Calls {
 struct Graph {
     nodes: Vec<Node>,
     numbers: HashMap<String, usize>,
+    /// What any function may take beside what is said of it: GCC does not tell of its calls of libgcc's assembler part,
+    /// for a division or a shift. These call nothing further.
+    hidden: u32,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -88,13 +92,8 @@ impl Calls {
         for text in texts {
             calls.machine.take_text(text)?;
         }
-        let symbols = modules
-            .iter()
-            .flat_map(|module| module.table.iter().map(|(function, _)| &module.frames[*function as usize].symbol));
-        let in_table: Vec<usize> = symbols.filter_map(|symbol| calls.machine.numbers.get(symbol).copied()).collect();
-        for node in calls.machine.nodes.iter_mut().filter(|node| node.indirect) {
-            node.through_table.clone_from(&in_table);
-        }
+        calls.machine.hidden = ASSEMBLER_FRAME;
+        calls.machine.take_tables(modules);
         Ok(calls)
     }
 
@@ -147,6 +146,35 @@ impl Graph {
             node.calls = frame.calls.iter().map(|callee| numbers[*callee as usize]).collect();
             node.through_table = through_table;
             node.indirect = !frame.indirect.is_empty();
+        }
+    }
+
+    /// Finds whom each function with an indirect call may reach.
+    fn take_tables(&mut self, modules: &[&Translated]) {
+        let mut kinds: HashMap<&str, (&Translated, HashSet<u32>)> = HashMap::new();
+        for module in modules {
+            for (number, frame) in module.frames.iter().enumerate() {
+                kinds.insert(&frame.symbol, (module, kinds_below(&module.frames, number)));
+            }
+        }
+        let machine =
+            |module: &Translated, function: u32| self.numbers.get(&module.frames[function as usize].symbol).copied();
+        let mut reached = Vec::new();
+        for (number, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.indirect) {
+            let through_table: Vec<usize> = match kinds.get(original(&node.symbol)) {
+                Some((module, kinds)) => {
+                    let right = module.table.iter().filter(|(_, kind)| kinds.contains(kind));
+                    right.filter_map(|(function, _)| machine(module, *function)).collect()
+                }
+                None => modules
+                    .iter()
+                    .flat_map(|module| module.table.iter().filter_map(|(function, _)| machine(module, *function)))
+                    .collect(),
+            };
+            reached.push((number, through_table));
+        }
+        for (number, through_table) in reached {
+            self.nodes[number].through_table = through_table;
         }
     }
 
@@ -231,7 +259,8 @@ impl Search<'_> {
         self.open.push(number);
         let graph = self.graph;
         let node = &graph.nodes[number];
-        let mut deepest = (0, None);
+        let of_assembler = assembler_frame(&node.symbol);
+        let mut deepest = (if of_assembler.is_some() { 0 } else { graph.hidden }, None);
         for callee in node.calls.iter().chain(&node.through_table) {
             let below = self.visit(*callee);
             // A circle goes no deeper here: the path must not come around either.
@@ -240,10 +269,30 @@ impl Search<'_> {
             }
         }
         self.open.pop();
-        let own = node.bytes.or_else(|| assembler_frame(&node.symbol)).unwrap_or(0);
+        let own = node.bytes.or(of_assembler).unwrap_or(0);
         self.done.insert(number, (own + deepest.0, deepest.1));
         own + deepest.0
     }
+}
+
+/// The types that a function calls through the table, itself or in what it calls: GCC may have put that into it. (This is
+/// more than need be, and costs nothing: what is called below a function counts for it anyway.)
+fn kinds_below(frames: &[Frame], number: usize) -> HashSet<u32> {
+    let mut seen = HashSet::from([number]);
+    let mut next = vec![number];
+    let mut kinds = HashSet::new();
+    while let Some(frame) = next.pop().map(|number| &frames[number]) {
+        kinds.extend(&frame.indirect);
+        next.extend(frame.calls.iter().map(|callee| *callee as usize).filter(|callee| seen.insert(*callee)));
+    }
+    kinds
+}
+
+/// The symbol of which GCC has made this one: `f.part.0` is a part of `f`.
+fn original(symbol: &str) -> &str {
+    const MADE: [&str; 4] = [".part.", ".isra.", ".constprop.", ".cold"];
+    let ends = MADE.iter().filter_map(|made| symbol.find(made));
+    ends.min().map_or(symbol, |end| &symbol[..end])
 }
 
 /// What a function of libgcc's assembler part takes; `None` for any other.
@@ -304,7 +353,10 @@ edge: { sourcename: "a.c:*small" targetname: "__udivsi3_i4i" }
     fn the_deepest_path_counts_on_each_stack() {
         let frames = [frame("main", 16, &[1, 2], &[]), frame("small", 64, &[], &[]), frame("large", 0, &[], &[])];
         let found = bounds(TEXT, &frames, &[]);
-        assert_eq!((found.machine.bytes, found.machine.path), (108, vec!["main".to_owned(), "large".to_owned()]));
+        assert_eq!(
+            (found.machine.bytes, found.machine.path),
+            (108 + ASSEMBLER_FRAME, vec!["main".to_owned(), "large".to_owned()])
+        );
         assert_eq!((found.shadow.bytes, found.shadow.path), (80, vec!["main".to_owned(), "small".to_owned()]));
     }
 
@@ -323,9 +375,34 @@ edge: { sourcename: "a.c:*small" targetname: "__udivsi3_i4i" }
         let text = text.replace("edge: { sourcename: \"*main\" targetname: \"a.c:*large\" }\n", "");
         let frames = [frame("main", 0, &[1], &[]), frame("small", 8, &[], &[7]), frame("large", 32, &[], &[])];
         let found = bounds(&text, &frames, &[(2, 7)]);
-        assert_eq!((found.machine.bytes, found.machine.indirect), (112, vec!["small".to_owned()]));
+        assert_eq!((found.machine.bytes, found.machine.indirect), (112 + ASSEMBLER_FRAME, vec!["small".to_owned()]));
         assert_eq!(found.shadow.bytes, 40);
-        assert_eq!(bounds(&text, &frames, &[(2, 6)]).shadow.bytes, 8, "a function of another type is not called");
+        let found = bounds(&text, &frames, &[(2, 6)]);
+        assert_eq!(found.shadow.bytes, 8, "a function of another type is not called");
+        assert_eq!(found.machine.bytes, 12 + ASSEMBLER_FRAME, "nor on the machine's stack");
+    }
+
+    #[test]
+    fn what_gcc_put_into_a_function_or_took_out_of_it_counts_there() {
+        // `small` stands in `main` and in a part of it; the module's `main` has no indirect call of its own.
+        let indirect =
+            |from: &str| format!("}}\n}}\nedge: {{ sourcename: \"{from}\" targetname: \"__indirect_call\" }}\n}}\n");
+        let text = TEXT.replace("edge: { sourcename: \"*main\" targetname: \"a.c:*large\" }\n", "");
+        let frames = [frame("main", 0, &[1], &[]), frame("small", 8, &[], &[7]), frame("large", 32, &[], &[])];
+        let inside = text.replace("}\n}\n", &indirect("*main"));
+        assert_eq!(bounds(&inside, &frames, &[(2, 7)]).machine.bytes, 108 + ASSEMBLER_FRAME);
+        let part = text.replace("*main\" targetname", "*main.part.0\" targetname").replace(
+            "node: { title: \"*main\"",
+            "edge: { sourcename: \"*main\" targetname: \"*main.part.0\" }\n\
+             node: { title: \"*main.part.0\" label: \"f_main\\na.c:1:1\\n4 bytes (static)\" }\nnode: { title: \"*main\"",
+        );
+        let part = part.replace("}\n}\n", &indirect("*main.part.0"));
+        let found = bounds(&part, &frames, &[(2, 7)]).machine;
+        assert_eq!(
+            (found.bytes, found.path),
+            (112 + ASSEMBLER_FRAME, vec!["main".into(), "main.part.0".into(), "large".into()])
+        );
+        assert_eq!(original("_ZN4corE.llvm.12.isra.0.part.3"), "_ZN4corE.llvm.12");
     }
 
     #[test]

@@ -129,6 +129,9 @@ pub(super) fn body(context: &Context<'_>, index: u32) -> Result<(String, Frame),
             "build the module anew: a compiler does not make this.",
         )
     };
+    if signature.results.len() > 1 {
+        return Err(writer.unsupported("a function with several results"));
+    }
     let mut reader = body.get_locals_reader().map_err(broken)?;
     for _ in 0..reader.get_count() {
         let (count, kind) = reader.read().map_err(broken)?;
@@ -497,8 +500,8 @@ impl Writer<'_> {
     fn call_indirect(&mut self, kind: u32) -> Result<(), Trouble> {
         let signature = self.context.module.types[kind as usize].clone();
         let canonical = self.context.module.canonical(kind);
-        if !self.frame.indirect.contains(&kind) {
-            self.frame.indirect.push(kind);
+        if !self.frame.indirect.contains(&(canonical as u32)) {
+            self.frame.indirect.push(canonical as u32);
         }
         let at = self.pop();
         let (beyond, null, wrong) =
@@ -557,7 +560,7 @@ pub(super) fn parameter_types(parameters: &[Type]) -> String {
 }
 
 /// An instruction's name, as well as it can be had.
-fn name_of(operator: &Operator<'_>) -> String {
+pub(super) fn name_of(operator: &Operator<'_>) -> String {
     let debug = format!("{operator:?}");
     debug.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
 }

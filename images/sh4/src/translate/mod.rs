@@ -112,7 +112,7 @@ pub struct Frame {
     pub shadow: u32,
     /// The functions that it calls, by their numbers.
     pub calls: Vec<u32>,
-    /// The types of the functions that it calls through the table, by their numbers.
+    /// The types of the functions that it calls through the table, by their numbers: equal types have equal ones.
     pub indirect: Vec<u32>,
 }
 
@@ -143,7 +143,7 @@ pub struct Translated {
     pub stack_pointer: Option<u32>,
     /// All functions, imported ones first, with what they do to the shadow stack.
     pub frames: Vec<Frame>,
-    /// The functions that the table holds, with their types, both by their numbers.
+    /// The functions that the table holds, with their types, both by their numbers. Equal types have equal numbers.
     pub table: Vec<(u32, u32)>,
 }
 
@@ -207,7 +207,7 @@ pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble
             .table
             .iter()
             .flatten()
-            .map(|function| (*function, module.functions[*function as usize]))
+            .map(|function| (*function, module.canonical(module.functions[*function as usize]) as u32))
             .collect(),
         frames,
         segments: module.segments,

@@ -7,6 +7,7 @@ use wasmparser::{
     KnownCustom, Name, Operator, Parser, Payload, TypeRef, ValType, Validator, WasmFeatures,
 };
 
+use super::function::name_of;
 use super::{Memory, Segment, Type};
 use crate::tools::Trouble;
 
@@ -127,7 +128,11 @@ impl<'a> Module<'a> {
         let place = self.place(error.offset());
         let what = error.message();
         if Validator::new_with_features(WasmFeatures::all()).validate_all(bytes).is_ok() {
-            return Err(unsupported(&place, what));
+            let what = match self.instruction(error.offset()) {
+                Some(instruction) => format!("{what} (the instruction {instruction})"),
+                None => what.to_owned(),
+            };
+            return Err(unsupported(&place, &what));
         }
         Err(Trouble::new(
             format!("the WebAssembly module is not valid: {what}, in {place} (offset {:#x}).", error.offset()),
@@ -141,6 +146,18 @@ impl<'a> Module<'a> {
             Some(at) => format!("function `{}`", self.called((self.imported.len() + at) as u32)),
             None => "no function".to_owned(),
         }
+    }
+
+    /// The instruction at an offset.
+    fn instruction(&self, offset: u64) -> Option<String> {
+        let body = self.bodies.iter().find(|body| body.range().contains(&offset))?;
+        let mut operators = body.get_operators_reader().ok()?;
+        while let Ok((operator, at)) = operators.read_with_offset() {
+            if at == offset {
+                return Some(name_of(&operator));
+            }
+        }
+        None
     }
 
     fn parse(&mut self, bytes: &'a [u8]) -> Result<(), Trouble> {
