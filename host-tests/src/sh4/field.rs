@@ -356,20 +356,19 @@ fn readable(symbol: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(symbol))
 }
 
-/// Why a bound is none, or is a large one.
+/// Why a bound is none, or may be larger than need be.
 fn why(Bounds { machine, shadow, .. }: &Bounds) -> String {
     let mut reasons = Vec::new();
-    for (stack, worst) in [("", machine), ("shadow: ", shadow)] {
+    for (stack, worst) in [("machine", machine), ("shadow", shadow)] {
         if let Some(symbol) = worst.unknown.first() {
-            reasons.push(format!("{stack}{} is not known", readable(symbol)));
-        }
-        if let Some(circle) = worst.recursion.iter().min_by_key(|circle| circle.len()) {
-            let circle: Vec<String> = circle.iter().take(3).map(|symbol| readable(symbol)).collect();
-            reasons.push(format!("{stack}{} circles: {}", worst.recursion.len(), circle.join(", ")));
+            reasons.push(format!("{stack}: {} is not known", readable(symbol)));
+        } else if let Some(circle) = worst.recursion.iter().min_by_key(|circle| circle.len()) {
+            let circle: Vec<String> = circle.iter().take(2).map(|symbol| readable(symbol)).collect();
+            reasons.push(format!("{stack}: recursion of {}", circle.join(", ")));
         }
     }
     if reasons.is_empty() && !machine.indirect.is_empty() {
-        reasons.push(format!("{} functions call through pointers", machine.indirect.len()));
+        reasons.push("calls through pointers".to_owned());
     }
     reasons.join("; ")
 }

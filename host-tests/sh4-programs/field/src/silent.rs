@@ -1,4 +1,4 @@
-//! What writes nothing, calls nothing through a pointer and cannot panic: the most that it needs of the stacks is known.
+//! What writes nothing and cannot panic: the most that it needs of the stacks is known.
 
 use crate::Random;
 
@@ -124,4 +124,49 @@ pub fn chain(seed: u32) -> u64 {
     link!(third, 3, fourth);
     link!(fourth, 20, |random| random.wide() / (random.sized() | 1));
     first(&mut Random::new(seed))
+}
+
+/// A state machine of function pointers, and a trait object: calls through the table, of types that nothing else has.
+pub fn states(seed: u32) -> u64 {
+    type State = fn(u64, &mut Random, f32) -> u64;
+    fn turn(sum: u64, random: &mut Random, by: f32) -> u64 {
+        sum.rotate_left(random.below(64)) ^ (by * 3.0) as u64
+    }
+    fn count(sum: u64, random: &mut Random, _: f32) -> u64 {
+        let mut counts = [0u16; 40];
+        for _ in 0..100 {
+            if let Some(count) = counts.get_mut(random.below(40) as usize) {
+                *count = count.wrapping_add(1);
+            }
+        }
+        core::hint::black_box(&counts).iter().fold(sum, |sum, count| sum.wrapping_mul(31) ^ u64::from(*count))
+    }
+    fn divide(sum: u64, random: &mut Random, by: f32) -> u64 {
+        (sum / (random.sized() | 1)).wrapping_add(by as u64)
+    }
+    trait Step {
+        fn step(&self, first: f64, random: &mut Random) -> f32;
+    }
+    struct Half;
+    struct Other([u32; 6]);
+    impl Step for Half {
+        fn step(&self, first: f64, _: &mut Random) -> f32 {
+            first as f32 / 2.0
+        }
+    }
+    impl Step for Other {
+        fn step(&self, first: f64, random: &mut Random) -> f32 {
+            self.0.iter().fold(first, |sum, word| sum + f64::from(word ^ random.next())) as f32
+        }
+    }
+    let states: [State; 4] = core::hint::black_box([turn, count, divide, |sum, _, _| !sum]);
+    let steps: [&dyn Step; 2] = core::hint::black_box([&Half, &Other([seed; 6])]);
+    let mut random = Random::new(seed);
+    let mut sum = seed.into();
+    for _ in 0..60 {
+        let at = random.next();
+        let by = steps[(at >> 8) as usize & 1].step(f64::from(at), &mut random);
+        sum = states[at as usize & 3](sum, &mut random, by);
+    }
+    sum
 }

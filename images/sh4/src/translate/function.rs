@@ -153,7 +153,8 @@ pub(super) fn body(context: &Context<'_>, index: u32) -> Result<(String, Frame),
         let _ = writeln!(text, "{} {};", c_type(*kind), place(*at, *kind));
     }
     text.push_str(&writer.code);
-    text.push_str("\n}\n");
+    // On the line of the last statement: what comes back to the caller is of that line.
+    text.push_str("}\n");
     Ok((text, writer.frame))
 }
 

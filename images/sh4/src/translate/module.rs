@@ -161,10 +161,13 @@ impl<'a> Module<'a> {
     }
 
     fn parse(&mut self, bytes: &'a [u8]) -> Result<(), Trouble> {
+        let mut parsed = Ok(());
         for payload in Parser::new(0).parse_all(bytes) {
-            self.take(payload.map_err(broken)?)?;
+            // The names come last, and a complaint of the validator wants them too.
+            let taken = self.take(payload.map_err(broken)?);
+            parsed = parsed.and(taken);
         }
-        Ok(())
+        parsed
     }
 
     fn take(&mut self, payload: Payload<'a>) -> Result<(), Trouble> {
