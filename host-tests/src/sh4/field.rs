@@ -3,7 +3,7 @@
 //!
 //! Job: build `sh4-programs/field` for this machine and for the board, run both with the same seeds, compare what they
 //! write line by line. A panic has to say the same too, and to trap at its place. Then the stacks: both are filled with a
-//! pattern before each call, and what of it was changed is held against [`stack::Calls::bounds`].
+//! pattern before each call, and what of it was changed is held against [`koboshi_sh4::stack::Calls::bounds`].
 //!
 //! Rules: each line that differs has failed, and so has each that is missing. Altered translations have to be noticed.
 

@@ -1,4 +1,4 @@
-//! A crate to a module, with data at real addresses; [`helpers`] has what every program needs.
+//! A crate to a module, with data at real addresses; `helpers.rs` has what every program needs.
 //!
 //! The rules: constants and variables never share a page; the module's own stack has a page below it that nobody uses, so
 //! that an overflow can trap.
