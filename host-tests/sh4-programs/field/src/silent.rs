@@ -160,7 +160,8 @@ pub fn states(seed: u32) -> u64 {
         }
     }
     let states: [State; 4] = core::hint::black_box([turn, count, divide, |sum, _, _| !sum]);
-    let steps: [&dyn Step; 2] = core::hint::black_box([&Half, &Other([seed; 6])]);
+    let other = Other([seed; 6]);
+    let steps: [&dyn Step; 2] = core::hint::black_box([&Half, &other]);
     let mut random = Random::new(seed);
     let mut sum = seed.into();
     for _ in 0..60 {
