@@ -38,8 +38,10 @@ const TIME_LIMIT: Duration = Duration::from_secs(300);
 const UNREACHABLE: u32 = 0x40;
 /// Differing lines that are printed of a run.
 const MOST_LINES: usize = 30;
-/// Of a bound, programs without calls through pointers have to need at least this part, as one in so many.
-const TIGHT: u32 = 3;
+/// Of a bound, programs without calls through pointers have to need at least this part, as one in so many ...
+const TIGHT: u32 = 2;
+/// ... but for so many bytes: what GCC does not tell of is in each bound, needed or not.
+const SLACK: u32 = 40;
 
 /// What runs: how it is optimised, and on which processor.
 const FORMS: [(Optimise, Cpu); 4] = [
@@ -77,14 +79,14 @@ const ALTERATIONS: [Alteration; 6] = [
         to: "a / b",
     },
     Alteration {
-        about: "a float that is too great becomes the least integer",
-        from: "if (!(x < high)) return most;",
-        to: "if (!(x < high)) return least;",
+        about: "a shift of 64 bits to the right loses the sign",
+        from: "(uint64_t)((int64_t)",
+        to: "(uint64_t)((uint64_t)",
     },
     Alteration {
-        about: "overlapping memory is copied from its start, always",
-        from: "if (to <= from) {",
-        to: "if (1) {",
+        about: "an unsigned integer becomes a float as if it had a sign",
+        from: "return (double)(int32_t)(x ^ 0x80000000u) + 2147483648.0;",
+        to: "return (double)(int32_t)x;",
     },
     Alteration { about: "a panic does not trap", from: "trapa #%O0 ! ", to: "nop ! %O0 " },
 ];
@@ -347,7 +349,7 @@ impl Need<'_> {
 
     /// Where nothing is called through a pointer, the bound is near what is needed.
     fn is_tight(&self) -> bool {
-        !self.worst.is_bound() || !self.worst.indirect.is_empty() || self.worst.bytes <= TIGHT * self.measured.max(1)
+        !self.worst.is_bound() || !self.worst.indirect.is_empty() || self.worst.bytes <= TIGHT * self.measured + SLACK
     }
 }
 

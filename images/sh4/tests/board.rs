@@ -9,6 +9,7 @@ use koboshi_sh4::board::{
     Board, Debugger, EXIT_FAULT, FAULT_ILLEGAL, FAULT_MEMORY, FAULT_MISALIGNED, FAULT_OTHER, FAULT_STACK, Image,
     Output, QEMU, Run, run,
 };
+use koboshi_sh4::link::Cpu;
 use koboshi_sh4::tools::{Gcc, Trouble};
 
 static BOARD: LazyLock<Board> = LazyLock::new(|| {
@@ -231,6 +232,21 @@ fn an_illegal_instruction_is_a_fault() {
         in_slot 00000000: 00000083 +00000002 00000000";
     assert_eq!(FAULT_ILLEGAL, 0x83);
     assert_lines(&text_of("illegal", program), expected);
+}
+
+#[test]
+fn an_instruction_of_sh4a_is_known_to_that_processor_alone() {
+    // movua.l @r4, r0
+    let program = r#"INSTRUCTION(misaligned, ".word 0x44a9");
+    uint32_t board_main(void) {
+        board_select(board_space(1, 1));
+        TELL(misaligned, 0x101);
+        return 0;
+    }"#;
+    let image = image("sh4a", program);
+    let on = |cpu| good(run_image(&image, &Run { cpu, ..Run::default() })).text;
+    assert_lines(&on(Cpu::Sh4), "misaligned 00000101: 00000083 +00000000 00000000");
+    assert_lines(&on(Cpu::Sh4a), "misaligned 00000101: fine");
 }
 
 #[test]
