@@ -83,6 +83,8 @@ pub struct Generated {
     pub counting: Vec<u8>,
     /// Calls of its exports, in order.
     pub calls: Vec<(String, Vec<Value>)>,
+    /// No access lies as to its alignment, and none goes far beyond the memory: as with a compiler's modules.
+    pub honest: bool,
 }
 
 /// The exported global variable that holds what a call may use up.
@@ -124,7 +126,12 @@ pub fn generate(case: Case) -> Option<Generated> {
     let binary = bend(&raw, case, fuel, false)?;
     let counting = bend(&raw, case, fuel, true)?;
     let calls = calls(&binary, case);
-    if calls.is_empty() { None } else { Some(Generated { binary, counting, calls }) }
+    if calls.is_empty() { None } else { Some(Generated { binary, counting, calls, honest: is_honest(case) }) }
+}
+
+/// Every fourth case is translated as a compiler's module is. It checks the bounds of its accesses itself.
+fn is_honest(case: Case) -> bool {
+    case.number % 4 == 2
 }
 
 /// Every second case has no traps but those of running out of fuel.
@@ -236,6 +243,8 @@ fn bend(module: &[u8], case: Case, fuel: u32, count: bool) -> Option<Vec<u8>> {
     let mut pass = Pass {
         shape: Shape::of(module, least)?,
         least,
+        honest: is_honest(case),
+        aligned: false,
         placed: Vec::new(),
         chance: Chance::new(case, 2),
         fuel,
@@ -251,6 +260,10 @@ struct Pass {
     shape: Shape,
     /// Pages that a memory begins with at least.
     least: u64,
+    /// See [`Generated::honest`].
+    honest: bool,
+    /// Is the next access aligned, whatever its size?
+    aligned: bool,
     /// The functions that the pass itself has placed in the table, and where.
     placed: Vec<(u32, u32)>,
     chance: Chance,
@@ -262,6 +275,9 @@ struct Pass {
 
 /// Places of a table that are filled; the table has as many at least.
 const PLACES: u64 = 8;
+
+/// The bits of an address that are zero where an access of any size is aligned.
+const ALIGNED: i32 = 7;
 
 /// Of so many accesses and indirect calls, all but one are bent.
 const UNBENT: usize = 12;
@@ -314,6 +330,11 @@ impl Pass {
         (power - 1) as i32
     }
 
+    /// What bends the address of an access of the module's own.
+    fn access_mask(&self) -> i32 {
+        if self.honest && self.aligned { self.address_mask() & !ALIGNED } else { self.address_mask() }
+    }
+
     fn address_mask(&self) -> i32 {
         Self::mask(self.shape.pages * u64::from(PAGE))
     }
@@ -348,7 +369,8 @@ impl Pass {
             _ => (3, Instruction::F64Store),
         };
         let address = if aligned { at & !0 << natural } else { at };
-        let align = self.chance.below(natural as usize + 1) as u32;
+        let hint = self.chance.below(natural as usize + 1) as u32;
+        let align = if self.honest && !aligned { 0 } else { hint };
         function
             // Not the same place each time: what fuel is left decides, in steps that keep the alignment.
             .instruction(&Instruction::GlobalGet(self.fuel))
@@ -411,6 +433,15 @@ impl Reencode for Pass {
             }
         }
         Ok(())
+    }
+
+    fn mem_arg(&mut self, mut access: wasmparser::MemArg) -> Result<MemArg, Error<Self::Error>> {
+        if self.honest && self.aligned {
+            access.offset &= !u64::from(ALIGNED.cast_unsigned());
+        } else if self.honest {
+            access.align = 0;
+        }
+        wasm_encoder::reencode::utils::mem_arg(self, access)
     }
 
     fn memory_type(&mut self, memory: wasmparser::MemoryType) -> Result<MemoryType, Error<Self::Error>> {
@@ -509,17 +540,18 @@ impl Reencode for Pass {
             }
             number += 1;
             let operator = reader.read()?;
-            let bent = self.chance.below(UNBENT) > 0;
+            let bent = self.chance.below(UNBENT) > 0 || self.honest;
+            self.aligned = self.chance.below(2) == 0;
             match (&operator, touched(&operator)) {
                 (_, Touched::Loads) if bent && self.shape.pages > 0 => {
-                    let mask = self.address_mask();
+                    let mask = self.access_mask();
                     function.instruction(&Instruction::I32Const(mask)).instruction(&Instruction::I32And);
                 }
                 (_, Touched::Stores(kind)) if bent && self.shape.pages > 0 => {
                     let value = spare + kind;
                     function
                         .instruction(&Instruction::LocalSet(value))
-                        .instruction(&Instruction::I32Const(self.address_mask()))
+                        .instruction(&Instruction::I32Const(self.access_mask()))
                         .instruction(&Instruction::I32And)
                         .instruction(&Instruction::LocalGet(value));
                 }

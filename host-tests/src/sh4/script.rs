@@ -118,15 +118,14 @@ impl Script {
     }
 }
 
-/// What translates a module; the second argument is its prefix.
-pub type Translate<'a> = &'a dyn Fn(&[u8], &str) -> Result<Translated, Trouble>;
+/// What translates a module: its bytes, its prefix, what may be relied on.
+pub type Translate<'a> = &'a dyn Fn(&[u8], &str, Trust) -> Result<Translated, Trouble>;
 
-/// Translates as the suites do: trusting no hint where the module uses memory at all.
+/// Translates as the suites do. A translator that panics has refused.
 ///
 /// # Errors
 /// As [`translate`].
-pub fn translate_module(module: &[u8], prefix: &str) -> Result<Translated, Trouble> {
-    let trust = if uses_memory(module) { Trust::Nothing } else { Trust::Compiler };
+pub fn translate_module(module: &[u8], prefix: &str, trust: Trust) -> Result<Translated, Trouble> {
     let options = Options { prefix: prefix.to_owned(), trust, lines: false };
     let translated = catch_unwind(AssertUnwindSafe(|| translate(module, &options)));
     translated.unwrap_or_else(|_| Err(Trouble::new("the translator panicked.", "see what it says above.")))
@@ -140,7 +139,12 @@ pub fn altered(source: &str, prefix: &str, change: impl Fn(&str) -> String) -> S
     common.to_owned() + &change(code)
 }
 
-/// Does it read or write memory? Of a broken module: yes.
+/// The tests' hints lie on purpose, and addresses wrap.
+fn trust_of(module: &[u8]) -> Trust {
+    if uses_memory(module) { Trust::Nothing } else { Trust::Compiler }
+}
+
+/// Does it have memory? Of a broken module: yes.
 fn uses_memory(module: &[u8]) -> bool {
     for payload in Parser::new(0).parse_all(module) {
         match payload {
@@ -351,7 +355,7 @@ impl Reader<'_, '_> {
     /// Translates a module and binds its imports.
     fn instance(&mut self, binary: &[u8]) -> Result<usize, NoModule> {
         let number = self.script.plan.instances.len();
-        let translated = (self.translate)(binary, &format!("m{number}_"));
+        let translated = (self.translate)(binary, &format!("m{number}_"), trust_of(binary));
         let mut translated = translated.map_err(|trouble| refusal(binary, &trouble))?;
         self.script.modules += 1;
         let imports = imports(binary).map_err(NoModule::Wrong)?;
@@ -535,7 +539,7 @@ impl Reader<'_, '_> {
         match module.encode() {
             Err(_) if is_text => Verdict::Skipped(TEXT.to_owned()),
             Err(error) => Verdict::Wrong(error.message()),
-            Ok(binary) => match (self.translate)(&binary, "") {
+            Ok(binary) => match (self.translate)(&binary, "", Trust::Nothing) {
                 Err(trouble) if trouble.what.contains("panicked") => Verdict::Wrong(trouble.what),
                 Err(_) => Verdict::Refused,
                 // The reader of the text let something pass that the binary format cannot even say.
