@@ -8,8 +8,26 @@ use heapless::String;
 use crate::{Random, say};
 
 const DOUBLES: [f64; 20] = [
-    0.0, -0.0, 1.0, -1.0, 0.1, 1.0 / 3.0, 1e-300, 1e300, f64::MIN_POSITIVE, 5e-324, f64::MAX, f64::INFINITY,
-    f64::NEG_INFINITY, f64::NAN, 0.5, 2.5, 4503599627370497.5, -2147483648.5, 9007199254740993.0, 1e21,
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.1,
+    1.0 / 3.0,
+    1e-300,
+    1e300,
+    f64::MIN_POSITIVE,
+    5e-324,
+    f64::MAX,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::NAN,
+    0.5,
+    2.5,
+    4503599627370497.5,
+    -2147483648.5,
+    9007199254740993.0,
+    1e21,
 ];
 
 /// Its bits, where they say something.
@@ -40,7 +58,7 @@ pub fn arithmetic(seed: u32, out: &mut dyn Write) {
             say!(out, "{:x?} {:?} {:?}", computed.map(bits), a.partial_cmp(&b), a.total_cmp(&b));
         }
         let one = [-a, a.abs(), a.signum(), a.recip(), a.to_degrees(), a.clamp(-2.0, 2.0)];
-        say!(out, "{:x?} {:?} {} {}", one.map(bits), a.classify(), a.is_sign_negative(), a == a);
+        say!(out, "{:x?} {:?} {} {}", one.map(bits), a.classify(), a.is_sign_negative(), a.is_nan());
     }
 }
 
@@ -66,9 +84,28 @@ pub fn singles(seed: u32, out: &mut dyn Write) {
 pub fn conversions(seed: u32, out: &mut dyn Write) {
     let mut random = Random::new(seed);
     let ends = [
-        127.9, 128.0, -128.9, -129.0, 255.5, 256.0, 65535.9, 65536.0, 2147483647.0, 2147483648.0, -2147483649.0, 4294967295.9,
-        4294967296.0, 9223372036854774784.0, 9223372036854775808.0, -9223372036854775808.0, -9223372036854777856.0,
-        18446744073709549568.0, 18446744073709551616.0, -0.9, -1.0, 0.9999999,
+        127.9,
+        128.0,
+        -128.9,
+        -129.0,
+        255.5,
+        256.0,
+        65535.9,
+        65536.0,
+        2147483647.0,
+        2147483648.0,
+        -2147483649.0,
+        4294967295.9,
+        4294967296.0,
+        9223372036854774784.0,
+        9223372036854775808.0,
+        -9223372036854775808.0,
+        -9223372036854777856.0,
+        18446744073709549568.0,
+        18446744073709551616.0,
+        -0.9,
+        -1.0,
+        0.9999999,
     ];
     for number in numbers(&mut random).into_iter().chain(ends) {
         say!(out, "{} {} {} {}", number as i8, number as u8, number as i16, number as u16);
@@ -105,9 +142,30 @@ pub fn printed(seed: u32, out: &mut dyn Write) {
 pub fn parsed(seed: u32, out: &mut dyn Write) {
     let mut random = Random::new(seed);
     let texts = [
-        "0", "-0", "1.", ".5", ".", "1e", "1e5", "1e+5", "1E-5", "inf", "-infinity", "NaN", "1e400", "-1e-400", "0x1", "1_0",
-        "9007199254740993", "2.2250738585072011e-308", "4.9e-324", "2.4e-324", "1.7976931348623159e308", "3.4028236e38",
-        "0.1000000000000000055511151231257827021181583404541015625", "123456789012345678901234567890",
+        "0",
+        "-0",
+        "1.",
+        ".5",
+        ".",
+        "1e",
+        "1e5",
+        "1e+5",
+        "1E-5",
+        "inf",
+        "-infinity",
+        "NaN",
+        "1e400",
+        "-1e-400",
+        "0x1",
+        "1_0",
+        "9007199254740993",
+        "2.2250738585072011e-308",
+        "4.9e-324",
+        "2.4e-324",
+        "1.7976931348623159e308",
+        "3.4028236e38",
+        "0.1000000000000000055511151231257827021181583404541015625",
+        "123456789012345678901234567890",
     ];
     for text in texts {
         let (double, single) = (text.parse::<f64>(), text.parse::<f32>());
@@ -128,14 +186,17 @@ pub fn parsed(seed: u32, out: &mut dyn Write) {
 pub fn functions(seed: u32, out: &mut dyn Write) {
     let mut random = Random::new(seed);
     for number in numbers(&mut random) {
-        let rounded = [libm::floor(number), libm::ceil(number), libm::trunc(number), libm::rint(number), libm::round(number)];
+        let rounded =
+            [libm::floor(number), libm::ceil(number), libm::trunc(number), libm::rint(number), libm::round(number)];
         say!(out, "{:x?} {:x}", rounded.map(bits), bits(libm::sqrt(number)));
         let single = number as f32;
-        let rounded = [libm::floorf(single), libm::ceilf(single), libm::truncf(single), libm::rintf(single), libm::sqrtf(single)];
+        let rounded =
+            [libm::floorf(single), libm::ceilf(single), libm::truncf(single), libm::rintf(single), libm::sqrtf(single)];
         say!(out, "{:x?}", rounded.map(single_bits));
         let more = [libm::sin(number), libm::atan(number), libm::exp(number), libm::log(number), libm::cbrt(number)];
         say!(out, "{:x?} {:x}", more.map(bits), single_bits(libm::cosf(single)));
-        let pairs = [libm::atan2(number, 0.7), libm::pow(number.abs(), 1.3), libm::hypot(number, 3.0), libm::fmod(number, 0.3)];
+        let pairs =
+            [libm::atan2(number, 0.7), libm::pow(number.abs(), 1.3), libm::hypot(number, 3.0), libm::fmod(number, 0.3)];
         say!(out, "{:x?}", pairs.map(bits));
     }
 }

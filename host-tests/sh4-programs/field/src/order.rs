@@ -32,7 +32,9 @@ pub fn slices(seed: u32, out: &mut dyn Write) {
         }
     }
     let mut pairs: Vec<(i64, f64), 40> = (0..40)
-        .map(|_| ((random.sized() as i64).wrapping_mul(if random.below(2) == 0 { 1 } else { -1 }), random.next().into()))
+        .map(|_| {
+            ((random.sized() as i64).wrapping_mul(if random.below(2) == 0 { 1 } else { -1 }), random.next().into())
+        })
         .collect();
     pairs.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.total_cmp(&b.1)));
     for pair in pairs.chunks(8) {

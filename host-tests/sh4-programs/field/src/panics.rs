@@ -32,7 +32,7 @@ pub fn division(seed: u32, out: &mut dyn Write) {
 pub fn unwrapped(seed: u32, out: &mut dyn Write) {
     say!(out, "first");
     let parsed: Result<u8, _> = black_box("300").parse::<u8>();
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         black_box(None::<u8>).expect("a byte");
     }
     parsed.unwrap();

@@ -130,8 +130,16 @@ pub fn pointers(seed: u32, out: &mut dyn Write) {
     for closure in closures {
         say!(out, "{} {} {}", closure(1), closure(-100), closure(random.below(9).into()));
     }
-    let many: fn(u8, u64, f32, i16, f64, bool, u32, i64, f64, char) -> f64 =
-        |a, b, c, d, e, f, g, h, i, j| f64::from(a) + b as f64 * e - f64::from(c) + f64::from(d) + i * g as f64 + h as f64 + f64::from(j as u32) + f64::from(u8::from(f));
+    // More arguments than an SH-4 has registers for them.
+    type Many = fn(u8, u64, f32, i16, f64, bool, u32, i64, f64, char) -> f64;
+    let many: Many = |a, b, c, d, e, f, g, h, i, j| {
+        f64::from(a) + b as f64 * e - f64::from(c)
+            + f64::from(d)
+            + i * g as f64
+            + h as f64
+            + f64::from(j as u32)
+            + f64::from(u8::from(f))
+    };
     say!(out, "{}", many(7, random.next().into(), 1.5, -3, 0.25, true, random.below(100), -77, 1e-3, 'k'));
 }
 
@@ -139,22 +147,58 @@ pub fn pointers(seed: u32, out: &mut dyn Write) {
 pub fn iterators(seed: u32, out: &mut dyn Write) {
     let mut random = Random::new(seed);
     let words: Vec<u32, 40> = (0..40).map(|_| random.below(500)).collect();
-    let evens = words.iter().filter(|word| *word % 2 == 0).map(|word| word / 2);
-    say!(out, "{} {:?} {:?} {:?}", evens.clone().sum::<u32>(), evens.clone().max(), evens.clone().min(), evens.last());
+    let mut evens = words.iter().filter(|word| *word % 2 == 0).map(|word| word / 2);
+    say!(
+        out,
+        "{} {:?} {:?} {:?}",
+        evens.clone().sum::<u32>(),
+        evens.clone().max(),
+        evens.clone().min(),
+        evens.next_back()
+    );
     say!(out, "{:?}", words.iter().zip(words.iter().skip(3)).map(|(a, b)| a * b).step_by(5).collect::<Vec<_, 8>>());
     say!(out, "{:?}", words.windows(3).filter(|three| three.is_sorted()).count());
-    say!(out, "{:?}", words.chunks_exact(7).map(|chunk| chunk.iter().fold(1u32, |all, word| all.wrapping_mul(*word)) as u8).collect::<Vec<_, 8>>());
+    say!(
+        out,
+        "{:?}",
+        words
+            .chunks_exact(7)
+            .map(|chunk| chunk.iter().fold(1u32, |all, word| all.wrapping_mul(*word)) as u8)
+            .collect::<Vec<_, 8>>()
+    );
     say!(out, "{:?}", words.iter().position(|word| *word > 400).zip(words.iter().rposition(|word| *word > 400)));
     say!(out, "{:?}", words.iter().try_fold(0u8, |sum, word| sum.checked_add(*word as u8 & 31)));
-    let found = words.iter().try_for_each(|word| if word % 17 == 3 { ControlFlow::Break(word) } else { ControlFlow::Continue(()) });
+    let found = words
+        .iter()
+        .try_for_each(|word| if word % 17 == 3 { ControlFlow::Break(word) } else { ControlFlow::Continue(()) });
     say!(out, "{found:?}");
-    say!(out, "{:?}", words.iter().copied().scan(1u64, |state, word| {
-        *state = *state * 31 + u64::from(word);
-        (*state < 1 << 50).then_some(*state)
-    }).collect::<Vec<_, 40>>());
-    say!(out, "{:?}", words.iter().rev().enumerate().skip_while(|(_, word)| **word < 250).take(4).collect::<Vec<_, 4>>());
+    say!(
+        out,
+        "{:?}",
+        words
+            .iter()
+            .copied()
+            .scan(1u64, |state, word| {
+                *state = *state * 31 + u64::from(word);
+                (*state < 1 << 50).then_some(*state)
+            })
+            .collect::<Vec<_, 40>>()
+    );
+    say!(
+        out,
+        "{:?}",
+        words.iter().rev().enumerate().skip_while(|(_, word)| **word < 250).take(4).collect::<Vec<_, 4>>()
+    );
     say!(out, "{:?}", words.chunk_by(|a, b| a < b).map(<[u32]>::len).collect::<Vec<_, 40>>());
-    say!(out, "{:?}", words.iter().flat_map(|word| word.to_le_bytes()).filter(|byte| *byte != 0).fold(0u32, |sum, byte| sum.rotate_left(3) ^ u32::from(byte)));
+    say!(
+        out,
+        "{:?}",
+        words
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .filter(|byte| *byte != 0)
+            .fold(0u32, |sum, byte| sum.rotate_left(3) ^ u32::from(byte))
+    );
     let (small, great): (Vec<u32, 40>, Vec<u32, 40>) = words.iter().partition(|word| **word < 250);
     say!(out, "{small:?} {great:?} {:?}", small.iter().cmp(great.iter()));
     let chained: Vec<char, 30> = ('a'..='f').chain('0'..'4').interleaved().collect();
@@ -229,13 +273,17 @@ pub fn patterns(seed: u32, out: &mut dyn Write) {
     let value = Some(random.next());
     let Some(number) = value else { return };
     if let (Some(1..), Ok(byte)) = (value, u8::try_from(number >> 25)) {
-        say!(out, "{}", 'outer: loop {
-            for step in 0.. {
-                if step * 3 > byte {
-                    break 'outer step;
+        say!(
+            out,
+            "{}",
+            'outer: loop {
+                for step in 0.. {
+                    if step * 3 > byte {
+                        break 'outer step;
+                    }
                 }
             }
-        });
+        );
     }
 }
 

@@ -93,9 +93,9 @@ pub fn hashed(seed: u32) -> u64 {
     let mut sum = 0;
     for _ in 0..4 {
         let copy = core::hint::black_box(bytes);
-        sum = copy.iter().fold(sum ^ 0xcbf2_9ce4_8422_2325u64, |sum, byte| {
-            (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        sum = copy
+            .iter()
+            .fold(sum ^ 0xcbf2_9ce4_8422_2325u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
         for (to, from) in bytes.iter_mut().zip(copy.iter().rev()) {
             *to = from.wrapping_add(sum as u8);
         }

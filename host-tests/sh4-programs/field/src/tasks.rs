@@ -87,7 +87,13 @@ pub fn joined(seed: u32, out: &mut dyn Write) {
     for (who, what) in log.borrow().iter() {
         let _ = write!(out, "{who}{what} ");
     }
-    let both = run(join(async { 1u8 }, async { yield_now().await; "two" }), out);
+    let both = run(
+        join(async { 1u8 }, async {
+            yield_now().await;
+            "two"
+        }),
+        out,
+    );
     say!(out, "{both:?}");
 }
 

@@ -15,8 +15,24 @@ pub fn integers(seed: u32, out: &mut dyn Write) {
     for number in [0, 1, u64::MAX, i64::MIN as u64, random.sized(), random.sized(), random.wide()] {
         say!(out, "{number} {number:x} {number:X} {number:o} {number:b} {number:e} {number:E}");
         say!(out, "{} {:x} {:#b} {:#010x} {:+}", number as i8, number as i8, number as u8, number as i8, number as i8);
-        say!(out, "{} {:x} {:#o} {:08} {:+}", number as i16, number as i16, number as u16, number as i16, number as u16);
-        say!(out, "{} {:x} {:#X} {:012} {:+}", number as i32, number as i32, number as u32, number as i32, number as u32);
+        say!(
+            out,
+            "{} {:x} {:#o} {:08} {:+}",
+            number as i16,
+            number as i16,
+            number as u16,
+            number as i16,
+            number as u16
+        );
+        say!(
+            out,
+            "{} {:x} {:#X} {:012} {:+}",
+            number as i32,
+            number as i32,
+            number as u32,
+            number as i32,
+            number as u32
+        );
         say!(out, "{} {:x} {:#x} {:022} {:+}", number as i64, number as i64, number, number as i64, number as i64);
         say!(out, "{} {:#x} {:e}", u128::from(number) * 0x1_0000_0001, i128::from(number as i64), number as i32);
         say!(out, "{:?} {:#?} {:x?} {:#X?}", number as i8, number, number as u16, number as i32);
@@ -71,7 +87,8 @@ impl fmt::Display for Shown {
 /// `Debug` of what is nested, short and long; own implementations.
 pub fn structures(seed: u32, out: &mut dyn Write) {
     let mut random = Random::new(seed);
-    let inner = Inner { name: "tab\there\u{1f980}\u{7f}", values: [1.0, -0.5, random.next() as f32], ..Inner::default() };
+    let inner =
+        Inner { name: "tab\there\u{1f980}\u{7f}", values: [1.0, -0.5, random.next() as f32], ..Inner::default() };
     let leaf = Tree::Leaf(inner.clone());
     let named = Tree::Named { left: Some(&leaf), weight: (random.next() as u8, -(random.sized() as i64 >> 1)) };
     let nothing = Tree::Nothing;
@@ -95,9 +112,30 @@ pub fn structures(seed: u32, out: &mut dyn Write) {
 pub fn parsing(seed: u32, out: &mut dyn Write) {
     let mut random = Random::new(seed);
     let texts = [
-        "0", "-1", "+17", "255", "256", "-128", "-129", "65535", "4294967295", "4294967296", "9223372036854775807",
-        "9223372036854775808", "-9223372036854775808", "18446744073709551615", "18446744073709551616", "", "-", "+", " 1",
-        "1 ", "0x10", "1e3", "٣", "340282366920938463463374607431768211455",
+        "0",
+        "-1",
+        "+17",
+        "255",
+        "256",
+        "-128",
+        "-129",
+        "65535",
+        "4294967295",
+        "4294967296",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775808",
+        "18446744073709551615",
+        "18446744073709551616",
+        "",
+        "-",
+        "+",
+        " 1",
+        "1 ",
+        "0x10",
+        "1e3",
+        "٣",
+        "340282366920938463463374607431768211455",
     ];
     for text in texts {
         say!(out, "{text}: {:?} {:?} {:?}", text.parse::<u8>(), text.parse::<i8>(), text.parse::<u16>());
@@ -115,7 +153,12 @@ pub fn parsing(seed: u32, out: &mut dyn Write) {
     let line = "set  baud=115200,parity = even ;stop=1;;";
     for (at, part) in line.split([',', ';']).enumerate() {
         let (key, value) = part.split_once('=').map_or((part, None), |(key, value)| (key, Some(value.trim())));
-        say!(out, "{at} {:?} {value:?} {:?}", key.split_whitespace().last(), value.and_then(|value| value.parse::<u32>().ok()));
+        say!(
+            out,
+            "{at} {:?} {value:?} {:?}",
+            key.split_whitespace().last(),
+            value.and_then(|value| value.parse::<u32>().ok())
+        );
     }
 }
 
@@ -125,9 +168,21 @@ pub fn characters(seed: u32, out: &mut dyn Write) {
     let text = "Grüße, Wächter! 魂 🦀\t\"q\" é\u{301} \u{0}";
     say!(out, "{} {} {text:?}", text.len(), text.chars().count());
     for (at, letter) in text.char_indices() {
-        let kind = (letter.is_alphabetic(), letter.is_numeric(), letter.is_whitespace(), letter.is_control(), letter.is_uppercase());
+        let kind = (
+            letter.is_alphabetic(),
+            letter.is_numeric(),
+            letter.is_whitespace(),
+            letter.is_control(),
+            letter.is_uppercase(),
+        );
         let upper: String<16> = letter.to_uppercase().collect();
-        say!(out, "{at} {} {letter:?} {} {kind:?} {upper} {}", letter as u32, letter.len_utf8(), letter.escape_unicode());
+        say!(
+            out,
+            "{at} {} {letter:?} {} {kind:?} {upper} {}",
+            letter as u32,
+            letter.len_utf8(),
+            letter.escape_unicode()
+        );
     }
     say!(out, "{:?}", text.bytes().rev().take(20).collect::<heapless::Vec<u8, 20>>());
     say!(out, "{:?} {:?} {:?}", text.find('W'), text.rfind("e"), text.strip_prefix("Grü"));

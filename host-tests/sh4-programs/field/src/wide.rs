@@ -36,7 +36,8 @@ pub fn quotients(seed: u32, out: &mut dyn Write) {
             let unsigned = (a.checked_div(b), a.checked_rem(b));
             let signed = (s.checked_div(t), s.checked_rem(t));
             let (low, high) = (a as u32, (b >> 16) as u32);
-            let narrow = (low.checked_div(high), (low as i32).checked_div(high as i32), (low as i32).checked_rem(high as i32));
+            let narrow =
+                (low.checked_div(high), (low as i32).checked_div(high as i32), (low as i32).checked_rem(high as i32));
             say!(out, "{unsigned:?} {signed:?} {narrow:?}");
             if t != 0 {
                 say!(out, "  {:?} {:?} {:?}", s.wrapping_div_euclid(t), s.wrapping_rem_euclid(t), s.overflowing_div(t));
@@ -63,8 +64,21 @@ pub fn shifts(seed: u32, out: &mut dyn Write) {
         }
         let ones = (a.count_ones(), a.leading_zeros(), a.trailing_zeros(), a.leading_ones(), a.trailing_ones());
         let narrow = ((a as u32).count_ones(), (a as u32).leading_zeros(), (a as u16).trailing_zeros());
-        say!(out, "{ones:?} {narrow:?} {:x} {:x} {:?}", a.swap_bytes(), a.reverse_bits(), a.checked_next_power_of_two());
-        say!(out, "{:?} {:?} {:?} {:?}", a.checked_shl(random.below(80)), a.checked_ilog2(), a.checked_ilog10(), a.to_be_bytes());
+        say!(
+            out,
+            "{ones:?} {narrow:?} {:x} {:x} {:?}",
+            a.swap_bytes(),
+            a.reverse_bits(),
+            a.checked_next_power_of_two()
+        );
+        say!(
+            out,
+            "{:?} {:?} {:?} {:?}",
+            a.checked_shl(random.below(80)),
+            a.checked_ilog2(),
+            a.checked_ilog10(),
+            a.to_be_bytes()
+        );
     }
 }
 
