@@ -35,7 +35,6 @@ impl Lines {
                 "build it anew, or without them: debug = false in its profile.",
             )
         })?;
-        lines.rows.sort_by_key(|row| row.0);
         Ok(Some(lines))
     }
 

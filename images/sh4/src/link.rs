@@ -428,7 +428,7 @@ fn assemble_segments(gcc: &Gcc, segments: &[Segment], bytes: &Path, assembler: &
 }
 
 /// Members of libgcc that are written in assembler, for every SuperH GCC since 4: `libgcc/config/sh/lib1funcs.S`.
-pub(crate) const ASSEMBLER_MEMBERS: [&str; 12] = [
+const ASSEMBLER_MEMBERS: [&str; 12] = [
     "_ashiftrt.o",
     "_ashiftrt_n.o",
     "_ashiftlt.o",

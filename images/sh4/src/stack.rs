@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::link::ASSEMBLER_MEMBERS;
+use crate::link::is_of_assembler;
 use crate::tools::Trouble;
 use crate::translate::{Frame, Translated};
 
@@ -297,12 +297,7 @@ fn original(symbol: &str) -> &str {
 
 /// What a function of libgcc's assembler part takes; `None` for any other.
 fn assembler_frame(symbol: &str) -> Option<u32> {
-    // `__udivsi3_i4i` is in `_udivsi3_i4.o`, `__movmemSI12_i4` in `_movmem_i4.o`.
-    let is_of = |member: &&str| {
-        let stem = member.trim_end_matches(".o").trim_end_matches("_i4").trim_end_matches("_n");
-        symbol.trim_start_matches('_').starts_with(stem.trim_start_matches('_'))
-    };
-    ASSEMBLER_MEMBERS.iter().any(is_of).then_some(ASSEMBLER_FRAME)
+    is_of_assembler(symbol).then_some(ASSEMBLER_FRAME)
 }
 
 /// The symbol in a node's title: `*symbol`, or `unit.c:*symbol` if it is not seen from outside.

@@ -168,7 +168,7 @@ fn no_helper_comes_to_call_itself() {
     }
 }
 
-/// The same sources, for this machine.
+/// The same sources, for this machine. They follow the lints of their own crate, and not all of them is called here.
 #[allow(dead_code, missing_docs, unreachable_pub, clippy::all)]
 #[path = "../helpers/src/float.rs"]
 mod float;

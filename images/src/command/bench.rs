@@ -49,7 +49,7 @@ fn sh4(arguments: &Arguments) -> i32 {
     let forms = if arguments.quick { &cost::FORMS[..1] } else { &cost::FORMS };
     let mut measured = Vec::new();
     for form in forms {
-        match cost::measure(*form, std::path::Path::new("target/koboshi/sh4")) {
+        match cost::measure(*form, &super::needs::cache(std::path::Path::new("."))) {
             Ok(cost) => measured.push(cost),
             Err(trouble) => {
                 super::complain(&trouble.what, &trouble.remedy);

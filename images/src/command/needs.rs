@@ -16,7 +16,7 @@ pub(super) fn look(folder: &Path) -> Vec<Finding> {
 
 /// Where what is built for SH-4 is kept: in the workspace's target directory; outside of one, in the user's own cache. Never
 /// where others may write: a GCC loads a plugin from there.
-fn cache(folder: &Path) -> PathBuf {
+pub(super) fn cache(folder: &Path) -> PathBuf {
     let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let target = if folder.join("Cargo.toml").is_file() {
         folder.join(named("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))

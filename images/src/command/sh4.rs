@@ -13,6 +13,7 @@ use koboshi_sh4::translate::{self, Trust, translate};
 use serde::Serialize;
 
 use super::check::print_json;
+use super::needs::cache;
 use super::{FINE, MISUSED, Paint, WRONG, complain, count, print_out, table};
 
 /// Arguments of `koboshi sh4`.
@@ -139,11 +140,6 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     })
 }
 
-/// Where tools keep what they have made: below this directory's `target`.
-fn cache() -> &'static Path {
-    Path::new("target/koboshi/sh4")
-}
-
 impl Build {
     fn run(&self) -> Result<i32, Trouble> {
         if !self.folder.join("Cargo.toml").is_file() {
@@ -156,7 +152,7 @@ impl Build {
         let folder = std::path::absolute(&self.folder).unwrap_or_else(|_| self.folder.clone());
         let directory = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = self.package.clone().unwrap_or(directory);
-        let out = self.out.clone().unwrap_or_else(|| cache().join(&name));
+        let out = self.out.clone().unwrap_or_else(|| Path::new("target/koboshi/sh4").join(&name));
         let plan = Plan {
             program: Program {
                 folder,
@@ -185,7 +181,8 @@ impl Build {
             folder: out,
             name,
         };
-        let made = build(&Rust::find()?, &Gcc::find(cache())?, cache(), &plan)?;
+        let tools = cache(Path::new("."));
+        let made = build(&Rust::find()?, &Gcc::find(&tools)?, &tools, &plan)?;
         if self.json {
             return Ok(print_json(&Report::of(&made), FINE));
         }

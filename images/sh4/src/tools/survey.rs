@@ -109,10 +109,7 @@ impl Finding {
             first = first.or(Some(found));
         }
         let path = first.unwrap_or_default();
-        Finding {
-            version: None,
-            ..Self::new(what, purpose, false, Ok(Found { path, version: String::new(), why: None }))
-        }
+        Self::new(what, purpose, false, Ok(Found { path, version: String::new(), why: None }))
     }
 
     /// Is it good, or not needed?
