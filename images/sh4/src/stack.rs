@@ -154,7 +154,7 @@ impl Graph {
         let mut kinds: HashMap<&str, (&Translated, HashSet<u32>)> = HashMap::new();
         for module in modules {
             for (number, frame) in module.frames.iter().enumerate() {
-                kinds.insert(&frame.symbol, (module, kinds_below(&module.frames, number)));
+                kinds.insert(&frame.symbol, (module, kinds_below(module, number)));
             }
         }
         let machine =
@@ -194,7 +194,9 @@ impl Graph {
                         "leave out variable-length arrays and alloca in C; a Rust function never has such a frame.",
                     ));
                 }
-                self.nodes[number].bytes = bytes;
+                // Two objects may each have a function of this name: whichever is called, the larger is enough.
+                let node = &mut self.nodes[number];
+                node.bytes = node.bytes.max(bytes);
             } else if line.starts_with("edge: ") {
                 let (Some(from), Some(to)) = (field(line, "sourcename"), field(line, "targetname")) else {
                     return Err(not_a_graph(line));
@@ -275,15 +277,18 @@ impl Search<'_> {
     }
 }
 
-/// The types that a function calls through the table, itself or in what it calls: GCC may have put that into it. (This is
-/// more than need be, and costs nothing: what is called below a function counts for it anyway.)
-fn kinds_below(frames: &[Frame], number: usize) -> HashSet<u32> {
+/// The types that a function calls through the table, itself or in what it calls, directly or through the table: GCC may
+/// have put that into it, for it looks a constant place of the table up. (This is more than need be, and costs nothing: what
+/// is called below a function counts for it anyway.)
+fn kinds_below(module: &Translated, number: usize) -> HashSet<u32> {
     let mut seen = HashSet::from([number]);
     let mut next = vec![number];
     let mut kinds = HashSet::new();
-    while let Some(frame) = next.pop().map(|number| &frames[number]) {
+    while let Some(frame) = next.pop().map(|number| &module.frames[number]) {
         kinds.extend(&frame.indirect);
-        next.extend(frame.calls.iter().map(|callee| *callee as usize).filter(|callee| seen.insert(*callee)));
+        let in_table = module.table.iter().filter(|(_, kind)| frame.indirect.contains(kind));
+        let called = frame.calls.iter().chain(in_table.map(|(function, _)| function));
+        next.extend(called.map(|callee| *callee as usize).filter(|callee| seen.insert(*callee)));
     }
     kinds
 }
@@ -398,6 +403,25 @@ edge: { sourcename: "a.c:*small" targetname: "__udivsi3_i4i" }
             (112 + ASSEMBLER_FRAME, vec!["main".into(), "main.part.0".into(), "large".into()])
         );
         assert_eq!(original("_ZN4corE.llvm.12.isra.0.part.3"), "_ZN4corE.llvm.12");
+    }
+
+    #[test]
+    fn of_two_functions_of_one_name_the_larger_counts() {
+        let other = "node: { title: \"b.c:*large\" label: \"large\\nb.c:1:1\\n4 bytes (static)\" }\n".to_owned();
+        for texts in [[TEXT.to_owned(), other.clone()], [other, TEXT.to_owned()]] {
+            let found = Calls::new(&texts, &[]).expect("two graphs").bounds("main").expect("it is there");
+            assert_eq!(found.machine.bytes, 108 + ASSEMBLER_FRAME);
+        }
+    }
+
+    #[test]
+    fn what_gcc_found_in_the_constant_table_and_put_into_a_function_counts_there() {
+        // `main` calls `small` by a constant place of the table, and `small` calls another type: all that stands in `main`.
+        let text = TEXT
+            .replace("edge: { sourcename: \"*main\" targetname: \"a.c:*large\" }\n", "")
+            .replace("}\n}\n", "}\n}\nedge: { sourcename: \"*main\" targetname: \"__indirect_call\" }\n}\n");
+        let frames = [frame("main", 0, &[], &[5]), frame("small", 8, &[], &[7]), frame("large", 32, &[], &[])];
+        assert_eq!(bounds(&text, &frames, &[(1, 5), (2, 7)]).machine.bytes, 108 + ASSEMBLER_FRAME);
     }
 
     #[test]
