@@ -25,7 +25,7 @@ pub struct Worst {
     pub recursion: Vec<Vec<String>>,
     /// Functions that call through the table.
     pub indirect: Vec<String>,
-    /// Functions that are called and not known: what they need comes on top.
+    /// Functions of which it is not known what they take: that comes on top.
     pub unknown: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ struct Graph {
 #[derive(Clone, Debug, Default)]
 struct Node {
     symbol: String,
-    /// Nothing: it is called, and nobody has said what it takes.
+    /// Nothing: nobody has said what it takes.
     bytes: Option<u32>,
     calls: Vec<usize>,
     /// Whom it may call through the table; empty if it does not.
@@ -141,8 +141,7 @@ impl Graph {
             let through_table = table.iter().filter(|(_, kind)| frame.indirect.contains(kind));
             let through_table = through_table.map(|(function, _)| numbers[*function as usize]).collect();
             let node = &mut self.nodes[*number];
-            // What is imported does not touch the shadow stack, unless it calls back: then it is an entry point of its own.
-            node.bytes = Some(frame.shadow);
+            node.bytes = frame.shadow;
             node.calls = frame.calls.iter().map(|callee| numbers[*callee as usize]).collect();
             node.through_table = through_table;
             node.indirect = !frame.indirect.is_empty();
@@ -340,7 +339,7 @@ edge: { sourcename: "a.c:*small" targetname: "__udivsi3_i4i" }
 "#;
 
     fn frame(symbol: &str, shadow: u32, calls: &[u32], indirect: &[u32]) -> Frame {
-        Frame { symbol: symbol.to_owned(), shadow, calls: calls.to_vec(), indirect: indirect.to_vec() }
+        Frame { symbol: symbol.to_owned(), shadow: Some(shadow), calls: calls.to_vec(), indirect: indirect.to_vec() }
     }
 
     fn bounds(text: &str, frames: &[Frame], table: &[(u32, u32)]) -> Bounds {
@@ -430,6 +429,13 @@ edge: { sourcename: "a.c:*small" targetname: "__udivsi3_i4i" }
         let found = bounds(&text, &[], &[]).machine;
         assert_eq!(found.unknown, ["strange"]);
         assert!(!found.is_bound());
+    }
+
+    #[test]
+    fn a_frame_that_the_translator_does_not_understand_is_no_bound() {
+        let moved = Frame { shadow: None, ..frame("small", 0, &[], &[]) };
+        let found = bounds(TEXT, &[frame("main", 16, &[1], &[]), moved], &[]).shadow;
+        assert_eq!((found.bytes, found.unknown.clone(), found.is_bound()), (16, vec!["small".to_owned()], false));
     }
 
     #[test]

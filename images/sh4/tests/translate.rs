@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use koboshi_sh4::board::{Board, FAULT_MISALIGNED, QEMU, Run, run};
@@ -459,6 +459,121 @@ fn a_broken_file_is_refused_wherever_it_breaks() {
     assert!(trouble.what.contains("module"), "{trouble}");
 }
 
+/// A module of Rust, with further lines of its manifest.
+fn built(folder: &Path, source: &str, manifest: &str) -> Vec<u8> {
+    let crate_folder = folder.join("tried");
+    std::fs::create_dir_all(crate_folder.join("src")).unwrap();
+    let manifest = format!(
+        "[workspace]\n[package]\nname = \"tried\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n{manifest}"
+    );
+    std::fs::write(crate_folder.join("Cargo.toml"), manifest).unwrap();
+    std::fs::write(crate_folder.join("src/lib.rs"), source).unwrap();
+    let program = Program {
+        folder: crate_folder,
+        package: None,
+        artifact: Artifact::Library,
+        features: Vec::new(),
+        exports: Vec::new(),
+        base: 0x1_0000,
+        stack: 4096,
+        target_folder: folder.join("target"),
+        optimise: None,
+    };
+    good(program.build(&good(Rust::find()))).wasm
+}
+
+/// What the translator says of the frame of the only function of a module, with this body.
+fn frame_of(body: &str) -> Option<u32> {
+    let text = format!(
+        "(module (memory 1) (global $__stack_pointer (mut i32) (i32.const 65536)) (func $outside)
+            (func (export \"f\") (param i32) (result i32) (local i32 i32 i32 i32 i32 i32) {body}))"
+    );
+    let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    good(translated(&wasm, Trust::Compiler)).frames.pop().unwrap().shadow
+}
+
+#[test]
+fn a_frame_on_the_shadow_stack_is_seen_however_it_is_written() {
+    const MADE: &str = "global.get 0 i32.const 48 i32.sub local.tee 1 global.set 0";
+    const ENDED: &str = "local.get 1 i32.const 48 i32.add global.set 0";
+    let (ordinary, early) = (format!("{MADE} call 0 {ENDED} local.get 0"), format!("{ENDED} i32.const 1 return"));
+    assert_eq!(frame_of("local.get 0"), Some(0));
+    assert_eq!(frame_of(&ordinary), Some(48));
+    // Ended on two ways, with a loop before it that uses the other variables again.
+    let ways = format!(
+        "{MADE} loop local.get 1 i32.const 4 i32.add local.set 2 local.get 2 i32.load br_if 0 end
+         block local.get 0 i32.eqz br_if 0 {early} end local.get 0 if local.get 1 local.set 2 else call 0 end
+         {ENDED} local.get 0"
+    );
+    assert_eq!(frame_of(&ways), Some(48));
+    // As LLVM writes without optimisation: each value has a variable.
+    let set = "global.get 0 local.set 1 i32.const 96 local.set 2 local.get 1 local.get 2 i32.sub local.set 3
+        local.get 3 global.set 0 call 0
+        i32.const 96 local.set 4 local.get 3 local.get 4 i32.add local.set 5 local.get 5 global.set 0 local.get 0";
+    assert_eq!(frame_of(set), Some(96));
+    // Aligned, with the old pointer kept.
+    let aligned = "global.get 0 local.tee 2 i32.const 128 i32.sub i32.const -64 i32.and local.tee 1 global.set 0 call 0
+        local.get 2 global.set 0 local.get 0";
+    assert_eq!(frame_of(aligned), Some(128 + 63));
+    // What calls nobody does not move the pointer.
+    assert_eq!(frame_of("global.get 0 i32.const 32 i32.sub local.tee 1 i32.load offset=8"), Some(32));
+}
+
+#[test]
+fn a_frame_that_is_not_understood_counts_as_unknown() {
+    // As much as the caller says; a place that another way has set; twice as much each time around.
+    let by_parameter = "global.get 0 local.get 0 i32.sub global.set 0 i32.const 0";
+    let by_two_ways = "global.get 0 local.set 1 local.get 0 if i32.const 0 local.set 1 end
+        local.get 1 i32.const 16 i32.sub global.set 0 i32.const 0";
+    let by_turns = "global.get 0 local.set 1 loop local.get 1 i32.const 16 i32.sub local.tee 1 global.set 0
+        local.get 0 br_if 0 end i32.const 0";
+    for body in [by_parameter, by_two_ways, by_turns] {
+        assert_eq!(frame_of(body), None, "{body}");
+    }
+}
+
+#[test]
+fn frames_of_rust_are_seen_at_every_level() {
+    const SOURCE: &str = "#![no_std]
+use core::fmt::Write;
+use core::hint::black_box;
+struct Sum(u32);
+impl Write for Sum {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result { self.0 += text.len() as u32; Ok(()) }
+}
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
+#[unsafe(no_mangle)]
+pub extern \"C\" fn leaf(n: usize) -> usize { let a = black_box([n, n + 1, n + 2, n + 3, n + 4]); a[n % 5] }
+#[unsafe(no_mangle)]
+pub extern \"C\" fn large(n: usize) -> u8 { let a = black_box([n as u8; 300]); a[n % 300] }
+#[unsafe(no_mangle)]
+pub extern \"C\" fn written(n: u32) -> u32 { let mut sum = Sum(n); let _ = write!(sum, \"{n:x} {}\", n as f32); sum.0 }
+";
+    for level in ["0", "1", "3", "'s'"] {
+        let folder = tempfile::tempdir().unwrap();
+        let wasm = built(folder.path(), SOURCE, &format!("[profile.release]\nopt-level = {level}\n"));
+        let module = good(translated(&wasm, Trust::Compiler));
+        for frame in &module.frames {
+            assert!(frame.shadow.is_some(), "level {level}: {}", frame.symbol);
+        }
+        let shadow = |name: &str| {
+            let found = module.frames.iter().find(|frame| frame.symbol == name);
+            found.unwrap_or_else(|| panic!("level {level}: {name} of {:?}", module.frames)).shadow.unwrap()
+        };
+        assert!(shadow("large") >= 300 && shadow("written") >= 16, "level {level}");
+        if level == "3" {
+            let body = module.source.split("uint32_t f_leaf(uint32_t l0)\n").nth(1).unwrap();
+            let body = body.split("\n}\n").next().unwrap();
+            assert!(
+                !body.contains("STACK_SET"),
+                "the pointer is not moved for what LLVM's red zone has room for: {body}"
+            );
+            assert!((20..=128).contains(&shadow("leaf")), "but it counts: {}", shadow("leaf"));
+        }
+    }
+}
+
 const RUST: &str = "#![no_std]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
@@ -476,23 +591,7 @@ pub extern \"C\" fn outer(p: *mut u32, n: u32) -> u32 {
 #[test]
 fn lines_are_those_of_the_rust_source() {
     let folder = tempfile::tempdir().unwrap();
-    let crate_folder = folder.path().join("tried");
-    std::fs::create_dir_all(crate_folder.join("src")).unwrap();
-    let manifest = "[workspace]\n[package]\nname = \"tried\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n";
-    std::fs::write(crate_folder.join("Cargo.toml"), manifest).unwrap();
-    std::fs::write(crate_folder.join("src/lib.rs"), RUST).unwrap();
-    let program = Program {
-        folder: crate_folder.clone(),
-        package: None,
-        artifact: Artifact::Library,
-        features: Vec::new(),
-        exports: Vec::new(),
-        base: 0x1_0000,
-        stack: 4096,
-        target_folder: PathBuf::from(folder.path()).join("target"),
-        optimise: None,
-    };
-    let wasm = good(program.build(&good(Rust::find()))).wasm;
+    let wasm = built(folder.path(), RUST, "");
     let with = |lines| good(translate(&wasm, &Options { prefix: String::new(), trust: Trust::Compiler, lines })).source;
     assert!(!with(false).contains("#line"));
     let source = with(true);

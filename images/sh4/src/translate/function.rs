@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use wasmparser::{BinaryReaderError, BlockType, MemArg, Operator};
 
+use super::frame::{POINTER, Value, Variables, loops};
 use super::module::{Module, unsupported, value_type};
 use super::names::Names;
 use super::numeric::{Access, access, numeric};
@@ -39,19 +40,9 @@ struct Block {
     /// Something jumps to its label.
     used: bool,
     is_loop: bool,
-}
-
-/// What is known of the last operators, to see how large a frame on the shadow stack is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    Nothing,
-    StackPointer,
-    /// And the size of the frame.
-    StackPointerAnd(u32),
-    /// A frame was made.
-    Frame,
-    /// And its alignment, as a mask.
-    FrameAnd(u32),
+    /// What is known of variables wherever something jumps to its label, and where its `else` begins.
+    at_label: Option<Variables>,
+    at_else: Option<Variables>,
 }
 
 struct Writer<'a> {
@@ -60,7 +51,12 @@ struct Writer<'a> {
     code: String,
     /// Parameters and local variables.
     locals: Vec<Type>,
-    stack: Vec<Type>,
+    /// With what is known of each value.
+    stack: Vec<(Type, Value)>,
+    variables: Variables,
+    /// The variables that each loop assigns to, and how many loops have begun.
+    loops: Vec<BTreeSet<u32>>,
+    loops_begun: usize,
     /// The places of the operand stack that were used, with their types.
     places: BTreeSet<(usize, Type)>,
     blocks: Vec<Block>,
@@ -69,7 +65,6 @@ struct Writer<'a> {
     dead: Option<usize>,
     traps: u32,
     line: Option<(usize, u32)>,
-    seen: Seen,
     frame: Frame,
 }
 
@@ -114,14 +109,16 @@ pub(super) fn body(context: &Context<'_>, index: u32) -> Result<(String, Frame),
         code: String::new(),
         locals: signature.parameters.clone(),
         stack: Vec::new(),
+        variables: Variables::first(),
+        loops: Vec::new(),
+        loops_begun: 0,
         places: BTreeSet::new(),
         blocks: Vec::new(),
         labels: 0,
         dead: None,
         traps: 0,
         line: None,
-        seen: Seen::Nothing,
-        frame: Frame::default(),
+        frame: Frame { shadow: Some(0), ..Frame::default() },
     };
     let broken = |error: BinaryReaderError| {
         Trouble::new(
@@ -138,6 +135,7 @@ pub(super) fn body(context: &Context<'_>, index: u32) -> Result<(String, Frame),
         let kind = value_type(kind).map_err(|_| writer.unsupported(&format!("values of type {kind}")))?;
         writer.locals.extend(std::iter::repeat_n(kind, count as usize));
     }
+    writer.loops = loops(body, context.stack_pointer).map_err(broken)?;
     writer.open(Vec::new(), signature.results.clone(), false, false);
     let mut operators = body.get_operators_reader().map_err(broken)?;
     while !operators.eof() {
@@ -178,16 +176,25 @@ impl Writer<'_> {
     }
 
     fn push(&mut self, kind: Type) -> String {
+        self.push_known(kind, Value::Any)
+    }
+
+    fn push_known(&mut self, kind: Type, value: Value) -> String {
         let at = self.stack.len();
-        self.stack.push(kind);
+        self.stack.push((kind, value));
         self.places.insert((at, kind));
         place(at, kind)
     }
 
     fn pop(&mut self) -> String {
         // The module was validated: there is something, and it is of the right type.
-        let kind = self.stack.pop().unwrap_or(Type::I32);
+        let kind = self.stack.pop().map_or(Type::I32, |(kind, _)| kind);
         place(self.stack.len(), kind)
+    }
+
+    /// What is known of the uppermost operand.
+    fn known(&self) -> Value {
+        self.stack.last().map_or(Value::Any, |(_, value)| *value)
     }
 
     fn types_of(&self, block: BlockType) -> Result<(Vec<Type>, Vec<Type>), Trouble> {
@@ -206,7 +213,26 @@ impl Writer<'_> {
         let height = self.stack.len() - parameters.len();
         let branch = if is_loop { parameters.clone() } else { results.clone() };
         let label = self.labels;
-        self.blocks.push(Block { label, branch, results, parameters, height, has_else, used: false, is_loop });
+        if is_loop {
+            let assigned = self.loops.get(self.loops_begun).cloned().unwrap_or_default();
+            self.variables.forget(&assigned);
+            self.loops_begun += 1;
+            self.stack[height..].iter_mut().for_each(|(_, value)| *value = Value::Any);
+        }
+        let at_else = has_else.then(|| self.variables.carried());
+        let block = Block {
+            label,
+            branch,
+            results,
+            parameters,
+            height,
+            has_else,
+            used: false,
+            is_loop,
+            at_label: None,
+            at_else,
+        };
+        self.blocks.push(block);
         label
     }
 
@@ -217,6 +243,10 @@ impl Writer<'_> {
         let Block { label, branch, height, .. } = &self.blocks[at];
         let (label, height, kinds) = (*label, *height, branch.clone());
         self.blocks[at].used = true;
+        if !self.blocks[at].is_loop {
+            let known = self.blocks[at].at_label.take();
+            self.blocks[at].at_label = Variables::meet(known, Some(self.variables.carried()));
+        }
         let first = from - kinds.len();
         let mut text = String::new();
         if first != height {
@@ -260,6 +290,9 @@ impl Writer<'_> {
         self.stack.truncate(block.height);
         if reached || label_is_behind || block.has_else {
             self.dead = None;
+            let straight = reached.then(|| self.variables.carried());
+            let ways = Variables::meet(straight, block.at_label);
+            self.variables = Variables::meet(ways, block.at_else.filter(|_| block.has_else)).unwrap_or_default();
             for kind in &block.results {
                 self.push(*kind);
             }
@@ -273,6 +306,12 @@ impl Writer<'_> {
         format!("TRAP({number}, \"{}.{}\");", self.index, self.traps)
     }
 
+    fn goes_down_to(&mut self, value: Value) {
+        if let (Some(deepest), Value::Below(bytes)) = (&mut self.frame.shadow, value) {
+            *deepest = bytes.max(*deepest);
+        }
+    }
+
     fn die(&mut self) {
         self.dead = Some(0);
     }
@@ -281,7 +320,10 @@ impl Writer<'_> {
         use Operator as O;
         if let Some(depth) = self.dead {
             match operator {
-                O::Block { .. } | O::Loop { .. } | O::If { .. } => self.dead = Some(depth + 1),
+                O::Block { .. } | O::Loop { .. } | O::If { .. } => {
+                    self.dead = Some(depth + 1);
+                    self.loops_begun += usize::from(matches!(operator, O::Loop { .. }));
+                }
                 O::End if depth > 0 => self.dead = Some(depth - 1),
                 O::End => self.end(),
                 O::Else if depth == 0 => self.otherwise(),
@@ -289,22 +331,21 @@ impl Writer<'_> {
             }
             return Ok(());
         }
-        let seen = std::mem::replace(&mut self.seen, Seen::Nothing);
         if let Some((operands, result, code)) = numeric(operator) {
-            match (operator, seen) {
-                (O::I32Sub, Seen::StackPointerAnd(bytes)) => {
-                    self.frame.shadow = self.frame.shadow.max(bytes);
-                    self.seen = Seen::Frame;
-                }
-                (O::I32And, Seen::FrameAnd(mask)) => self.frame.shadow += !mask,
-                _ => {}
-            }
+            let known_b = if operands.len() > 1 { self.known() } else { Value::Any };
             let b = if operands.len() > 1 { self.pop() } else { String::new() };
+            let known_a = self.known();
             let a = self.pop();
-            let to = self.push(result);
+            let value = Value::joined(operator, known_a, known_b);
+            // LLVM makes a frame by these two, and reckons addresses by additions. A leaf's frame counts, though the pointer
+            // is not moved there.
+            if matches!(operator, O::I32Sub | O::I32And) {
+                self.goes_down_to(value);
+            }
+            let to = self.push_known(result, value);
             let text = format!("{to} = {};", code.replace("$a", &a).replace("$b", &b));
             self.say(&text);
-            if self.seen == Seen::Frame {
+            if matches!((operator, known_a, value), (O::I32Sub, Value::Below(0), Value::Below(_))) {
                 self.say(&format!("OPAQUE({to});"));
             }
             return Ok(());
@@ -373,17 +414,20 @@ impl Writer<'_> {
             }
             O::Select => {
                 let condition = self.pop();
+                let kind = self.stack.last().map_or(Type::I32, |(kind, _)| *kind);
                 let b = self.pop();
                 // The first of the two stays where it is.
-                let a = self.stack.last().map(|kind| place(self.stack.len() - 1, *kind)).unwrap_or_default();
+                let a = self.pop();
                 self.say(&format!("{a} = {condition} ? {a} : {b};"));
+                self.push(kind);
             }
             O::LocalGet { local_index } => {
                 let kind = self.local(local_index);
-                let to = self.push(kind);
+                let to = self.push_known(kind, self.variables.get(local_index));
                 self.say(&format!("{to} = l{local_index};"));
             }
             O::LocalSet { local_index } => {
+                self.variables.set(local_index, self.known());
                 let from = self.pop();
                 self.say(&format!("l{local_index} = {from};"));
             }
@@ -391,22 +435,28 @@ impl Writer<'_> {
                 let kind = self.local(local_index);
                 let from = place(self.stack.len() - 1, kind);
                 self.say(&format!("l{local_index} = {from};"));
-                self.seen = seen;
+                self.variables.set(local_index, self.known());
             }
             O::GlobalGet { global_index } => {
                 let kind = self.context.module.globals[global_index as usize].kind;
-                let to = self.push(kind);
                 if self.context.stack_pointer == Some(global_index) {
+                    let to = self.push_known(kind, self.variables.get(POINTER));
                     self.say(&format!("STACK_GET({to});"));
-                    self.seen = Seen::StackPointer;
                 } else {
+                    let to = self.push(kind);
                     let name = self.context.names.global(global_index);
                     self.say(&format!("{to} = {name};"));
                 }
             }
             O::GlobalSet { global_index } => {
+                let value = self.known();
                 let from = self.pop();
                 let text = if self.context.stack_pointer == Some(global_index) {
+                    self.variables.set(POINTER, value);
+                    match value {
+                        Value::Below(_) => self.goes_down_to(value),
+                        _ => self.frame.shadow = None,
+                    }
                     format!("STACK_SET({from});")
                 } else {
                     format!("{} = {from};", self.context.names.global(global_index))
@@ -414,12 +464,10 @@ impl Writer<'_> {
                 self.say(&text);
             }
             O::I32Const { value } => {
-                self.seen = match seen {
-                    Seen::StackPointer => Seen::StackPointerAnd(value.cast_unsigned()),
-                    Seen::Frame => Seen::FrameAnd(value.cast_unsigned()),
-                    _ => Seen::Nothing,
-                };
                 self.constant(Type::I32, value.cast_unsigned().into());
+                if let Some((_, known)) = self.stack.last_mut() {
+                    *known = Value::Constant(value.cast_unsigned());
+                }
             }
             O::I64Const { value } => self.constant(Type::I64, value.cast_unsigned()),
             O::F32Const { value } => self.constant(Type::F32, value.bits().into()),
@@ -462,12 +510,16 @@ impl Writer<'_> {
         block.used |= reached;
         let (height, parameters) = (block.height, block.parameters.clone());
         if reached {
+            block.at_label = Variables::meet(block.at_label.take(), Some(self.variables.carried()));
+        }
+        self.variables = block.at_else.take().unwrap_or_default();
+        if reached {
             self.say(&format!("goto L{label};"));
         }
         self.say(&format!("E{label}:;"));
         self.dead = None;
         self.stack.truncate(height);
-        self.stack.extend(parameters);
+        self.stack.extend(parameters.into_iter().map(|kind| (kind, Value::Any)));
     }
 
     fn access(&mut self, access: &Access, memarg: MemArg) {
@@ -495,7 +547,22 @@ impl Writer<'_> {
         if !self.frame.calls.contains(&function) {
             self.frame.calls.push(function);
         }
-        self.calling(self.context.names.function(function).to_owned(), &signature.parameters, &signature.results)
+        // These three give their first argument back, and LLVM goes on with what they give.
+        let name = self.context.module.function_names.get(&function).map(String::as_str);
+        let first = match name {
+            Some("memcpy" | "memmove" | "memset") => {
+                let at = self.stack.len().checked_sub(signature.parameters.len());
+                at.and_then(|at| self.stack.get(at)).map(|(_, value)| *value)
+            }
+            _ => None,
+        };
+        self.calling(self.context.names.function(function).to_owned(), &signature.parameters, &signature.results)?;
+        if let (Some(value), Some((Type::I32, known)), [Type::I32]) =
+            (first, self.stack.last_mut(), &*signature.results)
+        {
+            *known = value;
+        }
+        Ok(())
     }
 
     fn call_indirect(&mut self, kind: u32) -> Result<(), Trouble> {

@@ -6,6 +6,7 @@
 //!
 //! It must never: translate what it does not know into something else. It refuses, and names the function.
 
+mod frame;
 mod function;
 mod module;
 mod names;
@@ -108,8 +109,10 @@ pub struct Memory {
 pub struct Frame {
     /// The function's symbol, or its name in C.
     pub symbol: String,
-    /// Bytes of its frame on the shadow stack; 0 if it has none.
-    pub shadow: u32,
+    /// Bytes of its frame on the shadow stack; 0 if it has none. What a function that calls nobody uses below the pointer
+    /// without moving it, LLVM's red zone of up to 128 bytes, is of its frame. None: nobody knows, because the function is
+    /// imported, or sets the pointer to what the translator does not recognise.
+    pub shadow: Option<u32>,
     /// The functions that it calls, by their numbers.
     pub calls: Vec<u32>,
     /// The types of the functions that it calls through the table, by their numbers: equal types have equal ones.

@@ -15,7 +15,8 @@
 #define TEXT(x) TEXT_(x)
 
 /* The shadow stack pointer lives in GBR: no general register is lost, it costs one instruction to read or write, and it
- * is saved with a context like any other register. */
+ * is saved with a context like any other register. A function that calls nobody may use up to 128 bytes below it without
+ * moving it (LLVM's red zone): whoever interrupts it and runs code of the module begins as far below, or elsewhere. */
 #define STACK_GET(x) __asm__ volatile("stc gbr, %0" : "=r"(x))
 #define STACK_SET(x) __asm__ volatile("ldc %0, gbr" ::"r"(x) : "memory")
 
