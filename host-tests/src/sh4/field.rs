@@ -364,6 +364,8 @@ fn why(Bounds { machine, shadow, .. }: &Bounds) -> String {
     for (stack, worst) in [("machine", machine), ("shadow", shadow)] {
         if let Some(symbol) = worst.unknown.first() {
             reasons.push(format!("{stack}: {} is not known", readable(symbol)));
+        } else if let Some(symbol) = worst.pointers.first() {
+            reasons.push(format!("{stack}: C in {} calls through a pointer", readable(symbol)));
         } else if let Some(circle) = worst.recursion.iter().min_by_key(|circle| circle.len()) {
             let circle: Vec<String> = circle.iter().take(2).map(|symbol| readable(symbol)).collect();
             reasons.push(format!("{stack}: recursion of {}", circle.join(", ")));

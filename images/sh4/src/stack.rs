@@ -2,14 +2,15 @@
 //! shadow stack, on which Rust keeps what has an address.
 //!
 //! The rules: a bound is a bound, or it is said why there is none. A call through the table is taken to reach every function
-//! of the table that has the right type: one of another type would trap. A call through a pointer in C is taken to reach
-//! every function of every table. Recursion has no bound.
+//! of the table that has the right type: one of another type would trap. What is of no module, C that is linked with it, has
+//! no frame on the shadow stack, and counts there by whom it calls back. A call through a pointer in C is taken to reach
+//! every function of every table; as it may reach any other function too, there is no bound then. Recursion has none either.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::link::is_of_assembler;
 use crate::tools::Trouble;
-use crate::translate::{Frame, Translated};
+use crate::translate::Translated;
 
 /// What a function of libgcc's assembler part pushes at most, in bytes: nine registers, in `__udivsi3_i4i`.
 const ASSEMBLER_FRAME: u32 = 36;
@@ -27,13 +28,15 @@ pub struct Worst {
     pub indirect: Vec<String>,
     /// Functions of which it is not known what they take: that comes on top.
     pub unknown: Vec<String>,
+    /// Functions of C that call through a pointer: whom, is not known.
+    pub pointers: Vec<String>,
 }
 
 impl Worst {
     /// Is `bytes` a bound?
     #[must_use]
     pub fn is_bound(&self) -> bool {
-        self.recursion.is_empty() && self.unknown.is_empty()
+        self.recursion.is_empty() && self.unknown.is_empty() && self.pointers.is_empty()
     }
 }
 
@@ -73,6 +76,12 @@ struct Node {
     /// Whom it may call through the table; empty if it does not.
     through_table: Vec<usize>,
     indirect: bool,
+    /// Its calls are not only of the table of a module: it is C.
+    anywhere: bool,
+    /// How many objects have a function of this name.
+    defined: usize,
+    /// On the shadow stack: a module has it, and so its frame is known, or known to be unknown.
+    of_module: bool,
 }
 
 /// What GCC calls whoever is called through a pointer.
@@ -86,14 +95,25 @@ impl Calls {
     /// A text is not what GCC writes, or a function's frame has no fixed size.
     pub fn new(texts: &[String], modules: &[&Translated]) -> Result<Self, Trouble> {
         let mut calls = Calls::default();
-        for module in modules {
-            calls.shadow.take_module(&module.frames, &module.table);
-        }
         for text in texts {
             calls.machine.take_text(text)?;
         }
         calls.machine.hidden = ASSEMBLER_FRAME;
-        calls.machine.take_tables(modules);
+        // What is imported and only called through the table, GCC does not name; nobody may know it.
+        for module in modules {
+            let imported = module.table.iter().filter_map(|(function, _)| module.frames.get(*function as usize));
+            imported.filter(|frame| module.imported.iter().any(|import| import.symbol == frame.symbol)).for_each(
+                |frame| {
+                    calls.machine.node(&frame.symbol);
+                },
+            );
+        }
+        let owners = calls.machine.owners(modules);
+        calls.machine.take_tables(modules, &owners);
+        for module in modules {
+            calls.shadow.take_module(module);
+        }
+        calls.shadow.take_others(&calls.machine, &owners);
         Ok(calls)
     }
 
@@ -113,19 +133,38 @@ impl Calls {
                 "name an entry point by its symbol, as `nm` shows it.",
             )
         })?;
-        // What is not of a module does not touch the shadow stack.
-        let nothing = Worst {
+        let nobody_knows = Worst {
             bytes: 0,
             path: vec![entry.to_owned()],
             recursion: Vec::new(),
             indirect: Vec::new(),
-            unknown: Vec::new(),
+            unknown: vec![entry.to_owned()],
+            pointers: Vec::new(),
         };
-        Ok(Bounds { entry: entry.to_owned(), machine, shadow: self.shadow.worst(entry).unwrap_or(nothing) })
+        // Both graphs have all functions, except for the parts that GCC has made of a module's.
+        let shadow = self.shadow.worst(entry).or_else(|| self.shadow.worst(original(entry))).unwrap_or(nobody_knows);
+        Ok(Bounds { entry: entry.to_owned(), machine, shadow })
     }
 }
 
+/// The functions that modules define, by their symbols: of which module, and which of its frames. Where another object has
+/// a function of the same name too, none is here: it is not told apart, and counts as C.
+type Owners<'a> = HashMap<&'a str, (&'a Translated, usize)>;
+
 impl Graph {
+    fn owners<'a>(&self, modules: &[&'a Translated]) -> Owners<'a> {
+        let mut owners = HashMap::new();
+        for module in modules {
+            for (number, frame) in module.frames.iter().enumerate().skip(module.imported.len()) {
+                let node = self.numbers.get(&frame.symbol).map(|node| &self.nodes[*node]);
+                if node.is_none_or(|node| node.defined < 2) {
+                    owners.insert(frame.symbol.as_str(), (*module, number));
+                }
+            }
+        }
+        owners
+    }
+
     fn node(&mut self, symbol: &str) -> usize {
         if let Some(number) = self.numbers.get(symbol) {
             return *number;
@@ -135,33 +174,60 @@ impl Graph {
         self.nodes.len() - 1
     }
 
-    fn take_module(&mut self, frames: &[Frame], table: &[(u32, u32)]) {
-        let numbers: Vec<usize> = frames.iter().map(|frame| self.node(&frame.symbol)).collect();
-        for (frame, number) in frames.iter().zip(&numbers) {
-            let through_table = table.iter().filter(|(_, kind)| frame.indirect.contains(kind));
+    fn take_module(&mut self, module: &Translated) {
+        let numbers: Vec<usize> = module.frames.iter().map(|frame| self.node(&frame.symbol)).collect();
+        // What is imported is C, or of another module.
+        for (frame, number) in module.frames.iter().zip(&numbers).skip(module.imported.len()) {
+            let through_table = module.table.iter().filter(|(_, kind)| frame.indirect.contains(kind));
             let through_table = through_table.map(|(function, _)| numbers[*function as usize]).collect();
             let node = &mut self.nodes[*number];
             node.bytes = frame.shadow;
+            node.of_module = true;
             node.calls = frame.calls.iter().map(|callee| numbers[*callee as usize]).collect();
             node.through_table = through_table;
             node.indirect = !frame.indirect.is_empty();
         }
     }
 
-    /// Finds whom each function with an indirect call may reach.
-    fn take_tables(&mut self, modules: &[&Translated]) {
-        let mut kinds: HashMap<&str, (&Translated, HashSet<u32>)> = HashMap::new();
-        for module in modules {
-            for (number, frame) in module.frames.iter().enumerate() {
-                kinds.insert(&frame.symbol, (module, kinds_below(module, number)));
+    /// Puts what is of no module beside the modules, on the shadow stack: without a frame, with its calls.
+    fn take_others(&mut self, machine: &Graph, owners: &Owners<'_>) {
+        let every_table = machine.nodes.iter().find(|node| node.anywhere).map_or(&[][..], |node| &node.through_table);
+        // GCC's parts of a module's function are no functions here.
+        let symbol = |number: &usize| {
+            let symbol = machine.nodes[*number].symbol.as_str();
+            if owners.contains_key(original(symbol)) { original(symbol) } else { symbol }
+        };
+        for node in machine.nodes.iter().filter(|node| !owners.contains_key(original(&node.symbol))) {
+            let number = self.node(&node.symbol);
+            let calls: Vec<usize> = node.calls.iter().map(|callee| self.node(symbol(callee))).collect();
+            let through_table: Vec<usize> = if node.anywhere {
+                every_table.iter().map(|callee| self.node(symbol(callee))).collect()
+            } else {
+                Vec::new()
+            };
+            let known = node.bytes.is_some() || assembler_frame(&node.symbol).is_some();
+            let own = &mut self.nodes[number];
+            // One that a module has under this name too keeps its frame, known or not.
+            if !own.of_module {
+                own.bytes = known.then_some(0);
             }
+            own.calls.extend(calls);
+            own.through_table.extend(through_table);
+            own.indirect |= node.indirect;
+            own.anywhere = node.anywhere;
         }
+    }
+
+    /// Finds whom each function with an indirect call may reach.
+    fn take_tables(&mut self, modules: &[&Translated], owners: &Owners<'_>) {
         let machine =
             |module: &Translated, function: u32| self.numbers.get(&module.frames[function as usize].symbol).copied();
         let mut reached = Vec::new();
         for (number, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.indirect) {
-            let through_table: Vec<usize> = match kinds.get(original(&node.symbol)) {
-                Some((module, kinds)) => {
+            let owner = owners.get(original(&node.symbol));
+            let through_table: Vec<usize> = match owner {
+                Some((module, frame)) => {
+                    let kinds = kinds_below(module, *frame);
                     let right = module.table.iter().filter(|(_, kind)| kinds.contains(kind));
                     right.filter_map(|(function, _)| machine(module, *function)).collect()
                 }
@@ -170,10 +236,11 @@ impl Graph {
                     .flat_map(|module| module.table.iter().filter_map(|(function, _)| machine(module, *function)))
                     .collect(),
             };
-            reached.push((number, through_table));
+            reached.push((number, through_table, owner.is_none()));
         }
-        for (number, through_table) in reached {
+        for (number, through_table, anywhere) in reached {
             self.nodes[number].through_table = through_table;
+            self.nodes[number].anywhere = anywhere;
         }
     }
 
@@ -196,6 +263,7 @@ impl Graph {
                 // Two objects may each have a function of this name: whichever is called, the larger is enough.
                 let node = &mut self.nodes[number];
                 node.bytes = node.bytes.max(bytes);
+                node.defined += 1;
             } else if line.starts_with("edge: ") {
                 let (Some(from), Some(to)) = (field(line, "sourcename"), field(line, "targetname")) else {
                     return Err(not_a_graph(line));
@@ -229,9 +297,12 @@ impl Graph {
             reached().filter(|node| node.indirect).map(|node| node.symbol.clone()).collect();
         let unknown = reached().filter(|node| node.bytes.is_none() && assembler_frame(&node.symbol).is_none());
         let mut unknown: Vec<String> = unknown.map(|node| node.symbol.clone()).collect();
+        let mut pointers: Vec<String> =
+            reached().filter(|node| node.anywhere).map(|node| node.symbol.clone()).collect();
         indirect.sort();
         unknown.sort();
-        Some(Worst { bytes, path, recursion: search.recursion, indirect, unknown })
+        pointers.sort();
+        Some(Worst { bytes, path, recursion: search.recursion, indirect, unknown, pointers })
     }
 }
 
@@ -325,6 +396,7 @@ fn not_a_graph(line: &str) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::translate::{Frame, Function};
 
     const TEXT: &str = r#"graph: { title: "a.c"
 node: { title: "*main" label: "f_main\na.c:1:1\n8 bytes (static)" }
@@ -436,6 +508,75 @@ edge: { sourcename: "a.c:*small" targetname: "__udivsi3_i4i" }
         let moved = Frame { shadow: None, ..frame("small", 0, &[], &[]) };
         let found = bounds(TEXT, &[frame("main", 16, &[1], &[]), moved], &[]).shadow;
         assert_eq!((found.bytes, found.unknown.clone(), found.is_bound()), (16, vec!["small".to_owned()], false));
+    }
+
+    /// A module that imports its first function.
+    fn importing(frames: &[Frame], table: &[(u32, u32)]) -> Translated {
+        let function = Function {
+            name: "env.outside".to_owned(),
+            symbol: "outside".to_owned(),
+            parameters: Vec::new(),
+            results: Vec::new(),
+        };
+        let outside = Frame { shadow: None, ..frame("outside", 0, &[], &[]) };
+        let frames = [&[outside], frames].concat();
+        Translated { frames, table: table.to_vec(), imported: vec![function], ..Translated::default() }
+    }
+
+    /// C that calls a function of its own, which calls `back`; and code of the module.
+    const OUTSIDE: &str = r#"node: { title: "*outside" label: "outside\nc.c:1:1\n8 bytes (static)" }
+node: { title: "c.c:*inner" label: "inner\nc.c:2:1\n4 bytes (static)" }
+edge: { sourcename: "*outside" targetname: "c.c:*inner" }
+edge: { sourcename: "c.c:*inner" targetname: "*back" }
+node: { title: "*main" label: "f_main\na.c:1:1\n8 bytes (static)" }
+node: { title: "*back" label: "f_back\na.c:1:1\n12 bytes (static)" }
+edge: { sourcename: "*main" targetname: "*outside" }
+"#;
+
+    #[test]
+    fn c_that_calls_back_into_the_module_counts_on_the_shadow_stack() {
+        let module = importing(&[frame("main", 16, &[0], &[]), frame("back", 64, &[], &[])], &[]);
+        let found =
+            Calls::new(&[OUTSIDE.to_owned()], &[&module]).expect("a graph").bounds("main").expect("it is there");
+        assert_eq!((found.shadow.bytes, found.shadow.is_bound()), (80, true));
+        assert_eq!(found.shadow.path, ["main", "outside", "inner", "back"]);
+        assert_eq!(found.machine.bytes, 8 + 8 + 4 + 12 + ASSEMBLER_FRAME);
+        // Nobody knows whom assembler calls.
+        let none =
+            OUTSIDE.replace("*outside\" label: \"outside\\nc.c:1:1\\n8 bytes (static)\"", "*outside\" label: \"x\"");
+        let none = none.replace("edge: { sourcename: \"*outside\" targetname: \"c.c:*inner\" }\n", "");
+        let found = Calls::new(&[none], &[&module]).expect("a graph").bounds("main").expect("it is there");
+        assert_eq!((found.shadow.unknown, found.machine.unknown), (vec!["outside".into()], vec!["outside".into()]));
+    }
+
+    #[test]
+    fn c_that_calls_through_a_pointer_may_reach_the_table_and_more() {
+        let text = OUTSIDE.replace("targetname: \"*back\"", "targetname: \"__indirect_call\"");
+        let module = importing(&[frame("main", 16, &[0], &[]), frame("back", 64, &[], &[])], &[(2, 5)]);
+        let found = Calls::new(&[text], &[&module]).expect("a graph").bounds("main").expect("it is there");
+        assert_eq!((found.machine.bytes, found.shadow.bytes), (32 + ASSEMBLER_FRAME, 80), "at least");
+        for worst in [found.machine, found.shadow] {
+            assert_eq!((worst.is_bound(), worst.pointers), (false, vec!["inner".to_owned()]));
+        }
+    }
+
+    #[test]
+    fn a_function_of_c_that_is_called_as_one_of_the_module_counts_beside_it() {
+        let text = OUTSIDE.replace("inner", "leaf");
+        let leaf = "node: { title: \"a.c:*leaf\" label: \"f_leaf\\na.c:1:1\\n4 bytes (static)\" }\n".to_owned();
+        let frames = [frame("main", 16, &[0, 3], &[]), frame("back", 64, &[], &[]), frame("leaf", 32, &[], &[])];
+        let found = Calls::new(&[text, leaf], &[&importing(&frames, &[])]).expect("two graphs").bounds("main");
+        assert_eq!(found.expect("it is there").shadow.bytes, 16 + 32 + 64);
+    }
+
+    #[test]
+    fn what_is_imported_and_only_in_the_table_is_called_through_it() {
+        let text = "node: { title: \"*main\" label: \"f_main\\na.c:1:1\\n8 bytes (static)\" }
+edge: { sourcename: \"*main\" targetname: \"__indirect_call\" }
+";
+        let module = importing(&[frame("main", 16, &[], &[5])], &[(0, 5)]);
+        let found = Calls::new(&[text.to_owned()], &[&module]).expect("a graph").bounds("main").expect("it is there");
+        assert_eq!((found.machine.unknown, found.shadow.unknown), (vec!["outside".into()], vec!["outside".into()]));
     }
 
     #[test]

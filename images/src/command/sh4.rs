@@ -7,7 +7,7 @@ use koboshi_sh4::build::{Made, Plan, Start, build};
 use koboshi_sh4::link::{Cpu, Optimise};
 use koboshi_sh4::place::{Place, Places, demangled};
 use koboshi_sh4::program::{Artifact, Program};
-use koboshi_sh4::stack::Worst;
+use koboshi_sh4::stack::{Bounds, Worst};
 use koboshi_sh4::tools::{Gcc, Rust, Trouble};
 use koboshi_sh4::translate::{self, Trust, translate};
 use serde::Serialize;
@@ -202,7 +202,7 @@ struct Report<'a> {
     image: &'a Path,
     image_bytes: u64,
     sections: Vec<Section<'a>>,
-    stacks: &'a [koboshi_sh4::stack::Bounds],
+    stacks: &'a [Bounds],
 }
 
 #[derive(Serialize)]
@@ -248,7 +248,7 @@ fn shown(made: &Made) -> String {
         |worst: &Worst| format!("{}{}", count(worst.bytes.into()), if worst.is_bound() { "" } else { " or more" });
     for bounds in &made.bounds {
         let (machine, shadow) = (&bounds.machine, &bounds.shadow);
-        stacks.push(vec![bounds.entry.clone(), most(machine), most(shadow), reason(machine)]);
+        stacks.push(vec![bounds.entry.clone(), most(machine), most(shadow), why(bounds)]);
     }
     format!(
         "{} {}\n{} {} ({} bytes)\n\n{}\n{}\n",
@@ -262,11 +262,19 @@ fn shown(made: &Made) -> String {
     )
 }
 
+/// Why one of the two bounds is none, or what they rely on.
+fn why(Bounds { machine, shadow, .. }: &Bounds) -> String {
+    if machine.is_bound() && !shadow.is_bound() { reason(shadow) } else { reason(machine) }
+}
+
 /// Why a bound is none, or what it relies on.
 fn reason(worst: &Worst) -> String {
     let name = |symbol: &String| demangled(symbol);
     if let Some(unknown) = worst.unknown.first() {
-        return format!("calls {}, of which nothing is known", name(unknown));
+        return format!("what {} needs is not known", name(unknown));
+    }
+    if let Some(caller) = worst.pointers.first() {
+        return format!("{} is C that calls through a pointer, whom is not known", name(caller));
     }
     if let Some(circle) = worst.recursion.first() {
         let more =
@@ -319,5 +327,29 @@ impl Where {
             say!("{address:#010x} {place}");
         }
         Ok(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_that_is_shown_is_that_of_the_stack_that_has_no_bound() {
+        let worst = |unknown: &[&str], indirect: &[&str]| Worst {
+            bytes: 8,
+            path: Vec::new(),
+            recursion: Vec::new(),
+            indirect: indirect.iter().map(|&symbol| symbol.to_owned()).collect(),
+            unknown: unknown.iter().map(|&symbol| symbol.to_owned()).collect(),
+            pointers: Vec::new(),
+        };
+        let why = |machine, shadow| why(&Bounds { entry: "main".to_owned(), machine, shadow });
+        let through_table = || worst(&[], &["f"]);
+        assert_eq!(why(through_table(), worst(&["strange"], &[])), "what strange needs is not known");
+        assert_eq!(why(worst(&["odd"], &[]), worst(&["strange"], &[])), "what odd needs is not known");
+        assert_eq!(why(through_table(), worst(&[], &[])), "f calls through the table");
+        let pointers = Worst { pointers: vec!["c".to_owned()], ..through_table() };
+        assert_eq!(why(pointers, worst(&[], &[])), "c is C that calls through a pointer, whom is not known");
     }
 }
