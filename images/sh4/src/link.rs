@@ -192,7 +192,8 @@ pub fn compile(gcc: &Gcc, source: Source<'_>, object: &Path, options: &Options) 
 pub struct Layout {
     /// The first byte of code; behind it, the constants of C and assembler. What is in a section `.text.first` comes first.
     pub code: u32,
-    /// The first byte of the variables of C and assembler.
+    /// The first byte of the variables of C and assembler. Those that are zero at the start lie from the symbol `koboshi_bss`
+    /// to `koboshi_bss_end`, in words.
     pub data: u32,
     /// The memory of the WebAssembly module: what is in no segment is zero at the start. The ELF then has sections
     /// `.wasm.zero` behind the last segment and `.wasm.stack`, and nothing at the guard.
@@ -278,8 +279,9 @@ pub fn link(
     let mut command = gcc.binutil("ld");
     command.args(["-EL", "-nostdlib", "-static", "--no-check-sections", "--no-warn-rwx-segments"]);
     command.args(["-z", "max-page-size=4096", "-z", "noexecstack"]);
-    if layout.entry.is_some() {
-        command.arg("--gc-sections");
+    if let Some(entry) = &layout.entry {
+        // Unasked, the linker would begin anywhere if it is not there.
+        command.arg("--gc-sections").arg(format!("--require-defined={entry}"));
     }
     let (script, map) = (beside(".ld"), beside(".map"));
     write(&script, linker_script(&pieces, layout))?;
@@ -309,6 +311,10 @@ struct Piece {
     /// Output sections as the linker script says them, without the header.
     sections: Vec<String>,
 }
+
+/// The symbols of the first byte of `.bss` and of the first behind it. Both are multiples of 4.
+pub(crate) const BSS: &str = "koboshi_bss";
+pub(crate) const BSS_END: &str = "koboshi_bss_end";
 
 const CODE: u32 = 5;
 const CONSTANTS: u32 = 4;
@@ -347,7 +353,10 @@ fn pieces(segments: &[Segment], layout: &Layout) -> Vec<Piece> {
             flags: VARIABLES,
             sections: vec![
                 format!(".data {:#x} : {{ *(.data .data.*) }}", layout.data),
-                ".bss : ALIGN(8) { *(.bss .bss.* COMMON) }".to_owned(),
+                // A start that clears it finds it by these.
+                format!(
+                    ".bss : ALIGN(8) {{ PROVIDE({BSS} = .); *(.bss .bss.* COMMON) . = ALIGN(4); PROVIDE({BSS_END} = .); }}"
+                ),
             ],
         },
     ];
@@ -508,6 +517,10 @@ pub(crate) fn not_linked(elf: &Path, said: &str) -> Trouble {
     for line in said.lines() {
         if let Some((file, rest)) = line.split_once(": in function `") {
             function = Some((short(file), rest.trim_end_matches("':")));
+        }
+        if let Some((_, rest)) = line.split_once("required symbol `") {
+            let symbol = rest.split('\'').next().unwrap_or(rest);
+            undefined.entry(symbol).or_default().push("the start".to_owned());
         }
         let Some((place, symbol)) = line.split_once("undefined reference to `") else { continue };
         let user = match function {

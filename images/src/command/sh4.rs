@@ -50,8 +50,8 @@ struct Build {
     /// The function that is called first
     #[arg(long, default_value = "main", value_name = "FUNCTION")]
     entry: String,
-    /// A symbol in one of the sources that begins in its place, and sets up everything by itself
-    #[arg(long, value_name = "SYMBOL", requires = "sources")]
+    /// A symbol in one of the sources that begins in its place, and sets up everything by itself: first in .text.first
+    #[arg(long, value_name = "SYMBOL", requires = "sources", conflicts_with_all = ["entry", "stack_top"])]
     start: Option<String>,
     /// C or assembler (.S) to link with it
     #[arg(long = "source", value_name = "FILE")]
@@ -62,7 +62,7 @@ struct Build {
     /// Where the crate's constants and variables begin, with its own stack behind them
     #[arg(long, default_value = "0x8c900000", value_parser = address)]
     base: u32,
-    /// The end of the machine's stack, which grows down from there
+    /// The end of the machine's stack, which grows down from there: a multiple of 4
     #[arg(long, default_value = "0x8cf00000", value_parser = address)]
     stack_top: u32,
     /// The size of the crate's own stack, in bytes
@@ -332,7 +332,23 @@ impl Where {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::command::Arguments as Whole;
+
+    #[test]
+    fn a_start_of_its_own_has_no_entry_and_no_stack_to_be_told() {
+        let parsed = |more: &[&str]| {
+            let first = ["koboshi", "sh4", "build", "crate", "--source", "start.S", "--start", "begin"];
+            Whole::try_parse_from(first.iter().chain(more))
+        };
+        assert!(parsed(&[]).is_ok());
+        for more in [["--entry", "main"], ["--stack-top", "0x8cf00000"]] {
+            let error = parsed(&more).map(|_| ()).expect_err("one of them counts for nothing");
+            assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{more:?}");
+        }
+    }
 
     #[test]
     fn the_reason_that_is_shown_is_that_of_the_stack_that_has_no_bound() {

@@ -1,0 +1,202 @@
+//! What is built starts as it has to, and is refused where it cannot work.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use koboshi_sh4::board::QEMU;
+use koboshi_sh4::build::{Made, Plan, Start, build};
+use koboshi_sh4::link::{Cpu, Optimise};
+use koboshi_sh4::program::{Artifact, Program};
+use koboshi_sh4::tools::{Gcc, Rust, Trouble};
+
+/// The board's serial interface and its switch.
+const BOARD: &str = "#![no_std]
+#![allow(dead_code)]
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+fn say(text: &str) {
+    for byte in text.bytes() {
+        unsafe {
+            while (0xffe8_0010 as *const u16).read_volatile() & 1 << 5 == 0 {}
+            (0xffe8_000c as *mut u8).write_volatile(byte);
+        }
+    }
+}
+fn off() -> ! {
+    loop {
+        unsafe { (0xa400_0030 as *mut u16).write_volatile(1) }
+    }
+}
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! { off() }
+";
+
+/// A crate of its own, with C or assembler beside it.
+struct Crate {
+    folder: tempfile::TempDir,
+    plan: Plan,
+}
+
+impl Crate {
+    fn new(source: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path();
+        let manifest =
+            "[workspace]\n[package]\nname = \"tried\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n";
+        std::fs::create_dir(path.join("src")).expect("a directory");
+        std::fs::write(path.join("Cargo.toml"), manifest).expect("a file");
+        std::fs::write(path.join("src/lib.rs"), format!("{BOARD}{source}")).expect("a file");
+        let plan = Plan {
+            program: Program {
+                folder: path.to_path_buf(),
+                package: None,
+                artifact: Artifact::Library,
+                features: Vec::new(),
+                exports: Vec::new(),
+                base: 0x8c90_0000,
+                stack: 0x4000,
+                target_folder: path.join("target"),
+                optimise: Some(Optimise::Speed),
+            },
+            cpu: Cpu::Sh4,
+            optimise: Optimise::Speed,
+            code: 0x8c80_0000,
+            data: None,
+            start: called("main", 0x8cf0_0000),
+            sources: Vec::new(),
+            folder: path.join("out"),
+            name: "tried".to_owned(),
+        };
+        Crate { folder, plan }
+    }
+
+    /// With a file beside it.
+    fn with(mut self, name: &str, text: &str) -> Self {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        self.plan.sources.push(path);
+        self
+    }
+
+    fn starting(mut self, start: Start) -> Self {
+        self.plan.start = start;
+        self
+    }
+
+    fn built(&self) -> Result<Made, Trouble> {
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sh4");
+        build(&Rust::find()?, &Gcc::find(&cache)?, &cache, &self.plan)
+    }
+
+    fn refused(&self) -> Trouble {
+        match self.built() {
+            Err(trouble) => trouble,
+            Ok(made) => panic!("it was built: {made:?}"),
+        }
+    }
+}
+
+fn called(function: &str, stack_top: u32) -> Start {
+    Start::Called { function: function.to_owned(), stack_top }
+}
+
+fn own(symbol: &str) -> Start {
+    Start::Own { symbol: symbol.to_owned() }
+}
+
+const NOTHING: &str = "#[unsafe(no_mangle)] pub extern \"C\" fn main() { off() }";
+
+/// What a program says that begins in memory full of other things.
+fn said_in_used_memory(made: &Made, folder: &Path) -> String {
+    let rubbish: PathBuf = folder.join("rubbish");
+    std::fs::write(&rubbish, vec![0xa5; 1 << 20]).expect("a file");
+    let first = (0x8c80_0000 + made.image_size) & 0x1fff_ffff;
+    let mut qemu = Command::new(QEMU);
+    qemu.args(["-M", "r2d", "-nic", "none", "-display", "none", "-monitor", "none", "-serial", "null"]);
+    qemu.args(["-serial", "stdio", "-no-reboot", "-kernel"]).arg(&made.image);
+    qemu.arg("-device").arg(format!("loader,file={},addr={first:#x},force-raw=on", rubbish.display()));
+    let output = qemu.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{QEMU}: {error}; koboshi doctor"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The entry has the name of what the start had a label for.
+#[test]
+fn what_is_zero_at_the_start_is_so_in_memory_that_was_used_before() {
+    let source = "
+static VARIABLE: AtomicU8 = AtomicU8::new(5);
+static ZEROS: [AtomicU8; 90] = [const { AtomicU8::new(0) }; 90];
+unsafe extern \"C\" { fn not_zero() -> u32; }
+#[unsafe(no_mangle)]
+pub extern \"C\" fn stack() {
+    let bad = ZEROS.iter().filter(|zero| zero.load(Relaxed) != 0).count();
+    let variable = VARIABLE.load(Relaxed);
+    VARIABLE.store(6, Relaxed);
+    ZEROS[1].store(1, Relaxed);
+    say(if variable == 5 { \"variable \" } else { \"no variable \" });
+    say(if bad == 0 { \"zeros \" } else { \"rubbish \" });
+    say(if unsafe { not_zero() } == 0 { \"zeros of C\" } else { \"rubbish of C\" });
+    off()
+}";
+    let c = "static volatile unsigned char zeros[1001];
+        unsigned not_zero(void) { unsigned bad = 0; for (int i = 0; i < 1001; i++) bad += zeros[i] != 0; return bad; }";
+    let tried = Crate::new(source).with("zeros.c", c).starting(called("stack", 0x8cf0_0000));
+    let made = tried.built().unwrap_or_else(|trouble| panic!("{}\n{}", trouble.what, trouble.remedy));
+    let section = |name: &str| {
+        let found = made.elf.sections.iter().find(|section| section.name == name);
+        found.unwrap_or_else(|| panic!("{name} of {:?}", made.elf.sections))
+    };
+    assert!(section(".wasm.zero").size >= 90, "{:?}", made.elf.sections);
+    assert_eq!(section(".bss").size % 4, 0);
+    assert_eq!(said_in_used_memory(&made, tried.folder.path()), "variable zeros zeros of C");
+}
+
+#[test]
+fn a_start_of_its_own_has_to_be_where_the_image_begins() {
+    let assembler =
+        |section: &str| format!("    .section {section},\"ax\"\n    .globl begin\nbegin: bra begin\n    nop\n");
+    let first = Crate::new(NOTHING).with("start.S", &assembler(".text.first")).starting(own("begin"));
+    assert_eq!(first.built().expect("it begins there").elf.entry, 0x8c80_0000);
+    let far = "    .section .text.first,\"ax\"\nother: rts\n    nop\n    .globl begin\nbegin: bra begin\n    nop\n";
+    let trouble = Crate::new(NOTHING).with("start.S", far).starting(own("begin")).refused();
+    assert_eq!(trouble.what, "the image begins at 0x8c800000, and the start symbol `begin` lies at 0x8c800004");
+    assert!(trouble.remedy.contains("section .text.first"), "{trouble}");
+    let trouble = Crate::new(NOTHING).with("start.S", &assembler(".text.first")).starting(own("nowhere")).refused();
+    assert!(trouble.what.contains("not defined: nowhere (needed by the start)"), "{trouble}");
+}
+
+#[test]
+fn a_machines_stack_on_the_program_is_refused() {
+    let at = |stack_top| Crate::new(NOTHING).starting(called("main", stack_top));
+    assert_eq!(at(0x8cf0_0002).refused().what, "the machine's stack cannot end at 0x8cf00002");
+    for (stack_top, on) in
+        [(0x8c80_0004, ".text "), (0x8c90_1000, "the page below the module's stack "), (0x8c90_4000, ".wasm.stack ")]
+    {
+        let trouble = at(stack_top).refused();
+        assert!(trouble.what.starts_with(&format!("the machine's stack lies on {on}")), "{trouble}");
+        assert!(trouble.remedy.contains("--stack-top"), "{trouble}");
+    }
+    at(0x8c90_0000).built().expect("right below the module");
+}
+
+#[test]
+fn a_stack_of_the_module_that_is_too_small_is_refused() {
+    let source = "#[unsafe(no_mangle)] pub extern \"C\" fn main(n: usize) -> u8 {
+        let large = core::hint::black_box([n as u8; 10_000]); large[n % 10_000] }";
+    let mut tried = Crate::new(source);
+    tried.plan.program.stack = 4096;
+    let trouble = tried.refused();
+    assert!(trouble.what.starts_with("the module's own stack has 8192 bytes, and `main` needs 100"), "{trouble}");
+    assert_eq!(trouble.remedy, "make it larger: --shadow-stack 12288.");
+    tried.plan.program.stack = 12288;
+    tried.built().expect("it is enough");
+}
+
+#[test]
+fn a_module_without_the_name_of_its_stack_pointer_is_refused() {
+    let tried = Crate::new(NOTHING);
+    std::fs::create_dir(tried.folder.path().join(".cargo")).expect("a directory");
+    let flags = "[target.wasm32v1-none]\nrustflags = [\"-Clink-arg=--strip-all\"]\n";
+    std::fs::write(tried.folder.path().join(".cargo/config.toml"), flags).expect("a file");
+    let trouble = tried.refused();
+    assert!(trouble.what.contains("`__stack_pointer`") && trouble.remedy.contains("--strip-all"), "{trouble}");
+}
