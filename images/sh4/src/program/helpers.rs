@@ -11,7 +11,7 @@ use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex
 use super::{Artifact, PAGE, Program};
 use crate::link::{self, Cpu, Source, compile};
 use crate::tools::{Gcc, Rust, Trouble, fingerprint, output, printed, read, unwritable, workshop, write};
-use crate::translate::{self, Trust, translate};
+use crate::translate::{self, Frame, Trust, translate};
 
 /// What GCC calls on an SH-4, for integers, conversions of 64 bits, and memory.
 const INTEGER_HELPERS: [&str; 35] = [
@@ -174,6 +174,7 @@ pub fn build_helpers(rust: &Rust, gcc: &Gcc, cpu: Cpu, cache: &Path) -> Result<H
     if let Some(import) = translated.imported.first() {
         return Err(Trouble::new(format!("the helpers need {}", import.name), PLEASE_REPORT));
     }
+    refuse_stack(&translated.frames)?;
     let flags = link::flags();
     let cure = gcc.cure().map_or("", |_| "cured");
     let made_by = [gcc.version(), cure, cpu.option(), &flags, &translated.source].map(str::as_bytes);
@@ -212,6 +213,16 @@ pub fn build_helpers(rust: &Rust, gcc: &Gcc, cpu: Cpu, cache: &Path) -> Result<H
         Err(_) if kept.is_dir() => Ok(helpers),
         Err(error) => Err(unwritable(&kept, &error)),
         Ok(()) => Ok(helpers),
+    }
+}
+
+/// Refuses helpers with a stack of their own: GCC calls them wherever it likes, and no stack bound counts them.
+fn refuse_stack(frames: &[Frame]) -> Result<(), Trouble> {
+    match frames.iter().find(|frame| frame.shadow != Some(0)) {
+        None => Ok(()),
+        Some(frame) => {
+            Err(Trouble::new(format!("the helper {} uses the module's own stack", frame.symbol), PLEASE_REPORT))
+        }
     }
 }
 
@@ -266,6 +277,16 @@ mod tests {
         let object = folder.path().join("program.o");
         compile(&gcc, Source::Text { name: "program.c", text }, &object, &link::Options::default())?;
         refuse_recursion(&read(&object)?)
+    }
+
+    #[test]
+    fn a_helper_with_a_stack_of_its_own_is_refused() {
+        let frame = |shadow| Frame { symbol: "memcpy".to_owned(), shadow, ..Frame::default() };
+        refuse_stack(&[frame(Some(0)), frame(Some(0))]).expect("none has");
+        for shadow in [Some(16), None] {
+            let trouble = refuse_stack(&[frame(Some(0)), frame(shadow)]).expect_err("one has");
+            assert_eq!(trouble.what, "the helper memcpy uses the module's own stack");
+        }
     }
 
     #[test]
