@@ -574,6 +574,32 @@ pub extern \"C\" fn written(n: u32) -> u32 { let mut sum = Sum(n); let _ = write
     }
 }
 
+#[test]
+fn traps_of_two_places_stay_two() {
+    // Whichever it is, nothing but the trap follows: GCC would make one of them.
+    let text = "(module
+        (func (export \"divided\") (param i32 i32 i32) (result i32)
+            (if (result i32) (local.get 2)
+                (then (i32.div_u (local.get 0) (local.get 1))) (else (i32.div_u (local.get 1) (local.get 0)))))
+        (func (export \"converted\") (param f32 f32 i32) (result i32)
+            (if (result i32) (local.get 2)
+                (then (i32.trunc_f32_s (local.get 0))) (else (i32.trunc_f32_s (local.get 1))))))";
+    let module = good(translated(&wat::parse_str(text).unwrap(), Trust::Compiler));
+    let folder = tempfile::tempdir().unwrap();
+    let object = folder.path().join("module.o");
+    let options = link::Options::translated(Cpu::Sh4, Optimise::Speed);
+    good(compile(&GCC, Source::Text { name: "module.c", text: &module.source }, &object, &options));
+    let output = GCC.binutil("objdump").args(["-d", "--no-show-raw-insn"]).arg(&object).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let traps = |function: &str, number: u32| {
+        let code = text.split(&format!("<{function}>:\n")).nth(1).unwrap_or_else(|| panic!("{text}"));
+        let code = code.split("\n\n").next().unwrap();
+        code.lines().filter(|line| line.contains(&format!("trapa\t#{number}"))).count()
+    };
+    assert_eq!(traps("divided", 0x41), 2, "{text}");
+    assert_eq!((traps("converted", 0x42), traps("converted", 0x43)), (2, 2), "{text}");
+}
+
 const RUST: &str = "#![no_std]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }

@@ -343,7 +343,11 @@ impl Writer<'_> {
                 self.goes_down_to(value);
             }
             let to = self.push_known(result, value);
-            let text = format!("{to} = {};", code.replace("$a", &a).replace("$b", &b));
+            let mut text = format!("{to} = {};", code.replace("$a", &a).replace("$b", &b));
+            if text.contains("$t") {
+                self.traps += 1;
+                text = text.replace("$t", &format!("{}, {}", self.index, self.traps));
+            }
             self.say(&text);
             if matches!((operator, known_a, value), (O::I32Sub, Value::Below(0), Value::Below(_))) {
                 self.say(&format!("OPAQUE({to});"));

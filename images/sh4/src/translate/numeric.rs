@@ -4,7 +4,8 @@ use wasmparser::Operator;
 
 use super::Type::{self, F32, F64, I32, I64};
 
-/// A conversion, a comparison, arithmetic: operands, result, and C in which `$a` and `$b` stand for the operands.
+/// A conversion, a comparison, arithmetic: operands, result, and C in which `$a` and `$b` stand for the operands, and `$t` for
+/// the place of a trap.
 type Numeric = (&'static [Type], Type, &'static str);
 
 /// A load or store: what it moves in memory.
@@ -119,10 +120,10 @@ pub(super) fn numeric(operator: &Operator<'_>) -> Option<Numeric> {
         O::I32Add => (II, I32, "$a + $b"),
         O::I32Sub => (II, I32, "$a - $b"),
         O::I32Mul => (II, I32, "$a * $b"),
-        O::I32DivS => (II, I32, "div_s32($a, $b)"),
-        O::I32DivU => (II, I32, "div_u32($a, $b)"),
-        O::I32RemS => (II, I32, "rem_s32($a, $b)"),
-        O::I32RemU => (II, I32, "rem_u32($a, $b)"),
+        O::I32DivS => (II, I32, "div_s32($a, $b, $t)"),
+        O::I32DivU => (II, I32, "div_u32($a, $b, $t)"),
+        O::I32RemS => (II, I32, "rem_s32($a, $b, $t)"),
+        O::I32RemU => (II, I32, "rem_u32($a, $b, $t)"),
         O::I32And => (II, I32, "$a & $b"),
         O::I32Or => (II, I32, "$a | $b"),
         O::I32Xor => (II, I32, "$a ^ $b"),
@@ -134,10 +135,10 @@ pub(super) fn numeric(operator: &Operator<'_>) -> Option<Numeric> {
         O::I64Add => (JJ, I64, "$a + $b"),
         O::I64Sub => (JJ, I64, "$a - $b"),
         O::I64Mul => (JJ, I64, "$a * $b"),
-        O::I64DivS => (JJ, I64, "div_s64($a, $b)"),
-        O::I64DivU => (JJ, I64, "div_u64($a, $b)"),
-        O::I64RemS => (JJ, I64, "rem_s64($a, $b)"),
-        O::I64RemU => (JJ, I64, "rem_u64($a, $b)"),
+        O::I64DivS => (JJ, I64, "div_s64($a, $b, $t)"),
+        O::I64DivU => (JJ, I64, "div_u64($a, $b, $t)"),
+        O::I64RemS => (JJ, I64, "rem_s64($a, $b, $t)"),
+        O::I64RemU => (JJ, I64, "rem_u64($a, $b, $t)"),
         O::I64And => (JJ, I64, "$a & $b"),
         O::I64Or => (JJ, I64, "$a | $b"),
         O::I64Xor => (JJ, I64, "$a ^ $b"),
@@ -184,14 +185,14 @@ pub(super) fn numeric(operator: &Operator<'_>) -> Option<Numeric> {
         O::I64Extend8S => (J, I64, "(uint64_t)(int64_t)(int8_t)$a"),
         O::I64Extend16S => (J, I64, "(uint64_t)(int64_t)(int16_t)$a"),
         O::I64Extend32S => (J, I64, "(uint64_t)(int64_t)(int32_t)$a"),
-        O::I32TruncF32S => (F, I32, "trunc_s32_f32($a)"),
-        O::I32TruncF32U => (F, I32, "trunc_u32_f32($a)"),
-        O::I32TruncF64S => (D, I32, "trunc_s32_f64($a)"),
-        O::I32TruncF64U => (D, I32, "trunc_u32_f64($a)"),
-        O::I64TruncF32S => (F, I64, "trunc_s64_f32($a)"),
-        O::I64TruncF32U => (F, I64, "trunc_u64_f32($a)"),
-        O::I64TruncF64S => (D, I64, "trunc_s64_f64($a)"),
-        O::I64TruncF64U => (D, I64, "trunc_u64_f64($a)"),
+        O::I32TruncF32S => (F, I32, "trunc_s32_f32($a, $t)"),
+        O::I32TruncF32U => (F, I32, "trunc_u32_f32($a, $t)"),
+        O::I32TruncF64S => (D, I32, "trunc_s32_f64($a, $t)"),
+        O::I32TruncF64U => (D, I32, "trunc_u32_f64($a, $t)"),
+        O::I64TruncF32S => (F, I64, "trunc_s64_f32($a, $t)"),
+        O::I64TruncF32U => (F, I64, "trunc_u64_f32($a, $t)"),
+        O::I64TruncF64S => (D, I64, "trunc_s64_f64($a, $t)"),
+        O::I64TruncF64U => (D, I64, "trunc_u64_f64($a, $t)"),
         O::I32TruncSatF32S => (F, I32, "saturate_s32_f32($a)"),
         O::I32TruncSatF32U => (F, I32, "saturate_u32_f32($a)"),
         O::I32TruncSatF64S => (D, I32, "saturate_s32_f64($a)"),

@@ -5,12 +5,20 @@
 
 #define ALWAYS static inline __attribute__((always_inline, unused))
 
-/* One instruction, its number in `traps.h`. The text differs from place to place, so that no two traps become one. */
+/* One instruction, its number in `traps.h`. The text differs from place to place, so that GCC does not make one trap of two.
+ * (Those of memory, where nothing is trusted, have one text: there are too many of them.) */
 #define TRAP(number, place)                                                                                            \
     do {                                                                                                               \
         __asm__ volatile("trapa #%O0 ! " place ::"i"(number) : "memory");                                              \
         __builtin_unreachable();                                                                                       \
     } while (0)
+/* The same within a function that is inlined: `place` and `more` are numbers that only this use of it has. */
+#define TRAP_WITHIN(number, what)                                                                                      \
+    do {                                                                                                               \
+        __asm__ volatile("trapa #%O0 ! " what " %O1.%O2" ::"i"(number), "i"(place), "i"(more) : "memory");             \
+        __builtin_unreachable();                                                                                       \
+    } while (0)
+#define WITHIN uint32_t place, uint32_t more
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 
@@ -157,21 +165,21 @@ ALWAYS void storef64_4(uint32_t a, double x) {
 
 /* Division: C leaves open what WebAssembly traps on. */
 #define DIVISION(bits, least)                                                                                          \
-    ALWAYS uint##bits##_t div_u##bits(uint##bits##_t a, uint##bits##_t b) {                                            \
-        if (b == 0) TRAP(TRAP_DIVIDE_BY_ZERO, "div_u");                                                                \
+    ALWAYS uint##bits##_t div_u##bits(uint##bits##_t a, uint##bits##_t b, WITHIN) {                                    \
+        if (b == 0) TRAP_WITHIN(TRAP_DIVIDE_BY_ZERO, "div_u");                                                         \
         return a / b;                                                                                                  \
     }                                                                                                                  \
-    ALWAYS uint##bits##_t rem_u##bits(uint##bits##_t a, uint##bits##_t b) {                                            \
-        if (b == 0) TRAP(TRAP_DIVIDE_BY_ZERO, "rem_u");                                                                \
+    ALWAYS uint##bits##_t rem_u##bits(uint##bits##_t a, uint##bits##_t b, WITHIN) {                                    \
+        if (b == 0) TRAP_WITHIN(TRAP_DIVIDE_BY_ZERO, "rem_u");                                                         \
         return a % b;                                                                                                  \
     }                                                                                                                  \
-    ALWAYS uint##bits##_t div_s##bits(uint##bits##_t a, uint##bits##_t b) {                                            \
-        if (b == 0) TRAP(TRAP_DIVIDE_BY_ZERO, "div_s");                                                                \
-        if (b == (uint##bits##_t)-1 && a == (least)) TRAP(TRAP_INTEGER_OVERFLOW, "div_s");                             \
+    ALWAYS uint##bits##_t div_s##bits(uint##bits##_t a, uint##bits##_t b, WITHIN) {                                    \
+        if (b == 0) TRAP_WITHIN(TRAP_DIVIDE_BY_ZERO, "div_s");                                                         \
+        if (b == (uint##bits##_t)-1 && a == (least)) TRAP_WITHIN(TRAP_INTEGER_OVERFLOW, "div_s");                      \
         return (uint##bits##_t)((int##bits##_t)a / (int##bits##_t)b);                                                  \
     }                                                                                                                  \
-    ALWAYS uint##bits##_t rem_s##bits(uint##bits##_t a, uint##bits##_t b) {                                            \
-        if (b == 0) TRAP(TRAP_DIVIDE_BY_ZERO, "rem_s");                                                                \
+    ALWAYS uint##bits##_t rem_s##bits(uint##bits##_t a, uint##bits##_t b, WITHIN) {                                    \
+        if (b == 0) TRAP_WITHIN(TRAP_DIVIDE_BY_ZERO, "rem_s");                                                         \
         if (b == (uint##bits##_t)-1) return 0;                                                                         \
         return (uint##bits##_t)((int##bits##_t)a % (int##bits##_t)b);                                                  \
     }
@@ -218,10 +226,10 @@ U32_OF(u32_of_f64, double)
 
 /* Conversions to integers: `low` and `high` are the bounds within which the number without its fraction fits. */
 #define CONVERSION(name, from, to, low, high, convert, least, most)                                                    \
-    ALWAYS to trunc_##name(from x) {                                                                                   \
+    ALWAYS to trunc_##name(from x, WITHIN) {                                                                           \
         if (!(x low && x < high)) {                                                                                    \
-            if (x != x) TRAP(TRAP_BAD_CONVERSION, "trunc_" #name);                                                     \
-            TRAP(TRAP_INTEGER_OVERFLOW, "trunc_" #name);                                                               \
+            if (x != x) TRAP_WITHIN(TRAP_BAD_CONVERSION, "trunc_" #name);                                              \
+            TRAP_WITHIN(TRAP_INTEGER_OVERFLOW, "trunc_" #name);                                                        \
         }                                                                                                              \
         return convert;                                                                                                \
     }                                                                                                                  \
