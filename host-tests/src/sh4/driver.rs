@@ -470,6 +470,7 @@ mod tests {
         Instance {
             translated: Translated {
                 source: "void import(void) __asm__(\"test.import\");".to_owned(),
+                aliases: Vec::new(),
                 functions: vec![Function {
                     name: "add".to_owned(),
                     symbol: "m0_add".to_owned(),

@@ -95,6 +95,12 @@ impl Calls {
     /// A text is not what GCC writes, or a function's frame has no fixed size.
     pub fn new(texts: &[String], modules: &[&Translated]) -> Result<Self, Trouble> {
         let mut calls = Calls::default();
+        for (alias, symbol) in modules.iter().flat_map(|module| &module.aliases) {
+            for graph in [&mut calls.machine, &mut calls.shadow] {
+                let node = graph.node(symbol);
+                graph.numbers.insert(alias.clone(), node);
+            }
+        }
         for text in texts {
             calls.machine.take_text(text)?;
         }
@@ -493,6 +499,15 @@ edge: { sourcename: "a.c:*small" targetname: "__udivsi3_i4i" }
             .replace("}\n}\n", "}\n}\nedge: { sourcename: \"*main\" targetname: \"__indirect_call\" }\n}\n");
         let frames = [frame("main", 0, &[], &[5]), frame("small", 8, &[], &[7]), frame("large", 32, &[], &[])];
         assert_eq!(bounds(&text, &frames, &[(1, 5), (2, 7)]).machine.bytes, 108 + ASSEMBLER_FRAME);
+    }
+
+    #[test]
+    fn a_function_with_two_names_is_one_under_each() {
+        let aliases = vec![("also".to_owned(), "main".to_owned())];
+        let module = Translated { aliases, frames: vec![frame("main", 16, &[], &[])], ..Translated::default() };
+        let calls = Calls::new(&[TEXT.to_owned()], &[&module]).expect("a graph");
+        let [one, other] = ["main", "also"].map(|name| calls.bounds(name).expect("it is there"));
+        assert_eq!((one.machine, one.shadow), (other.machine, other.shadow));
     }
 
     #[test]

@@ -191,6 +191,17 @@ fn a_stack_of_the_module_that_is_too_small_is_refused() {
     tried.built().expect("it is enough");
 }
 
+/// The compiler makes one of two that are equal.
+#[test]
+fn two_exports_that_are_one_function_are_both_in_the_report() {
+    let source = "#[unsafe(no_mangle)] pub extern \"C\" fn main(n: u32) -> u32 { n * 3 + 7 }
+        #[unsafe(no_mangle)] pub extern \"C\" fn other(n: u32) -> u32 { n * 3 + 7 }";
+    let made = Crate::new(source).built().unwrap_or_else(|trouble| panic!("{}\n{}", trouble.what, trouble.remedy));
+    let mut entries: Vec<&str> = made.bounds.iter().map(|bounds| bounds.entry.as_str()).collect();
+    entries.sort_unstable();
+    assert_eq!(entries, ["main", "other"]);
+}
+
 #[test]
 fn a_module_without_the_name_of_its_stack_pointer_is_refused() {
     let tried = Crate::new(NOTHING);

@@ -144,6 +144,8 @@ pub struct Translated {
     pub exported_table: Option<String>,
     /// Where the shadow stack pointer begins: what GBR has to hold before any function of the module is called.
     pub stack_pointer: Option<u32>,
+    /// Further symbols of functions that are exported more than once: each with the one under which `frames` has it.
+    pub aliases: Vec<(String, String)>,
     /// All functions, imported ones first, with what they do to the shadow stack.
     pub frames: Vec<Frame>,
     /// The functions that the table holds, with their types, both by their numbers. Equal types have equal numbers.
@@ -191,6 +193,7 @@ pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble
     Ok(Translated {
         source,
         functions: exported(&module, &names),
+        aliases: aliases(&module, &names),
         imported: imported(&module, &names),
         globals: globals(&module, &names, false),
         imported_globals: globals(&module, &names, true),
@@ -346,6 +349,13 @@ fn exported(module: &Module<'_>, names: &Names) -> Vec<Function> {
             }
         })
         .collect()
+}
+
+fn aliases(module: &Module<'_>, names: &Names) -> Vec<(String, String)> {
+    let exports = module.exports.iter().enumerate().filter(|(_, (_, kind, _))| *kind == ExternalKind::Func);
+    let symbols =
+        exports.map(|(at, (.., index))| (names.export(at).to_owned(), names.symbol_inside(*index).to_owned()));
+    symbols.filter(|(export, inside)| export != inside).collect()
 }
 
 fn imported(module: &Module<'_>, names: &Names) -> Vec<Function> {
