@@ -14,8 +14,15 @@ use koboshi_sh4::tools::{Gcc, Trouble};
 
 static BOARD: LazyLock<Board> = LazyLock::new(|| {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    good(Gcc::find(&directory.join("gcc")).and_then(|gcc| Board::new(&gcc, &directory.join("board"))))
+    good(Gcc::find(&directory.join("gcc")).and_then(|gcc| Board::new(&gcc, &folder("board"))))
 });
+
+/// A directory that no other process has: a runner of tests may give each test one of its own, all at the same time.
+fn folder(name: &str) -> PathBuf {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("test").replace("::", "-");
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).join(test)
+}
 
 /// Fails with what is wrong and what to do about it.
 fn good<T>(result: Result<T, Trouble>) -> T {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use koboshi_sh4::board::{Board, FAULT_MISALIGNED, QEMU, Run, run};
@@ -12,8 +12,14 @@ use koboshi_sh4::tools::{Gcc, Rust, Trouble};
 use koboshi_sh4::translate::{Options, Translated, Trust, translate};
 
 static GCC: LazyLock<Gcc> = LazyLock::new(|| good(Gcc::find(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("gcc"))));
-static BOARD: LazyLock<Board> =
-    LazyLock::new(|| good(Board::new(&GCC, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("translate"))));
+static BOARD: LazyLock<Board> = LazyLock::new(|| good(Board::new(&GCC, &folder("translate"))));
+
+/// A directory that no other process has: a runner of tests may give each test one of its own, all at the same time.
+fn folder(name: &str) -> PathBuf {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("test").replace("::", "-");
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).join(test)
+}
 
 /// Fails with what is wrong and what to do about it.
 fn good<T>(result: Result<T, Trouble>) -> T {
