@@ -13,7 +13,7 @@ use crate::link::{BSS, BSS_END, Compiled, Cpu, Elf, Layout, Optimise, Options, S
 use crate::program::{Built, Extent, PAGE, Program, build_helpers};
 use crate::stack::{Bounds, Calls, Worst};
 use crate::tools::{Gcc, Rust, Trouble, read, unwritable};
-use crate::translate::{self, Segment, Translated, Trust, translate};
+use crate::translate::{self, Segment, Translated, Trust, Type::I32, translate};
 
 /// What is to be made.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Plan {
     pub start: Start,
     /// Further C and assembler.
     pub sources: Vec<PathBuf>,
+    /// Directories with their headers.
+    pub include: Vec<PathBuf>,
     /// Where the files go: `NAME.elf`, `NAME.bin`, and what was needed to make them.
     pub folder: PathBuf,
     /// What the files are called, without an ending.
@@ -68,6 +70,8 @@ pub struct Made {
     pub extent: Extent,
     /// What both stacks need, from each function on that the crate exports.
     pub bounds: Vec<Bounds>,
+    /// What the compilers warned of, in the crate and in the sources.
+    pub warnings: String,
 }
 
 /// The register in which GCC expects to find how numbers are rounded, as at a call: to the nearest, doubles, no exceptions.
@@ -87,8 +91,11 @@ pub fn build(rust: &Rust, gcc: &Gcc, cache: &Path, plan: &Plan) -> Result<Made, 
             "a multiple of 4 (--stack-top).",
         ));
     }
+    if !plan.code.is_multiple_of(4) {
+        return Err(Trouble::new(format!("no code can begin at {:#010x}", plan.code), "a multiple of 4 (--code)."));
+    }
     std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
-    let Built { wasm, extent } = plan.program.build(rust)?;
+    let Built { wasm, extent, mut warnings } = plan.program.build(rust)?;
     let options = translate::Options { prefix: String::new(), trust: Trust::Compiler, lines: true };
     let module = translate(&wasm, &options)?;
     let Some(shadow_top) = module.stack_pointer else {
@@ -106,11 +113,19 @@ pub fn build(rust: &Rust, gcc: &Gcc, cache: &Path, plan: &Plan) -> Result<Made, 
     let entry = match &plan.start {
         Start::Own { symbol } => symbol.clone(),
         Start::Called { function, stack_top } => {
-            if !module.functions.iter().any(|exported| exported.symbol == *function) {
+            let Some(found) = module.functions.iter().find(|exported| exported.symbol == *function) else {
                 let exported: Vec<&str> = module.functions.iter().map(|exported| exported.symbol.as_str()).collect();
                 return Err(Trouble::new(
                     format!("the crate exports no function `{function}`; it exports: {}.", exported.join(", ")),
                     "name one of these as the entry, or write #[unsafe(no_mangle)] pub extern \"C\" fn before it.",
+                ));
+            };
+            // LLVM makes a `main` with a result take what it would in C, whatever it takes in Rust.
+            let is_of_llvm = function == "main" && (&*found.parameters, &*found.results) == (&[I32, I32], &[I32]);
+            if !found.parameters.is_empty() && !is_of_llvm {
+                return Err(Trouble::new(
+                    format!("the entry `{function}` has parameters, and nobody gives it any"),
+                    "name a function without (--entry), or bring a start of your own (--start).",
                 ));
             }
             let stacks = [*stack_top, shadow_top];
@@ -121,9 +136,14 @@ pub fn build(rust: &Rust, gcc: &Gcc, cache: &Path, plan: &Plan) -> Result<Made, 
             START.to_owned()
         }
     };
+    options.include.clone_from(&plan.include);
     for (number, source) in plan.sources.iter().enumerate() {
         let object = folder.join(format!("{}-source{number}.o", plan.name));
-        compiled.push(compile(gcc, Source::File(source), &object, &options)?);
+        let source = compile(gcc, Source::File(source), &object, &options)?;
+        if !source.warnings.is_empty() {
+            let _ = write!(warnings, "{}{}", if warnings.is_empty() { "" } else { "\n" }, source.warnings);
+        }
+        compiled.push(source);
     }
     let helpers = build_helpers(rust, gcc, plan.cpu, cache)?;
     let objects: Vec<PathBuf> =
@@ -152,7 +172,7 @@ pub fn build(rust: &Rust, gcc: &Gcc, cache: &Path, plan: &Plan) -> Result<Made, 
     {
         refuse_stacks(&elf, &extent, *stack_top, bounds)?;
     }
-    Ok(Made { elf, image, image_size, extent, bounds })
+    Ok(Made { elf, image, image_size, extent, bounds, warnings })
 }
 
 fn bounds(module: &Translated, compiled: &[Compiled], helpers: &Path) -> Result<Vec<Bounds>, Trouble> {
@@ -211,6 +231,7 @@ fn start_source(segments: &[Segment], data: &Range<u32>, function: &str, stacks:
         "/* Made by Koboshi. Its labels are no symbols: the program may have any. */
     .section .text.first, \"ax\"
     .globl {START}
+    .type {START}, @function
 {START}:
     mov.l   .Lstack, r15
     mov.l   .Lshadow, r0
@@ -258,6 +279,7 @@ fn start_source(segments: &[Segment], data: &Range<u32>, function: &str, stacks:
 .Lbss:      .long {BSS}
 .Lbss_end:  .long {BSS_END}
 .Lfunction: .long {function}
+    .size {START}, . - {START}
 "
     );
     text

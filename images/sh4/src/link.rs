@@ -14,7 +14,7 @@ use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::{Endianness, elf};
 
 use crate::program::Extent;
-use crate::tools::{Gcc, Trouble, output, printed, read, write};
+use crate::tools::{Gcc, Trouble, output, printed, read, unwritable, write};
 use crate::translate::Segment;
 
 /// The processor that code is made for, and how it handles floating-point numbers.
@@ -88,7 +88,7 @@ pub(crate) fn flags() -> String {
 /// C or assembler to compile.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
-    /// A file: C, or assembler for the preprocessor if its name ends in `.S`.
+    /// A file: C in `.c`, assembler in `.s`, assembler for the preprocessor in `.S`.
     File(&'a Path),
     /// This text. It is written beside the object under this name, for the debugger.
     Text {
@@ -156,19 +156,48 @@ pub struct Compiled {
     pub warnings: String,
 }
 
+/// Refuses a file that is no source. GCC would take any other for the linker, and only warn that it does nothing with it.
+///
+/// # Errors
+/// It is not there, or its name does not end in `.c`, `.S` or `.s`.
+pub fn refuse_no_source(path: &Path) -> Result<(), Trouble> {
+    let remedy = "name a .c, .S or .s file.";
+    if !path.is_file() {
+        return Err(Trouble::new(format!("there is no file {}.", path.display()), remedy));
+    }
+    if path.extension().is_some_and(|ending| ["c", "S", "s"].iter().any(|known| ending == *known)) {
+        return Ok(());
+    }
+    Err(Trouble::new(
+        format!("{} cannot be compiled: it is neither C nor assembler by its name.", path.display()),
+        remedy,
+    ))
+}
+
 /// Compiles one C or assembler source.
 ///
 /// # Errors
-/// GCC found a mistake: all that it said. A file could not be written.
+/// It is no source: [`refuse_no_source`]. GCC found a mistake: all that it said. A file could not be written.
 pub fn compile(gcc: &Gcc, source: Source<'_>, object: &Path, options: &Options) -> Result<Compiled, Trouble> {
-    let source = match source {
-        Source::File(path) => path.to_path_buf(),
+    let (source, remedy) = match source {
+        Source::File(path) => {
+            refuse_no_source(path)?;
+            (path.to_path_buf(), "correct it.")
+        }
         Source::Text { name, text } => {
             let path = object.with_file_name(name);
             write(&path, text)?;
-            path
+            (path, "this is a mistake of Koboshi, not of your program: please report it with the file.")
         }
     };
+    // What is left of an earlier time must not be taken for what comes of this one.
+    let calls = object.with_extension("ci");
+    for old in [object, &calls] {
+        match std::fs::remove_file(old) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(old, &error)),
+            _ => {}
+        }
+    }
     let mut command = gcc.command();
     command.arg(options.cpu.option()).args(FLAGS);
     for folder in &options.include {
@@ -180,10 +209,9 @@ pub fn compile(gcc: &Gcc, source: Source<'_>, object: &Path, options: &Options) 
     if !compiled.status.success() {
         return Err(Trouble::new(
             format!("GCC {} does not compile {}:\n{said}", gcc.version(), source.display()),
-            "this is a mistake of Koboshi if it made that file, not of your program: please report it with the file.",
+            remedy,
         ));
     }
-    let calls = object.with_extension("ci");
     Ok(Compiled { object: object.to_path_buf(), calls: calls.is_file().then_some(calls), warnings: said })
 }
 
@@ -513,8 +541,19 @@ pub(crate) fn not_linked(elf: &Path, said: &str) -> Trouble {
     // a.o: in function `f':
     // a.c:3: undefined reference to `g'
     let mut undefined: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    // b.o: in function `f':
+    // b.c:7: multiple definition of `f'; a.o:a.c:5: first defined here
+    let mut twice = Vec::new();
     let mut function = None;
     for line in said.lines() {
+        if let Some((place, (symbol, first))) =
+            line.split_once(": multiple definition of `").and_then(|(place, rest)| {
+                let (symbol, first) = rest.split_once("'; ")?;
+                Some((place, (symbol, first.trim_end_matches(": first defined here"))))
+            })
+        {
+            twice.push(format!("{symbol} ({} and {})", short(first), short(place)));
+        }
         if let Some((file, rest)) = line.split_once(": in function `") {
             function = Some((short(file), rest.trim_end_matches("':")));
         }
@@ -532,6 +571,12 @@ pub(crate) fn not_linked(elf: &Path, said: &str) -> Trouble {
             users.push(user);
         }
     }
+    if !twice.is_empty() {
+        return Trouble::new(
+            format!("{} cannot be linked, since this is defined twice: {}", elf.display(), twice.join("; ")),
+            "leave one out, or make it `static`.",
+        );
+    }
     if undefined.is_empty() {
         return Trouble::new(
             format!("{} cannot be linked:\n{said}", elf.display()),
@@ -542,7 +587,7 @@ pub(crate) fn not_linked(elf: &Path, said: &str) -> Trouble {
         undefined.iter().map(|(symbol, users)| format!("{symbol} (needed by {})", users.join(", "))).collect();
     Trouble::new(
         format!("{} cannot be linked, since this is not defined: {}", elf.display(), symbols.join("; ")),
-        "define it in an object or export it from a module, and link that too.",
+        "define it: in C or assembler (koboshi sh4 build --source FILE), or in a module that exports it.",
     )
 }
 
@@ -654,7 +699,7 @@ pub fn raw_image(gcc: &Gcc, elf: &Elf, image: &Path, base: u32) -> Result<u64, T
     if first.address != base {
         return Err(Trouble::new(
             format!("the image should begin at {base:#010x}, but the first section is {}", told(first)),
-            "place it there, or name its address.",
+            "the code comes first: place it (--code) below everything else (--base).",
         ));
     }
     let size = last.end() - u64::from(base);

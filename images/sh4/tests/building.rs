@@ -3,15 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use koboshi_sh4::board::QEMU;
 use koboshi_sh4::build::{Made, Plan, Start, build};
 use koboshi_sh4::link::{Cpu, Optimise};
 use koboshi_sh4::program::{Artifact, Program};
-use koboshi_sh4::tools::{Gcc, Rust, Trouble};
+use koboshi_sh4::tools::{Gcc, Qemu, Rust, Trouble};
 
 /// The board's serial interface and its switch.
 const BOARD: &str = "#![no_std]
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 fn say(text: &str) {
     for byte in text.bytes() {
@@ -63,6 +62,7 @@ impl Crate {
             data: None,
             start: called("main", 0x8cf0_0000),
             sources: Vec::new(),
+            include: Vec::new(),
             folder: path.join("out"),
             name: "tried".to_owned(),
         };
@@ -110,11 +110,11 @@ fn said_in_used_memory(made: &Made, folder: &Path) -> String {
     let rubbish: PathBuf = folder.join("rubbish");
     std::fs::write(&rubbish, vec![0xa5; 1 << 20]).expect("a file");
     let first = (0x8c80_0000 + made.image_size) & 0x1fff_ffff;
-    let mut qemu = Command::new(QEMU);
+    let mut qemu = Command::new(Qemu::find().expect("koboshi doctor").path());
     qemu.args(["-M", "r2d", "-nic", "none", "-display", "none", "-monitor", "none", "-serial", "null"]);
     qemu.args(["-serial", "stdio", "-no-reboot", "-kernel"]).arg(&made.image);
     qemu.arg("-device").arg(format!("loader,file={},addr={first:#x},force-raw=on", rubbish.display()));
-    let output = qemu.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{QEMU}: {error}; koboshi doctor"));
+    let output = qemu.stdin(Stdio::null()).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -180,8 +180,8 @@ fn a_machines_stack_on_the_program_is_refused() {
 
 #[test]
 fn a_stack_of_the_module_that_is_too_small_is_refused() {
-    let source = "#[unsafe(no_mangle)] pub extern \"C\" fn main(n: usize) -> u8 {
-        let large = core::hint::black_box([n as u8; 10_000]); large[n % 10_000] }";
+    let source = "#[unsafe(no_mangle)] pub extern \"C\" fn main() -> u8 {
+        let n = core::hint::black_box(9); let large = core::hint::black_box([n as u8; 10_000]); large[n % 10_000] }";
     let mut tried = Crate::new(source);
     tried.plan.program.stack = 4096;
     let trouble = tried.refused();
@@ -194,12 +194,13 @@ fn a_stack_of_the_module_that_is_too_small_is_refused() {
 /// The compiler makes one of two that are equal.
 #[test]
 fn two_exports_that_are_one_function_are_both_in_the_report() {
-    let source = "#[unsafe(no_mangle)] pub extern \"C\" fn main(n: u32) -> u32 { n * 3 + 7 }
+    let source = "#[unsafe(no_mangle)] pub extern \"C\" fn main() {}
+        #[unsafe(no_mangle)] pub extern \"C\" fn one(n: u32) -> u32 { n * 3 + 7 }
         #[unsafe(no_mangle)] pub extern \"C\" fn other(n: u32) -> u32 { n * 3 + 7 }";
     let made = Crate::new(source).built().unwrap_or_else(|trouble| panic!("{}\n{}", trouble.what, trouble.remedy));
     let mut entries: Vec<&str> = made.bounds.iter().map(|bounds| bounds.entry.as_str()).collect();
     entries.sort_unstable();
-    assert_eq!(entries, ["main", "other"]);
+    assert_eq!(entries, ["main", "one", "other"]);
 }
 
 #[test]
@@ -210,4 +211,123 @@ fn a_module_without_the_name_of_its_stack_pointer_is_refused() {
     std::fs::write(tried.folder.path().join(".cargo/config.toml"), flags).expect("a file");
     let trouble = tried.refused();
     assert!(trouble.what.contains("`__stack_pointer`") && trouble.remedy.contains("--strip-all"), "{trouble}");
+}
+
+#[test]
+fn what_is_no_source_is_refused_and_nothing_of_an_earlier_build_is_linked() {
+    let source = "unsafe extern \"C\" { fn answer() -> u32; }
+        #[unsafe(no_mangle)] pub extern \"C\" fn main() -> u32 { unsafe { answer() } }";
+    let c = "static unsigned (*volatile through)(void); unsigned answer(void) { return through(); }";
+    let mut tried = Crate::new(source).with("answer.c", c);
+    let pointers = |made: &Made| made.bounds.iter().any(|bounds| !bounds.machine.pointers.is_empty());
+    assert!(pointers(&tried.built().expect("C is a source")));
+    let at = |name: &str| tried.folder.path().join(name);
+    std::fs::copy(at("out/tried-source0.o"), at("answer.o")).expect("a file");
+    std::fs::copy(at("answer.c"), at("answer.cpp")).expect("a file");
+    let assembler = at("answer.S");
+    std::fs::write(&assembler, "    .globl answer\nanswer: rts\n    mov #42, r0\n").expect("a file");
+    let [object, cpp, nowhere] = ["answer.o", "answer.cpp", "nowhere.c"].map(at);
+    for (other, why) in [(object, "neither C nor assembler"), (cpp, "neither C nor"), (nowhere, "there is no file")] {
+        tried.plan.sources = vec![other];
+        let trouble = tried.refused();
+        assert!(trouble.what.contains(why) && trouble.remedy == "name a .c, .S or .s file.", "{trouble}");
+    }
+    tried.plan.sources = vec![assembler];
+    let made = tried.built().expect("assembler is a source");
+    let main = made.bounds.iter().find(|bounds| bounds.entry == "main").expect("it is exported");
+    assert_eq!((main.machine.unknown.as_slice(), pointers(&made)), (&["answer".to_owned()][..], false));
+}
+
+#[test]
+fn mistakes_of_the_sources_are_their_own() {
+    let source = "unsafe extern \"C\" { fn answer() -> u32; }
+        #[unsafe(no_mangle)] pub extern \"C\" fn main() -> u32 { unsafe { answer() } }";
+    let trouble = Crate::new(source).with("answer.c", "int answer(void) { retrun 1; }").refused();
+    assert!(trouble.what.contains("answer.c:1:") && trouble.remedy == "correct it.", "{trouble}");
+    let trouble = Crate::new(source).refused();
+    assert!(trouble.what.contains("not defined: answer") && trouble.remedy.contains("--source"), "{trouble}");
+    let answer = "int answer(void) { return 1; }";
+    let trouble = Crate::new(source).with("one.c", answer).with("other.c", answer).refused();
+    assert!(trouble.what.contains("defined twice: answer (one.c:1 and other.c:1)"), "{trouble}");
+    assert!(!trouble.remedy.contains("report"), "{trouble}");
+}
+
+#[test]
+fn what_the_compilers_warn_of_is_told() {
+    let source = "unsafe extern \"C\" { fn answer() -> u32; }
+        #[unsafe(no_mangle)] pub extern \"C\" fn main() -> u32 { let unused = 1; unsafe { answer() } }";
+    let c = "#include \"answer.h\"\nint answer(void) { return ANSWER; }\n#warning careful\n";
+    let mut tried = Crate::new(source).with("answer.c", c);
+    std::fs::create_dir(tried.folder.path().join("headers")).expect("a directory");
+    std::fs::write(tried.folder.path().join("headers/answer.h"), "#define ANSWER 42\n").expect("a file");
+    tried.plan.include = vec![tried.folder.path().join("headers")];
+    let made = tried.built().unwrap_or_else(|trouble| panic!("{}\n{}", trouble.what, trouble.remedy));
+    for warning in ["unused variable: `unused`", "#warning careful"] {
+        assert!(made.warnings.contains(warning), "{}", made.warnings);
+    }
+    let quiet = Crate::new(NOTHING).built().expect("it is right");
+    assert_eq!(quiet.warnings, "");
+}
+
+#[test]
+fn a_static_of_rust_is_one_in_c_and_none_of_c_is_one_in_rust() {
+    let source = "
+#[unsafe(no_mangle)] static TABLE: [u32; 3] = [70, 80, 90];
+#[unsafe(no_mangle)] static mut COUNT: u32 = 0;
+unsafe extern \"C\" { fn sum() -> u32; }
+#[unsafe(no_mangle)]
+pub extern \"C\" fn main() {
+    unsafe { COUNT = 2 };
+    say(if unsafe { sum() } == 242 && unsafe { (&raw const COUNT).read_volatile() } == 3 { \"right\" } else { \"wrong\" });
+    off()
+}";
+    let c = "extern const unsigned TABLE[3]; extern unsigned COUNT; extern char __data_end[];
+        unsigned sum(void) {
+            if ((char *)&COUNT >= __data_end || (char *)&COUNT < (char *)0x8c900000) return 0;
+            return TABLE[0] + TABLE[1] + TABLE[2] + COUNT++;
+        }";
+    let tried = Crate::new(source).with("sum.c", c);
+    let made = tried.built().unwrap_or_else(|trouble| panic!("{}\n{}", trouble.what, trouble.remedy));
+    assert_eq!(said_in_used_memory(&made, tried.folder.path()), "right");
+
+    let source = "unsafe extern \"C\" { static c_answer: u32; static c_table: [u32; 4]; static __data_end: u8; }
+        #[unsafe(no_mangle)] pub extern \"C\" fn main() -> u32 {
+            unsafe { c_answer + c_table[core::hint::black_box(1)] + (&raw const __data_end as u32) } }";
+    let trouble = Crate::new(source).with("answer.c", "unsigned c_answer = 42, c_table[4];").refused();
+    assert!(trouble.what.ends_with("this static is in no Rust: c_answer, c_table"), "{trouble}");
+}
+
+#[test]
+fn zeros_are_in_no_file() {
+    let source = "
+static ZEROS: [AtomicU8; 100_000] = [const { AtomicU8::new(0) }; 100_000];
+#[unsafe(no_mangle)] pub extern \"C\" fn main() {
+    let zero = &ZEROS[core::hint::black_box(9)];
+    zero.store(zero.load(Relaxed) + 1, Relaxed);
+    off()
+}";
+    let made = Crate::new(source).built().unwrap_or_else(|trouble| panic!("{}\n{}", trouble.what, trouble.remedy));
+    let zeros: Vec<_> = made.elf.sections.iter().filter(|section| section.size >= 100_000).collect();
+    assert!(zeros.len() == 1 && zeros[0].name == ".wasm.zero" && !zeros[0].in_file, "{:?}", made.elf.sections);
+}
+
+#[test]
+fn addresses_and_an_entry_that_cannot_work_are_refused() {
+    let refused = |change: &dyn Fn(&mut Plan)| {
+        let mut tried = Crate::new(&format!(
+            "{NOTHING} #[unsafe(no_mangle)] pub extern \"C\" fn with(n: u32) {{ \
+            say([\"one\", \"two\"][core::hint::black_box(n) as usize & 1]) }}"
+        ));
+        change(&mut tried.plan);
+        tried.refused()
+    };
+    let says = |trouble: Trouble, what: &str, option: &str| {
+        assert!(trouble.what.contains(what) && trouble.remedy.contains(option), "{}\n{}", trouble.what, trouble.remedy);
+    };
+    says(refused(&|plan| plan.code += 1), "no code can begin at 0x8c800001", "--code");
+    says(refused(&|plan| plan.code = 0x8ca0_0000), "the image should begin at 0x8ca00000", "--base");
+    says(refused(&|plan| plan.program.base += 0x100), "not a multiple of 0x1000", "--base");
+    says(refused(&|plan| plan.program.stack = u32::MAX), "cannot have 4294967295 bytes", "--shadow-stack");
+    says(refused(&|plan| plan.program.stack = 100_000_000), "the machine's stack lies on .wasm.stack", "--stack-top");
+    says(refused(&|plan| plan.start = called("with", 0x8cf0_0000)), "the entry `with` has parameters", "--entry");
 }

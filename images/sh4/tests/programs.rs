@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use koboshi_sh4::program::{Artifact, Built, PAGE, Program};
 use koboshi_sh4::tools::{Rust, Trouble};
-use wasmparser::{DataKind, Operator, Parser, Payload};
+use koboshi_sh4::translate::{self, Trust};
+use wasmparser::{Parser, Payload};
 
 const BASE: u32 = 0x8c00_0000;
 
@@ -33,19 +34,12 @@ fn build(source: &str, exports: &[&str]) -> Result<Built, Trouble> {
     program.build(&Rust::find().unwrap())
 }
 
-/// Address and size of each segment that is not empty.
+/// Address and size of each segment that is not empty, as it is placed.
 fn segments(wasm: &[u8]) -> Vec<(u32, u32)> {
-    let mut found = Vec::new();
-    for payload in Parser::new(0).parse_all(wasm) {
-        let Payload::DataSection(section) = payload.unwrap() else { continue };
-        for segment in section.into_iter().map(Result::unwrap) {
-            let DataKind::Active { offset_expr, .. } = segment.kind else { panic!("a passive segment") };
-            let Operator::I32Const { value } = offset_expr.get_operators_reader().read().unwrap() else { panic!() };
-            found.push((value.cast_unsigned(), u32::try_from(segment.data.len()).unwrap()));
-        }
-    }
-    found.retain(|(_, size)| *size > 0);
-    found
+    let options = translate::Options { prefix: String::new(), trust: Trust::Compiler, lines: true };
+    let segments = translate::translate(wasm, &options).unwrap().segments;
+    let found = segments.iter().map(|segment| (segment.address, u32::try_from(segment.bytes.len()).unwrap()));
+    found.filter(|(_, size)| *size > 0).collect()
 }
 
 const CONSTANTS: &str = "let mut sum = u32::from(b\"constants of the program\"[i % 24]);";
@@ -71,7 +65,7 @@ fn constants_and_variables_are_on_pages_of_their_own() {
         &["let mut sum = i as u32;", VARIABLES],
         &["let mut sum = i as u32;"],
     ] {
-        let Built { wasm, extent } = build(&source(statements), &[]).unwrap();
+        let Built { wasm, extent, .. } = build(&source(statements), &[]).unwrap();
         assert_eq!(extent.data.start, BASE);
         let segments = segments(&wasm);
         let has = |part: &str| usize::from(statements.contains(&part));
@@ -130,5 +124,5 @@ fn a_base_inside_a_page_is_refused() {
         optimise: None,
     };
     let trouble = program.build(&Rust::find().unwrap()).unwrap_err();
-    assert_eq!(trouble.what, "a module cannot be placed at 0x8c000010");
+    assert_eq!(trouble.what, "a module cannot be placed at 0x8c000010: it is not a multiple of 0x1000");
 }

@@ -11,7 +11,7 @@ use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex
 use super::{Artifact, PAGE, Program};
 use crate::link::{self, Cpu, Source, compile};
 use crate::tools::{Gcc, Rust, Trouble, fingerprint, output, printed, read, unwritable, workshop, write};
-use crate::translate::{self, Frame, Trust, translate};
+use crate::translate::{self, Frame, TRANSLATED, Trust, translate};
 
 /// What GCC calls on an SH-4, for integers, conversions of 64 bits, and memory.
 const INTEGER_HELPERS: [&str; 35] = [
@@ -171,13 +171,14 @@ pub fn build_helpers(rust: &Rust, gcc: &Gcc, cpu: Cpu, cache: &Path) -> Result<H
     let module = helpers_module(rust, cache)?;
     let options = translate::Options { prefix: String::new(), trust: Trust::Compiler, lines: false };
     let translated = translate(&module, &options)?;
+    let source = format!("#line 1 \"{TRANSLATED}\"\n{}", translated.source);
     if let Some(import) = translated.imported.first() {
         return Err(Trouble::new(format!("the helpers need {}", import.name), PLEASE_REPORT));
     }
     refuse_stack(&translated.frames)?;
     let flags = link::flags();
     let cure = gcc.cure().map_or("", |_| "cured");
-    let made_by = [gcc.version(), cure, cpu.option(), &flags, &translated.source].map(str::as_bytes);
+    let made_by = [gcc.version(), cure, cpu.option(), &flags, &source].map(str::as_bytes);
     let key = fingerprint([gcc.path().as_os_str().as_encoded_bytes()].into_iter().chain(made_by));
     let kept = cache.join(format!("helpers-{key:016x}"));
     let helpers = Helpers { object: kept.join("helpers.o"), calls: kept.join("helpers.ci") };
@@ -187,8 +188,10 @@ pub fn build_helpers(rust: &Rust, gcc: &Gcc, cpu: Cpu, cache: &Path) -> Result<H
     let workshop = workshop(cache)?;
     let made = workshop.path().join("made");
     std::fs::create_dir(&made).map_err(|error| unwritable(&made, &error))?;
-    let options = link::Options { cpu, ..link::Options::default() };
-    let source = Source::Text { name: "helpers.c", text: &translated.source };
+    // A name that stays, in place of the workshop's.
+    let more = vec![format!("-ffile-prefix-map={}=koboshi", made.display())];
+    let options = link::Options { cpu, more, ..link::Options::default() };
+    let source = Source::Text { name: "helpers.c", text: &source };
     compile(gcc, source, &made.join("helpers.o"), &options)?;
     let weak = workshop.path().join("weak.o");
     let mut objcopy = gcc.binutil("objcopy");

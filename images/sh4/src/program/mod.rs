@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use wasmparser::{ExternalKind, Operator, Parser, Payload};
+use wasmparser::{ExternalKind, KnownCustom, Linking, Operator, Parser, Payload, SymbolFlags, SymbolInfo};
 
 use crate::link::Optimise;
 use crate::tools::{Rust, Trouble, output, printed, read, unwritable, write};
@@ -60,6 +60,8 @@ pub struct Built {
     pub wasm: Vec<u8>,
     /// Where its memory is.
     pub extent: Extent,
+    /// What the compiler of Rust warned of.
+    pub warnings: String,
 }
 
 /// Where the memory of a module is, as addresses.
@@ -77,20 +79,28 @@ impl Program {
     /// Builds it.
     ///
     /// # Errors
-    /// Cargo could not build it: all that it said. The module is not as the linker was asked to make it.
+    /// Cargo could not build it: all that it said. It uses a static that is not there. The module is not as the linker was
+    /// asked to make it.
     pub fn build(&self, rust: &Rust) -> Result<Built, Trouble> {
         if !self.base.is_multiple_of(PAGE) {
             return Err(Trouble::new(
-                format!("a module cannot be placed at {:#010x}", self.base),
-                format!("an address of a page, a multiple of {PAGE}."),
+                format!("a module cannot be placed at {:#010x}: it is not a multiple of {PAGE:#x}", self.base),
+                "name an address of a page (--base).",
             ));
         }
+        let Some(stack) = self.stack.checked_next_multiple_of(PAGE).and_then(|stack| stack.checked_add(2 * PAGE))
+        else {
+            return Err(Trouble::new(
+                format!("the module's own stack cannot have {} bytes", self.stack),
+                "make it smaller (--shadow-stack).",
+            ));
+        };
         let page = self.target_folder.join("koboshi-page.o");
         std::fs::create_dir_all(&self.target_folder).map_err(|error| unwritable(&self.target_folder, &error))?;
         write(&page, page_object())?;
         let mut cargo = rust.cargo("rustc");
         cargo.current_dir(&self.folder).arg("--target-dir").arg(absolute(&self.target_folder)?);
-        cargo.args(["--release", "--message-format=json-render-diagnostics", "--color=never"]);
+        cargo.args(["--release", "--quiet", "--message-format=json-render-diagnostics", "--color=never"]);
         // Lines for the debugger and the incident reports, whatever the workspace's profile says.
         cargo.args(["--config", "profile.release.debug='line-tables-only'", "--config", "profile.release.strip=false"]);
         if let Some(optimise) = self.optimise {
@@ -108,11 +118,13 @@ impl Program {
             cargo.args(["--features", &self.features.join(",")]);
         }
         cargo.arg("--");
-        let stack = self.stack.next_multiple_of(PAGE) + 2 * PAGE;
         let mut linker = vec![
             format!("--global-base={}", self.base),
             // Addresses are real: what is first lies at the base, not at zero.
             "--no-stack-first".to_owned(),
+            // Then the module tells what it needs and has not. Nothing else in it changes, but for its zeros: they become a
+            // segment `.bss`, which the translator drops.
+            "--emit-relocs".to_owned(),
             format!("-zstack-size={stack}"),
             absolute(&page)?.display().to_string(),
         ];
@@ -120,15 +132,18 @@ impl Program {
         linker.extend(self.exports.iter().map(|symbol| format!("--export={symbol}")));
         cargo.args(linker.iter().map(|argument| format!("-Clink-arg={argument}")));
         let built = output(&mut cargo)?;
+        let said = printed(&built.stderr);
         if !built.status.success() {
-            return Err(Trouble::new(
-                format!("cargo cannot build {} for SH-4:\n{}", self.name(), printed(&built.stderr)),
-                "correct what it names. It has to be a no_std crate.",
-            ));
+            let remedy = match said.contains("virtual workspace") || said.contains("virtual manifest") {
+                true => "name one of its packages (--package).",
+                false => "correct what it names. It has to be a no_std crate.",
+            };
+            return Err(Trouble::new(format!("cargo cannot build {} for SH-4:\n{said}", self.name()), remedy));
         }
         let wasm = read(&self.module_of(&printed(&built.stdout))?)?;
+        refuse_missing_statics(&wasm)?;
         let extent = extent(&wasm, self.base)?;
-        Ok(Built { wasm, extent })
+        Ok(Built { wasm, extent, warnings: said })
     }
 
     fn name(&self) -> String {
@@ -160,6 +175,39 @@ struct Message {
 
 fn absolute(path: &Path) -> Result<PathBuf, Trouble> {
     std::path::absolute(path).map_err(|error| unwritable(path, &error))
+}
+
+/// Refuses a module that uses statics of which it has only a declaration: the linker of Rust gives them the address 0.
+fn refuse_missing_statics(wasm: &[u8]) -> Result<(), Trouble> {
+    let names = missing_statics(wasm).map_err(|error| {
+        Trouble::new(format!("the module cannot be read: {error}"), "please report it, with the version of Rust.")
+    })?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(Trouble::new(
+        format!("only functions can be external, and this static is in no Rust: {}", names.join(", ")),
+        "define it in Rust, with #[unsafe(no_mangle)]: C can use it. Or let a function of C give its address.",
+    ))
+}
+
+fn missing_statics(wasm: &[u8]) -> wasmparser::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let Payload::CustomSection(section) = payload? else { continue };
+        let KnownCustom::Linking(linking) = section.as_known() else { continue };
+        for part in linking {
+            let Linking::SymbolTable(symbols) = part? else { continue };
+            for symbol in symbols {
+                if let SymbolInfo::Data { flags, name, symbol: None } = symbol?
+                    && !flags.contains(SymbolFlags::BINDING_WEAK)
+                {
+                    names.push(name.to_owned());
+                }
+            }
+        }
+    }
+    Ok(names)
 }
 
 const DATA_END: &str = "__data_end";

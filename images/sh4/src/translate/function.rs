@@ -12,7 +12,7 @@ use super::frame::{POINTER, Value, Variables, loops};
 use super::module::{Module, unsupported, value_type};
 use super::names::Names;
 use super::numeric::{Access, access, numeric};
-use super::{Frame, Options, Type};
+use super::{Frame, Options, TRANSLATED, Type};
 use crate::lines::Lines;
 use crate::tools::Trouble;
 
@@ -65,6 +65,7 @@ struct Writer<'a> {
     dead: Option<usize>,
     traps: u32,
     line: Option<(usize, u32)>,
+    first_line: Option<(usize, u32)>,
     frame: Frame,
 }
 
@@ -98,8 +99,18 @@ pub(super) fn c_constant(kind: Type, bits: u64) -> String {
     }
 }
 
-/// A function's C: its body with its local variables, and what it does to the stacks.
-pub(super) fn body(context: &Context<'_>, index: u32) -> Result<(String, Frame), Trouble> {
+/// A function's C.
+pub(super) struct Body {
+    /// A `#line` for its head, or nothing: its first instructions are of its first line, not of the last one before it.
+    pub(super) line: String,
+    /// Its local variables and its code.
+    pub(super) code: String,
+    /// What it does to the stacks.
+    pub(super) frame: Frame,
+}
+
+/// Writes a function.
+pub(super) fn body(context: &Context<'_>, index: u32) -> Result<Body, Trouble> {
     let module = context.module;
     let signature = module.signature(index).clone();
     let body = &module.bodies[index as usize - module.imported.len()];
@@ -118,6 +129,7 @@ pub(super) fn body(context: &Context<'_>, index: u32) -> Result<(String, Frame),
         dead: None,
         traps: 0,
         line: None,
+        first_line: None,
         frame: Frame { shadow: Some(0), ..Frame::default() },
     };
     let broken = |error: BinaryReaderError| {
@@ -143,17 +155,23 @@ pub(super) fn body(context: &Context<'_>, index: u32) -> Result<(String, Frame),
         writer.put_line(offset);
         writer.operator(&operator)?;
     }
-    let mut text = String::from("{\n");
+    let end = if context.lines.is_some() { ' ' } else { '\n' };
+    let mut code = format!("{{{end}");
     for (at, kind) in writer.locals.iter().enumerate().skip(signature.parameters.len()) {
-        let _ = writeln!(text, "{} l{at} = 0;", c_type(*kind));
+        let _ = write!(code, "{} l{at} = 0;{end}", c_type(*kind));
     }
     for (at, kind) in &writer.places {
-        let _ = writeln!(text, "{} {};", c_type(*kind), place(*at, *kind));
+        let _ = write!(code, "{} {};{end}", c_type(*kind), place(*at, *kind));
     }
-    text.push_str(&writer.code);
+    code.push_str(&writer.code);
     // On the line of the last statement: what comes back to the caller is of that line.
-    text.push_str("}\n");
-    Ok((text, writer.frame))
+    code.push_str("}\n");
+    let line = match (context.lines, writer.first_line) {
+        (None, _) => String::new(),
+        (Some(lines), Some((file, line))) => format!("#line {line} {:?}\n", lines.file(file)),
+        (Some(_), None) => format!("#line 1 \"{TRANSLATED}\"\n"),
+    };
+    Ok(Body { line, code, frame: writer.frame })
 }
 
 impl Writer<'_> {
@@ -166,6 +184,7 @@ impl Writer<'_> {
         let offset = offset - self.context.module.code_start;
         let Some((file, line)) = lines.at(offset).filter(|found| Some(*found) != self.line) else { return };
         self.line = Some((file, line));
+        self.first_line = self.first_line.or(self.line);
         let _ = writeln!(self.code, "\n#line {line} {:?}", lines.file(file));
     }
 

@@ -72,6 +72,9 @@ pub struct Function {
 }
 
 /// A global variable that the module exports or imports: a C variable.
+///
+/// Where the module has a shadow stack, its linker has made it, and what it exports as a constant of 32 bits is the address
+/// of something, a static of Rust: then the symbol itself has that address, and C declares what lies there.
 #[derive(Clone, Debug)]
 pub struct Global {
     /// `name` of the export; `module.name` of the import.
@@ -152,6 +155,9 @@ pub struct Translated {
     pub table: Vec<(u32, u32)>,
 }
 
+/// The file of code that comes from no line of the module's source.
+pub(crate) const TRANSLATED: &str = "<translated>";
+
 /// The name that the linker of the module gives to the variable that is the shadow stack pointer.
 const STACK_POINTER: &str = "__stack_pointer";
 
@@ -179,12 +185,13 @@ pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble
             frames.push(Frame { symbol, ..Default::default() });
             continue;
         }
-        let (body, frame) = function::body(&context, index)?;
-        let _ = write!(bodies, "\n{}\n{body}", head(&context, index, true));
+        let function::Body { line, code, frame } = function::body(&context, index)?;
+        let _ = write!(bodies, "\n{line}{} {code}", head(&context, index, true));
         frames.push(Frame { symbol, ..frame });
     }
+    let nowhere = if options.lines { format!("\n#line 1 \"{TRANSLATED}\"") } else { String::new() };
     let source = format!(
-        "/* Translated from WebAssembly. */\n#define TRUST_NOTHING {}\n{}\n{}\n{}{bodies}",
+        "/* Translated from WebAssembly. */{nowhere}\n#define TRUST_NOTHING {}\n{}\n{}\n{}{bodies}",
         u32::from(options.trust == Trust::Nothing),
         include_str!("../board/traps.h"),
         include_str!("prelude.h"),
@@ -216,8 +223,13 @@ pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble
             .map(|function| (*function, module.canonical(module.functions[*function as usize]) as u32))
             .collect(),
         frames,
-        segments: module.segments,
+        segments: module.segments.into_iter().filter(|segment| !is_of_zeros(segment)).collect(),
     })
+}
+
+/// Is it what the linker of the module calls zeros? They are zero anyway.
+fn is_of_zeros(segment: &Segment) -> bool {
+    segment.name.as_deref().is_some_and(|name| name.starts_with(".bss")) && segment.bytes.iter().all(|byte| *byte == 0)
 }
 
 /// A function's declaration, or the head of its definition.
@@ -255,6 +267,20 @@ fn declarations(context: &Context<'_>) -> Result<String, Trouble> {
         let name = names.global(index);
         let constant = if global.mutable { "" } else { "const " };
         let symbol = names.global_symbol(index).map(|symbol| format!(" __asm__(\"{symbol}\")"));
+        let is_address = stack_pointer.is_some() && global.kind == Type::I32 && !global.mutable;
+        let symbol = match symbol {
+            Some(_) if is_address && global.import.is_none() => {
+                let address = initial(module, global.value)?;
+                for at in module.exports.iter().enumerate().filter_map(|(at, (_, kind, exported))| {
+                    (*kind == ExternalKind::Global && *exported == index).then_some(at)
+                }) {
+                    let symbol = names.export(at);
+                    let _ = writeln!(text, "__asm__(\".globl {symbol}\\n.set {symbol}, {address:#x}\");");
+                }
+                None
+            }
+            symbol => symbol,
+        };
         if global.import.is_some() {
             let _ = writeln!(text, "extern {constant}{kind} {name}{};", symbol.unwrap_or_default());
             continue;
