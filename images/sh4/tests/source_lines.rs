@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use koboshi_sh4::board::QEMU;
 use koboshi_sh4::build::{Made, Plan, Start, build};
 use koboshi_sh4::link::{Cpu, Optimise};
 use koboshi_sh4::place::Places;
 use koboshi_sh4::program::{Artifact, Program};
-use koboshi_sh4::tools::{Gcc, Rust};
+use koboshi_sh4::tools::{Gcc, Qemu, Rust};
 
 const SOURCE: &str = include_str!("../examples/hello/src/lib.rs");
 
@@ -38,6 +37,7 @@ fn hello(name: &str) -> Made {
         data: None,
         start: Start::Called { function: "main".to_owned(), stack_top: 0x8cf0_0000 },
         sources: Vec::new(),
+        include: Vec::new(),
         folder: folder(name),
         name: "hello".to_owned(),
     };
@@ -52,7 +52,7 @@ fn line_of(text: &str) -> u32 {
 }
 
 fn emulator(made: &Made) -> Command {
-    let mut qemu = Command::new(QEMU);
+    let mut qemu = Command::new(Qemu::find().expect("koboshi doctor").path());
     qemu.args([
         "-M", "r2d", "-nic", "none", "-display", "none", "-monitor", "none", "-serial", "null", "-serial", "stdio",
     ]);
@@ -62,7 +62,7 @@ fn emulator(made: &Made) -> Command {
 
 #[test]
 fn a_rust_program_runs_on_the_bare_board_and_keeps_its_variables_zeros_and_constants() {
-    let output = emulator(&hello("bare")).output().unwrap_or_else(|error| panic!("{QEMU}: {error}; koboshi doctor"));
+    let output = emulator(&hello("bare")).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(said, "hello from Rust on SH-4: visit 1, 332833500, 0.333333\n");
 }
@@ -73,13 +73,40 @@ fn an_address_has_its_line_and_function() {
     let places = Places::read(&made.elf.path).expect("an ELF");
     let text = made.elf.sections.iter().find(|section| section.name == ".text").expect("there is code");
     let found: Vec<_> = (text.address..text.address + text.size).step_by(2).filter_map(|at| places.at(at)).collect();
+    let lines = || found.iter().map(|place| &place.line);
     let here = |file: &Option<String>| file.as_ref().is_some_and(|file| file.ends_with("hello/src/lib.rs"));
     let line = Some(line_of("let third ="));
-    let of_line: Vec<_> = found.iter().filter(|place| here(&place.file) && place.line == line).collect();
-    assert!(!of_line.is_empty(), "no instruction comes from line {line:?}");
-    assert!(found.iter().any(|place| place.function.as_deref() == Some("main")), "main is known");
-    assert!(found.iter().any(|place| place.function.as_deref().is_some_and(|name| name.starts_with("core::fmt::"))));
-    assert!(places.at(0x1000).is_none(), "what is not in the program is nowhere");
+    assert!(lines().any(|found| here(&found.file) && found.line == line), "no instruction comes from line {line:?}");
+    assert!(lines().any(|line| line.function.as_deref() == Some("main")), "main is known");
+    assert!(lines().any(|line| line.function.as_deref().is_some_and(|name| name.starts_with("core::fmt::"))));
+    let of_c: Vec<_> = lines().filter_map(|line| line.file.as_ref()).filter(|file| file.ends_with(".c")).collect();
+    assert!(of_c.is_empty(), "C that nobody wrote is no place: {of_c:?}");
+    // What lies between two functions to align the second is nobody's.
+    let nobodys = lines().filter(|line| line.function.is_none() && line.file.is_none()).count();
+    assert!(nobodys * 100 < found.len(), "{nobodys} of {} are nobody's", found.len());
+    assert_eq!(places.at(0x8c80_0000).expect("the start").line.function.as_deref(), Some("koboshi_start"));
+    for nowhere in [0, 0x1000, 0x8c8f_f000] {
+        assert!(places.at(nowhere).is_none(), "{nowhere:#x} is not in the program");
+    }
+    let zero = made.elf.sections.iter().find(|section| section.name == ".wasm.zero").expect("there are zeros");
+    assert_eq!(places.at(zero.address).expect("it is in the program").to_string(), "in .wasm.zero: data");
+}
+
+#[test]
+fn an_inlined_function_is_told_with_where_it_stands() {
+    let made = hello("inlined");
+    let places = Places::read(&made.elf.path).expect("an ELF");
+    let text = made.elf.sections.iter().find(|section| section.name == ".text").expect("there is code");
+    let found: Vec<_> = (text.address..text.address + text.size).step_by(2).filter_map(|at| places.at(at)).collect();
+    let inlined = found.iter().find(|place| !place.inlined_into.is_empty()).expect("GCC has inlined something");
+    let told = inlined.to_string();
+    assert!(told.contains("\n  inlined into ") && !told.contains("<translated>"), "{told}");
+}
+
+#[test]
+fn what_is_no_program_for_sh_4_has_no_places() {
+    let trouble = Places::read(&std::env::current_exe().expect("a program")).err().expect("it is of this machine");
+    assert!(trouble.what.ends_with("cannot be read as a program: it is not for SuperH."), "{trouble}");
 }
 
 #[test]
@@ -96,7 +123,7 @@ fn a_debugger_stops_at_a_line_of_rust_and_steps_to_another() {
             "chardev:gdb",
         ])
         .spawn()
-        .unwrap_or_else(|error| panic!("{QEMU}: {error}; koboshi doctor"));
+        .expect("it runs");
     let began = Instant::now();
     while !socket.exists() && began.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(20));
