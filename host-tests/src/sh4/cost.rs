@@ -13,7 +13,7 @@ use std::time::Duration;
 use koboshi_sh4::board::{Board, Run, run};
 use koboshi_sh4::link::{Cpu, Optimise, Options, Source, compile};
 use koboshi_sh4::program::{Artifact, PAGE, Program, build_helpers};
-use koboshi_sh4::tools::{Gcc, Rust, Trouble};
+use koboshi_sh4::tools::{Gcc, Qemu, Rust, Trouble};
 use koboshi_sh4::translate::{self, Translated, Trust, translate};
 use serde::Serialize;
 
@@ -175,7 +175,7 @@ pub fn measure(form: Optimise, cache: &Path) -> Result<Cost, Trouble> {
     let helpers = build_helpers(&rust, &gcc, Cpu::Sh4, cache)?;
     let image = board.image("cost", &[main, object("rust.o"), object("c.o"), helpers.object])?;
     let counted = Run { counted: true, time_limit: Duration::from_secs(120), ..Run::default() };
-    let output = run(Path::new(koboshi_sh4::board::QEMU), &image.raw, &counted)?;
+    let output = run(Qemu::find()?.path(), &image.raw, &counted)?;
 
     let (rust_sizes, c_sizes) = (sizes(&gcc, &object("rust.o"))?, sizes(&gcc, &object("c.o"))?);
     let lines: Vec<Vec<&str>> = output.text.lines().map(|line| line.split(' ').collect()).collect();

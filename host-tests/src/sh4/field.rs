@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use koboshi_sh4::board::{Board, Image, QEMU, Run, STACK_SIZE, watch};
+use koboshi_sh4::board::{Board, Image, Run, STACK_SIZE, watch};
 use koboshi_sh4::link::{Cpu, Optimise, Options, Source, compile};
 use koboshi_sh4::program::{Artifact, Built, Program, build_helpers};
 use koboshi_sh4::stack::{Bounds, Calls, Worst};
-use koboshi_sh4::tools::{Gcc, Rust, Trouble};
+use koboshi_sh4::tools::{Gcc, Qemu, Rust, Trouble};
 use koboshi_sh4::translate::{self, Translated, Trust, translate};
 
 use super::machine::cache;
@@ -212,7 +212,7 @@ impl Bench {
     /// Runs an image: what it wrote, and how it ended, if not well.
     fn run(&self, image: &Image) -> Result<(Vec<Section>, Option<String>), Trouble> {
         let how = Run { cpu: self.cpu, time_limit: TIME_LIMIT, output_limit: MOST_OUTPUT, ..Run::default() };
-        let watched = watch(Path::new(QEMU), &image.raw, &how)?;
+        let watched = watch(Qemu::find()?.path(), &image.raw, &how)?;
         let trouble = match watched.end {
             Ok(0) => None,
             Ok(code) => Some(format!("the image ended with code {code}")),

@@ -6,18 +6,19 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use koboshi_sh4::board::{Board, QEMU, Run, watch};
+use koboshi_sh4::board::{Board, Run, watch};
 use koboshi_sh4::link::{Cpu, Options, Source, compile};
 use koboshi_sh4::program::build_helpers;
-use koboshi_sh4::tools::{Gcc, Rust, Trouble};
+use koboshi_sh4::tools::{Gcc, Qemu, Rust, Trouble};
 
 use super::driver::{module_source, outcomes, source};
 use super::plan::{Ends, Expect, Outcome, Plan};
 
-/// The compilers, and what translated code needs besides.
+/// The compilers, the emulator, and what translated code needs besides.
 #[derive(Clone, Debug)]
 pub struct Tools {
     gcc: Gcc,
+    qemu: Qemu,
     helpers: PathBuf,
 }
 
@@ -27,14 +28,14 @@ pub(super) fn cache() -> PathBuf {
 }
 
 impl Tools {
-    /// Finds the compilers, and builds the helpers.
+    /// Finds compilers and emulator, and builds the helpers.
     ///
     /// # Errors
     /// A tool is missing or wrong: which, and what to install.
     pub fn find() -> Result<Self, Trouble> {
         let gcc = Gcc::find(&cache())?;
         let helpers = build_helpers(&Rust::find()?, &gcc, Cpu::Sh4, &cache())?.object;
-        Ok(Tools { gcc, helpers })
+        Ok(Tools { gcc, qemu: Qemu::find()?, helpers })
     }
 }
 
@@ -96,7 +97,7 @@ impl Machine {
         objects.push(self.compile("driver.c", &source(plan), Vec::new())?);
         let image = self.board.image("image", &objects)?;
         let how = Run { time_limit: LIMIT, ..Run::default() };
-        let watched = watch(Path::new(QEMU), &image.raw, &how)?;
+        let watched = watch(self.tools.qemu.path(), &image.raw, &how)?;
         let trouble = match watched.end {
             Ok(0) => None,
             Ok(code) => Some(format!("the image ended with code {code}")),

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use koboshi_sh4::board::{
     Board, Debugger, EXIT_FAULT, FAULT_ILLEGAL, FAULT_MEMORY, FAULT_MISALIGNED, FAULT_OTHER, FAULT_STACK, Image,
-    Output, QEMU, Run, run,
+    Output, Run, run,
 };
 use koboshi_sh4::link::Cpu;
-use koboshi_sh4::tools::{Gcc, Trouble};
+use koboshi_sh4::tools::{Gcc, Qemu, Trouble};
 
 static BOARD: LazyLock<Board> = LazyLock::new(|| {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -49,13 +49,18 @@ static void tell(const char *name, void (*f)(void *), uint32_t argument) {
 #define TELL(f, argument) tell(#f, f, argument)
 "#;
 
+/// The emulator.
+fn qemu() -> PathBuf {
+    good(Qemu::find()).path().to_path_buf()
+}
+
 fn image(name: &str, program: &str) -> Image {
     let object = good(BOARD.compile(&format!("{name}.c"), &format!("{BEGINNING}#line 1\n{program}")));
     good(BOARD.image(name, &[object]))
 }
 
 fn run_image(image: &Image, how: &Run) -> Result<Output, Trouble> {
-    run(Path::new(QEMU), &image.raw, how)
+    run(&qemu(), &image.raw, how)
 }
 
 /// What a program of this `board_main` writes, if it gives 0.
@@ -488,7 +493,7 @@ fn a_machine_that_was_reset_has_not_ended_well() {
     // Zeros are no instruction, and an exception with BL = 1 resets the machine. The emulator then gives status 0.
     let raw = Path::new(env!("CARGO_TARGET_TMPDIR")).join("zeros.raw");
     std::fs::write(&raw, [0; 64]).expect("a file");
-    let trouble = run(Path::new(QEMU), &raw, &Run::default()).expect_err("a crash");
+    let trouble = run(&qemu(), &raw, &Run::default()).expect_err("a crash");
     assert!(trouble.what.contains("zeros.raw ended without saying so"), "{trouble}");
     assert!(trouble.remedy.contains("-d int"), "{}", trouble.remedy);
 }
@@ -497,7 +502,7 @@ fn a_machine_that_was_reset_has_not_ended_well() {
 fn a_missing_emulator_is_told_with_what_installs_it() {
     let trouble = run(Path::new("/nowhere/qemu"), Path::new("no.raw"), &Run::default()).expect_err("none");
     assert_eq!(trouble.remedy, "apt-get install qemu-system-misc");
-    let trouble = run(Path::new(QEMU), Path::new("/nowhere/no.raw"), &Run::default()).expect_err("no image");
+    let trouble = run(&qemu(), Path::new("/nowhere/no.raw"), &Run::default()).expect_err("no image");
     assert!(trouble.what.contains("the emulator says at last:\nqemu-system-sh4: "), "{trouble}");
 }
 

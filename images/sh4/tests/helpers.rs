@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use koboshi_sh4::board::{Board, QEMU, Run, run};
+use koboshi_sh4::board::{Board, Run, run};
 use koboshi_sh4::link::{Cpu, Options, Source, compile};
 use koboshi_sh4::program::{Helpers, build_helpers, helper_symbols, helpers_module};
-use koboshi_sh4::tools::{Gcc, Rust};
+use koboshi_sh4::tools::{Gcc, Qemu, Rust};
 use wasmparser::{ExternalKind, Operator, Parser, Payload};
 
 /// The module, built once for all tests of this machine.
@@ -456,7 +456,7 @@ fn programs_on_the_board_compute_what_this_machine_computes() {
         compile(&gcc, Source::Text { name: "program.c", text: &text }, &object, &options).unwrap();
         let image = board.image("program", &[object, compiled(&gcc, cpu).object]);
         let image = image.unwrap_or_else(|trouble| panic!("{}", trouble.what));
-        let output = run(Path::new(QEMU), &image.raw, &Run::default()).unwrap();
+        let output = run(Qemu::find().unwrap().path(), &image.raw, &Run::default()).unwrap();
         assert_eq!(output.code, 0, "{}", output.text);
         let found: Vec<&str> = output.text.lines().collect();
         assert_eq!(found.len(), OPERATIONS.len());

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use koboshi_sh4::board::{Board, FAULT_MISALIGNED, QEMU, Run, run};
+use koboshi_sh4::board::{Board, FAULT_MISALIGNED, Run, run};
 use koboshi_sh4::link::{self, Cpu, Optimise, Source, compile};
 use koboshi_sh4::program::{Artifact, Program};
-use koboshi_sh4::tools::{Gcc, Rust, Trouble};
+use koboshi_sh4::tools::{Gcc, Qemu, Rust, Trouble};
 use koboshi_sh4::translate::{Options, Translated, Trust, translate};
 
 static GCC: LazyLock<Gcc> = LazyLock::new(|| good(Gcc::find(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("gcc"))));
@@ -24,6 +24,11 @@ fn folder(name: &str) -> PathBuf {
 /// Fails with what is wrong and what to do about it.
 fn good<T>(result: Result<T, Trouble>) -> T {
     result.unwrap_or_else(|trouble| panic!("{}\n{}", trouble.what, trouble.remedy))
+}
+
+/// The emulator.
+fn qemu() -> PathBuf {
+    good(Qemu::find()).path().to_path_buf()
 }
 
 fn translated(wasm: &[u8], trust: Trust) -> Result<Translated, Trouble> {
@@ -241,7 +246,7 @@ fn try_all(name: &str, trust: Trust, honest: bool, cpu: Cpu) -> usize {
         good(BOARD.compile_for(cpu, &format!("{name}-driver.c"), &driver(&cases, honest))).object,
     ];
     let image = good(BOARD.image(name, &objects));
-    let output = good(run(Path::new(QEMU), &image.raw, &Run { cpu, ..Run::default() }));
+    let output = good(run(&qemu(), &image.raw, &Run { cpu, ..Run::default() }));
     assert_eq!(output.code, 0);
     let mut lines = output.text.lines();
     let mut count = 0;
@@ -284,7 +289,7 @@ fn a_lying_hint_traps_where_the_compiler_is_trusted() {
         good(BOARD.compile("trusted-module.c", &module.source)),
         good(BOARD.compile("trusted-driver.c", &driver(&cases, false))),
     ];
-    let output = good(run(Path::new(QEMU), &good(BOARD.image("trusted", &objects)).raw, &Run::default()));
+    let output = good(run(&qemu(), &good(BOARD.image("trusted", &objects)).raw, &Run::default()));
     for line in output.text.lines() {
         let words: Vec<&str> = line.split(' ').collect();
         let case = cases.iter().find(|case| case.name == words[0]).unwrap();

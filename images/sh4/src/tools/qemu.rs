@@ -29,17 +29,25 @@ impl Qemu {
     pub fn find() -> Result<Self, Trouble> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let named = std::env::var_os(WHICH).filter(|name| !name.is_empty());
-        let install = format!("apt-get install {QEMU_PACKAGE}; or name the program with {WHICH}");
+        let remedy = match &named {
+            Some(_) => format!("correct {WHICH}, or unset it"),
+            None => format!("apt-get install {QEMU_PACKAGE}; or name the program with {WHICH}"),
+        };
         let name = named.unwrap_or_else(|| crate::board::QEMU.into());
         let Some(path) = find_program(&name, &path) else {
-            return Err(Trouble::new(format!("the emulator {} is not there", name.display()), install));
+            return Err(Trouble::new(format!("the emulator {} is not there", name.display()), remedy));
         };
         let machines = ask(&path, &["-M", "help"])?;
         if !machines.lines().any(|line| line.split_whitespace().next() == Some("r2d")) {
-            return Err(Trouble::new(format!("{} does not have the machine r2d", path.display()), install));
+            return Err(Trouble::new(format!("{} does not have the machine r2d", path.display()), remedy));
         }
         let version = version_of(&ask(&path, &["--version"])?);
         Ok(Qemu { path, version })
+    }
+
+    /// Does the environment name one? Then no other is looked for, and none is to be installed.
+    pub(super) fn is_named() -> bool {
+        std::env::var_os(WHICH).is_some_and(|name| !name.is_empty())
     }
 
     /// Where it is.

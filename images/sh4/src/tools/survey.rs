@@ -194,7 +194,13 @@ fn binutils(gcc: Option<&Gcc>) -> Finding {
 }
 
 fn emulator() -> Finding {
-    let found = Qemu::find().map_err(|trouble| (trouble, packages(&[QEMU_PACKAGE])));
+    let found = Qemu::find().map_err(|trouble| {
+        let remedy = match Qemu::is_named() {
+            true => Remedy::Other(trouble.remedy.clone()),
+            false => packages(&[QEMU_PACKAGE]),
+        };
+        (trouble, remedy)
+    });
     let found =
         found.map(|qemu| Found { path: qemu.path().to_path_buf(), version: qemu.version().to_owned(), why: None });
     Finding::new("QEMU for SH-4", "is the board, where there is none", true, found)
