@@ -52,6 +52,11 @@ fn sh4(arguments: &Arguments) -> i32 {
         match cost::measure(*form, &super::needs::cache(std::path::Path::new("."))) {
             Ok(cost) => measured.push(cost),
             Err(trouble) => {
+                // Ctrl-C ends what was started too, perhaps before it is heard here.
+                std::thread::sleep(Duration::from_millis(100));
+                if stop_wanted() {
+                    return STOPPED;
+                }
                 super::complain(&trouble.what, &trouble.remedy);
                 return WRONG;
             }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::check::print_json;
 use super::needs::{install, look};
-use super::{FINE, Paint, WRONG, complain, table};
+use super::{FINE, Paint, WRONG, complain, print_out, table};
 
 pub(super) const AFTER_HELP: &str = "The host platform needs none of these tools. Packages are Debian's.
   KOBOSHI_SH4_GCC   names another SuperH GCC
@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     if arguments.json {
         return print_json(&Answer { ok, tools: findings.into_iter().map(Tool::from).collect() }, code);
     }
-    print!("{}", told(&findings, Paint::stdout()));
+    print_out(&told(&findings, Paint::stdout()));
     code
 }
 

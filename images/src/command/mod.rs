@@ -123,6 +123,13 @@ enum Command {
 /// Runs the command, and gives its exit code.
 #[must_use]
 pub fn run(arguments: &Arguments) -> i32 {
+    match (done(arguments), LOST.load(Ordering::Relaxed)) {
+        (FINE, true) => WRONG,
+        (code, _) => code,
+    }
+}
+
+fn done(arguments: &Arguments) -> i32 {
     match &arguments.command {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Test(arguments) => test::run(arguments),
@@ -195,10 +202,19 @@ impl Paint {
     }
 }
 
-/// Prints what was asked for. Whoever reads it may have had enough, as in `koboshi report | head`: then nobody misses the rest.
+/// Whether something that was asked for could not be printed.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Prints what was asked for. Whoever reads it may have had enough, as in `koboshi report | head`: then nobody misses the
+/// rest. Anything else, such as a full disk, is complained of once, and the command does not end as if all were well.
 fn print_out(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _had_enough = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe && !LOST.swap(true, Ordering::Relaxed) => {
+            complain(&format!("the output cannot be written: {error}."), "is there room where it goes?");
+        }
+        _ => {}
+    }
 }
 
 /// Says what is wrong, and what to do about it.

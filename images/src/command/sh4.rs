@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use koboshi_sh4::build::{Made, Plan, Start, build};
-use koboshi_sh4::link::{Cpu, Optimise};
+use koboshi_sh4::link::{Cpu, Optimise, refuse_no_source};
 use koboshi_sh4::place::{Place, Places, demangled};
 use koboshi_sh4::program::{Artifact, Program};
 use koboshi_sh4::stack::{Bounds, Worst};
@@ -28,17 +28,43 @@ enum Step {
     /// Build a no_std crate: an ELF, a raw image, and what both stacks need
     #[command(after_help = BUILD_HELP)]
     Build(Box<Build>),
-    /// Translate a WebAssembly module to C
+    /// Translate the code of a WebAssembly module to C
+    #[command(after_help = TRANSLATE_HELP)]
     Translate(Translate),
     /// Say which line of source an address comes from
+    #[command(after_help = WHERE_HELP)]
     Where(Where),
 }
 
-const BUILD_HELP: &str = "Addresses are hexadecimal. The defaults are those of the R2D-PLUS board as QEMU emulates it:
+// No line is longer than 76 columns: so it is not broken where it would no longer be a command.
+const BUILD_HELP: &str = "Addresses are hexadecimal. NAME is the package's. The defaults are those of
+the R2D-PLUS board as QEMU emulates it:
 
   koboshi sh4 build images/sh4/examples/hello
-  qemu-system-sh4 -M r2d -nic none -display none -monitor none -serial null -serial stdio -no-reboot \\
-      -kernel target/koboshi/sh4/hello/hello.bin";
+  qemu-system-sh4 -M r2d -nic none -display none -monitor none \\
+    -serial null -serial stdio -no-reboot \\
+    -kernel target/koboshi/sh4/hello/hello.bin
+
+A program for --cpu sh4a needs -cpu sh7785 besides.
+
+Exit codes:
+  0    it is built
+  1    it cannot be built
+  2    the command was not used as it can be";
+
+const TRANSLATE_HELP: &str = "What comes out is the code alone. `Translated` of the crate koboshi-sh4 has
+the rest: data that has to lie in memory, and where the pointer to the
+module's own stack (GBR) begins. `koboshi sh4 build` puts all together.
+
+Exit codes:
+  0    it is translated
+  1    it cannot be translated
+  2    the command was not used as it can be";
+
+const WHERE_HELP: &str = "Exit codes:
+  0    all addresses lie in the program
+  1    one does not, or the ELF cannot be read
+  2    the command was not used as it can be";
 
 #[derive(Debug, clap::Args)]
 struct Build {
@@ -56,6 +82,9 @@ struct Build {
     /// C or assembler (.S) to link with it
     #[arg(long = "source", value_name = "FILE")]
     sources: Vec<PathBuf>,
+    /// A directory with headers of these
+    #[arg(long = "include", value_name = "DIR")]
+    include: Vec<PathBuf>,
     /// Where code and the raw image begin
     #[arg(long, default_value = "0x8c800000", value_parser = address)]
     code: u32,
@@ -65,8 +94,8 @@ struct Build {
     /// The end of the machine's stack, which grows down from there: a multiple of 4
     #[arg(long, default_value = "0x8cf00000", value_parser = address)]
     stack_top: u32,
-    /// The size of the crate's own stack, in bytes
-    #[arg(long, default_value_t = 16384)]
+    /// The size of the crate's own stack, in bytes; 0x4000 is hexadecimal
+    #[arg(long, default_value = "16384", value_parser = size)]
     shadow_stack: u32,
     /// The processor
     #[arg(long, value_enum, default_value_t = CpuName::Sh4)]
@@ -100,7 +129,7 @@ struct Translate {
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// What every symbol that is not imported begins with
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", value_parser = prefix)]
     prefix: String,
     /// Alignment hints may lie and offsets may wrap, as the WebAssembly standard permits
     #[arg(long)]
@@ -127,6 +156,24 @@ fn address(text: &str) -> Result<u32, String> {
     u32::from_str_radix(&digits, 16).map_err(|error| format!("{error}; write it as in 0x8c800000"))
 }
 
+fn size(text: &str) -> Result<u32, String> {
+    if text.starts_with("0x") {
+        return address(text);
+    }
+    text.replace('_', "").parse().map_err(|error| format!("{error}; write it as in 16384 or 0x4000"))
+}
+
+/// The beginning of names in C.
+fn prefix(text: &str) -> Result<String, String> {
+    let is_name = |(at, letter): (usize, char)| {
+        letter.is_ascii_alphabetic() || letter == '_' || at > 0 && letter.is_ascii_digit()
+    };
+    match text.chars().enumerate().all(is_name) {
+        true => Ok(text.to_owned()),
+        false => Err("a name of C begins with it: letters, digits and _ only, no digit first".to_owned()),
+    }
+}
+
 /// Does it, and gives the exit code.
 pub(super) fn run(arguments: &Arguments) -> i32 {
     let done = match &arguments.step {
@@ -149,9 +196,20 @@ impl Build {
             );
             return Ok(MISUSED);
         }
+        for source in &self.sources {
+            if let Err(trouble) = refuse_no_source(source) {
+                complain(&trouble.what, &trouble.remedy);
+                return Ok(MISUSED);
+            }
+        }
         let folder = std::path::absolute(&self.folder).unwrap_or_else(|_| self.folder.clone());
-        let directory = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let name = self.package.clone().unwrap_or(directory);
+        let Some(name) = self.package.clone().or_else(|| package_of(&folder)) else {
+            complain(
+                &format!("{} is a workspace without a package of its own.", self.folder.join("Cargo.toml").display()),
+                "name one of its packages (--package).",
+            );
+            return Ok(MISUSED);
+        };
         let out = self.out.clone().unwrap_or_else(|| Path::new("target/koboshi/sh4").join(&name));
         let plan = Plan {
             program: Program {
@@ -178,11 +236,15 @@ impl Build {
                 None => Start::Called { function: self.entry.clone(), stack_top: self.stack_top },
             },
             sources: self.sources.clone(),
+            include: self.include.clone(),
             folder: out,
             name,
         };
         let tools = cache(Path::new("."));
         let made = build(&Rust::find()?, &Gcc::find(&tools)?, &tools, &plan)?;
+        if !made.warnings.is_empty() {
+            eprintln!("{}", made.warnings);
+        }
         if self.json {
             return Ok(print_json(&Report::of(&made), FINE));
         }
@@ -193,6 +255,19 @@ impl Build {
     fn optimise(&self) -> Optimise {
         if self.small { Optimise::Size } else { Optimise::Speed }
     }
+}
+
+/// The name of the package in a directory; `None` if there is only a workspace. (Of a manifest that cannot be read, cargo will
+/// say what is wrong.)
+fn package_of(folder: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    let manifest: toml::Table = text.parse().unwrap_or_default();
+    let package = manifest.get("package");
+    if package.is_none() && manifest.contains_key("workspace") {
+        return None;
+    }
+    let name = package.and_then(|package| package.get("name")?.as_str());
+    Some(name.unwrap_or("program").to_owned())
 }
 
 /// What `build --json` prints.

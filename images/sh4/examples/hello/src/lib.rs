@@ -1,7 +1,6 @@
 //! Rust on a bare SH-4: the R2D-PLUS board, as QEMU emulates it.
 //!
-//! `koboshi sh4 build images/sh4/examples/hello --entry main` makes `hello.bin`; the README of this folder's parent says
-//! how it is run.
+//! `koboshi sh4 build images/sh4/examples/hello` makes `hello.bin`; docs/sh4.md says how it is run.
 
 #![no_std]
 
