@@ -91,6 +91,11 @@ fn wrong_arguments_are_answered_with_what_would_be_right() {
         &["demo", "--how", "bad-message", "--whom", "monitor"],
         "nobody of these can be knocked over in this way",
     );
+    is_misused(&["test", "sh4-field", "--count", "3"], "the suite `sh4-field` does not draw as many cases");
+    is_misused(&["sh4", "build", "sh4", "--source", "nofile.c"], "there is no file nofile.c.");
+    is_misused(&["sh4", "build", "sh4", "--source", "Cargo.toml"], "it is neither C nor assembler by its name.");
+    is_misused(&["sh4", "build", "sh4", "--shadow-stack", "16k"], "write it as in 16384 or 0x4000");
+    is_misused(&["sh4", "translate", "x.wasm", "--prefix", "a-"], "letters, digits and _ only");
     is_misused(&["test", "crago"], "there is no suite `crago`.\n  did you mean `cargo`?");
 }
 
@@ -271,4 +276,56 @@ fn ctrl_c_ends_with_a_table_of_what_was_done() {
     assert_eq!(output.status.code(), Some(130), "{text}");
     assert!(text.contains("Stopped: the table shows what was done so far."), "{text}");
     assert!(text.contains("lost"), "{text}");
+}
+
+#[test]
+fn a_full_disk_is_noticed_and_a_reader_who_has_had_enough_is_not() {
+    let with = |arguments: &[&str], out: std::process::Stdio| {
+        let output = Command::new(env!("CARGO_BIN_EXE_koboshi")).args(arguments).stdout(out).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for arguments in [&["report"][..], &["test", "--list"], &["doctor"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full disk");
+        let (code, complaint) = with(arguments, full.into());
+        assert_eq!(code, Some(1), "{arguments:?}: {complaint}");
+        assert_eq!(complaint.matches("the output cannot be written: No space left").count(), 1, "{complaint}");
+    }
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    assert_eq!(with(&["report"], writer.into()), (Some(0), String::new()));
+}
+
+#[test]
+fn files_of_sh4_are_called_after_the_package_and_a_workspace_has_none() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let source = folder.path().join("crate/src");
+    std::fs::create_dir_all(&source).expect("a directory");
+    let manifest = "[workspace]\n[package]\nname = \"tried\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n";
+    std::fs::write(folder.path().join("crate/Cargo.toml"), manifest).expect("a file");
+    let text = "#![no_std]\n#[panic_handler] fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
+        #[unsafe(no_mangle)] pub extern \"C\" fn main() {}";
+    std::fs::write(source.join("lib.rs"), text).expect("a file");
+    let build = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_koboshi"));
+        command.args(["sh4", "build"]).args(arguments).current_dir(&source);
+        let output = command.output().expect("the command runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(build(&[".."]), (Some(0), String::new()));
+    for file in ["tried.elf", "tried.bin"] {
+        assert!(source.join("target/koboshi/sh4/tried").join(file).is_file(), "{file}");
+    }
+    std::fs::write(folder.path().join("Cargo.toml"), "[workspace]\nmembers = []\n").expect("a file");
+    let (code, complaint) = build(&["../.."]);
+    assert!(code == Some(2) && complaint.contains("(--package)"), "{complaint}");
+}
+
+/// Else a terminal would break them where they are no longer commands.
+#[test]
+fn commands_in_the_help_of_sh4_stay_in_one_line() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_koboshi"));
+    let output = command.args(["sh4", "build", "--help"]).env("COLUMNS", "80").output().expect("the command runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let after = text.split("Addresses are hexadecimal.").nth(1).expect("what comes behind the options");
+    assert!(after.lines().all(|line| line.len() <= 76), "{after}");
 }

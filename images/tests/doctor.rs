@@ -6,12 +6,18 @@ use std::process::{Command, Output};
 
 /// Runs it with these programs and no others.
 fn doctor(programs: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    doctor_in(programs, arguments, &[])
+}
+
+/// The same, with this in its environment.
+fn doctor_in(programs: &Path, arguments: &[&str], more: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_koboshi"));
     command.arg("doctor").args(arguments).current_dir(programs).env("PATH", programs);
     command.env("XDG_CACHE_HOME", programs.join("cache"));
     for name in ["KOBOSHI_SH4_GCC", "KOBOSHI_SH4_CURE", "KOBOSHI_QEMU_SH4", "RUSTC", "CXX", "CARGO_TARGET_DIR"] {
         command.env_remove(name);
     }
+    command.envs(more.iter().copied());
     let Output { status, stdout, stderr } = command.output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
@@ -84,4 +90,22 @@ fn what_is_missing_is_installed_in_one_go() {
         assert!(complaint.contains("packages can be installed only by root"), "{complaint}");
         assert!(complaint.contains(packages), "{complaint}");
     }
+}
+
+/// No package makes good what is named wrongly, or cannot be tested.
+#[test]
+fn what_a_package_does_not_help_with_is_not_to_be_installed() {
+    let folder = tempfile::tempdir().unwrap();
+    let answers = "case \"$1\" in -dumpfullversion) echo 12.1.0 ;; *) echo none ;; esac";
+    program(folder.path(), "sh4-linux-gnu-gcc-12", answers);
+    let wrong = [("KOBOSHI_QEMU_SH4", "/nowhere/qemu"), ("XDG_CACHE_HOME", "/dev/null")];
+    let (code, text, _) = doctor_in(folder.path(), &["--json"], &wrong);
+    assert_eq!(code, Some(1), "{text}");
+    let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let tool =
+        |what: &str| answer["tools"].as_array().unwrap().iter().find(|tool| tool["what"] == what).unwrap().clone();
+    assert_eq!(tool("QEMU for SH-4")["remedy"], "correct KOBOSHI_QEMU_SH4, or unset it");
+    let gcc = tool("GCC for SH-4");
+    assert!(gcc["why"].as_str().unwrap().contains("gcc-12 cannot be tested here: /dev/null/koboshi/sh4"), "{gcc}");
+    assert_eq!(gcc["remedy"], "is there room, and may you write there?");
 }

@@ -388,6 +388,7 @@ fn stacks(bench: &Bench, module_calls: Option<PathBuf>, board: &[Section], repor
     let _ = writeln!(report.text, "\n{:<20}{:>15}{:>17}", "bytes of stack", "machine", "shadow");
     let _ =
         writeln!(report.text, "{:<20}{:>7} {:>7}  {:>7} {:>7}  remarks", "program", "most", "found", "most", "found");
+    let mut remark = String::new();
     for name in names(&bench.translated).filter(|name| !name.starts_with("panic_")) {
         let found = board.iter().filter(|section| section.name == name).filter_map(|section| match section.end {
             End::Back(found) => found,
@@ -412,7 +413,9 @@ fn stacks(bench: &Bench, module_calls: Option<PathBuf>, board: &[Section], repor
             report.failed += 1
         }
         let (machine, shadow, why) = (machine.told(), shadow.told(), why(&bounds));
-        let _ = writeln!(report.text, "{name:<20}{machine}  {shadow}  {verdict}{why}");
+        let told = if why == remark && !why.is_empty() { "as above" } else { &why };
+        let _ = writeln!(report.text, "{name:<20}{machine}  {shadow}  {verdict}{told}");
+        remark = why;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub struct Worst {
     pub bytes: u32,
     /// The calls that need so much, the entry point first.
     pub path: Vec<String>,
-    /// Functions that call each other in a circle: there is no bound.
+    /// Functions that call each other in a circle, the shortest circle first: there is no bound.
     pub recursion: Vec<Vec<String>>,
     /// Functions that call through the table.
     pub indirect: Vec<String>,
@@ -308,6 +308,7 @@ impl Graph {
         indirect.sort();
         unknown.sort();
         pointers.sort();
+        search.recursion.sort_by_key(Vec::len);
         Some(Worst { bytes, path, recursion: search.recursion, indirect, unknown, pointers })
     }
 }
@@ -329,7 +330,7 @@ impl Search<'_> {
         if let Some(at) = self.open.iter().position(|open| *open == number) {
             let circle: Vec<String> =
                 self.open[at..].iter().map(|number| self.graph.nodes[*number].symbol.clone()).collect();
-            if !self.recursion.contains(&circle) {
+            if !self.recursion.iter().any(|known| is_same_circle(known, &circle)) {
                 self.recursion.push(circle);
             }
             return 0;
@@ -351,6 +352,12 @@ impl Search<'_> {
         self.done.insert(number, (own + deepest.0, deepest.1));
         own + deepest.0
     }
+}
+
+/// Do both go the same way around, wherever they begin?
+fn is_same_circle(one: &[String], other: &[String]) -> bool {
+    let around = |from: usize| other[from..].iter().chain(&other[..from]);
+    one.len() == other.len() && (0..other.len()).any(|from| around(from).eq(one))
 }
 
 /// The types that a function calls through the table, itself or in what it calls, directly or through the table: GCC may
@@ -443,6 +450,14 @@ edge: { sourcename: "a.c:*small" targetname: "__udivsi3_i4i" }
         let found = bounds(&text, &[], &[]).machine;
         assert!(!found.is_bound());
         assert_eq!(found.recursion, [["main", "large"]]);
+    }
+
+    #[test]
+    fn a_circle_is_one_wherever_it_begins() {
+        let circle = |names: [&str; 3]| names.map(str::to_owned);
+        assert!(is_same_circle(&circle(["a", "b", "c"]), &circle(["c", "a", "b"])));
+        assert!(!is_same_circle(&circle(["a", "b", "c"]), &circle(["c", "b", "a"])), "the other way around");
+        assert!(!is_same_circle(&circle(["a", "b", "c"]), &circle(["a", "b", "c"])[..2]));
     }
 
     #[test]

@@ -270,6 +270,20 @@ fn package_of(folder: &Path) -> Option<String> {
     Some(name.unwrap_or("program").to_owned())
 }
 
+/// With symbols as Rust calls them.
+fn readable(bounds: &Bounds) -> Bounds {
+    let names = |symbols: &[String]| symbols.iter().map(|symbol| demangled(symbol)).collect::<Vec<_>>();
+    let worst = |worst: &Worst| Worst {
+        bytes: worst.bytes,
+        path: names(&worst.path),
+        recursion: worst.recursion.iter().map(|circle| names(circle)).collect(),
+        indirect: names(&worst.indirect),
+        unknown: names(&worst.unknown),
+        pointers: names(&worst.pointers),
+    };
+    Bounds { entry: demangled(&bounds.entry), machine: worst(&bounds.machine), shadow: worst(&bounds.shadow) }
+}
+
 /// What `build --json` prints.
 #[derive(Serialize)]
 struct Report<'a> {
@@ -277,7 +291,7 @@ struct Report<'a> {
     image: &'a Path,
     image_bytes: u64,
     sections: Vec<Section<'a>>,
-    stacks: &'a [Bounds],
+    stacks: Vec<Bounds>,
 }
 
 #[derive(Serialize)]
@@ -301,7 +315,7 @@ impl<'a> Report<'a> {
             image: &made.image,
             image_bytes: made.image_size,
             sections: sections.collect(),
-            stacks: &made.bounds,
+            stacks: made.bounds.iter().map(readable).collect(),
         }
     }
 }
@@ -352,8 +366,8 @@ fn reason(worst: &Worst) -> String {
         return format!("{} is C that calls through a pointer, whom is not known", name(caller));
     }
     if let Some(circle) = worst.recursion.first() {
-        let more =
-            if worst.recursion.len() > 1 { format!(" ({} circles)", worst.recursion.len()) } else { String::new() };
+        let others = worst.recursion.len() - 1;
+        let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
         return format!("recursion: {}{more}", circle.iter().map(name).collect::<Vec<_>>().join(" -> "));
     }
     match worst.indirect.len() {

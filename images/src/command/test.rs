@@ -31,7 +31,7 @@ pub struct Arguments {
     /// Whatever is left to chance is drawn from this
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// So many cases, in suites that draw as many as they are asked for: sh4-random
+    /// So many cases, in the suite that draws as many as it is asked for: sh4-random
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// Replay this one case of the suite that is named, as its failed run printed it
@@ -46,6 +46,9 @@ const CARGO: Suite = Suite {
     on_request: false,
     run: cargo,
 };
+
+/// The suites that draw as many cases as they are asked for.
+const DRAWING: [&str; 1] = ["sh4-random"];
 
 /// What a suite came to.
 struct Done {
@@ -67,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     if arguments.list {
         for suite in all {
             let on_request = if suite.on_request { " [only on request]" } else { "" };
-            say!("  {:10} {}{on_request}", suite.name, suite.about);
+            say!("  {:11} {}{on_request}", suite.name, suite.about);
         }
         return FINE;
     }
@@ -87,20 +90,32 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         complain("--replay replays a case of one suite.", "name that suite alone: koboshi test crash --replay CASE.");
         return MISUSED;
     }
+    let other = arguments.suites.iter().find(|name| !DRAWING.contains(&name.as_str()));
+    if let Some(other) = other.filter(|_| arguments.count.is_some()) {
+        complain(
+            &format!("the suite `{other}` does not draw as many cases as it is asked for (--count)."),
+            "name one that does, alone: koboshi test sh4-random --count N.",
+        );
+        return MISUSED;
+    }
     listen_for_stop();
     // The suite `cargo` does that too, and tells of it among its results.
     if let Some(workspace) = workspace().filter(|_| wanted.iter().any(|suite| suite.name.starts_with("sh4"))) {
         prepare(&workspace).iter().for_each(|missing| eprintln!("{missing}"));
     }
     let mut done = Vec::new();
+    let mut cut_short = None;
     for suite in wanted {
         match run_one(suite, arguments) {
-            Some(Done { name, report: Report { misused: Some(why), .. }, .. }) => {
+            Ok(Done { name, report: Report { misused: Some(why), .. }, .. }) => {
                 complain(&format!("the suite `{name}` cannot do this: {why}."), "see `koboshi test --list`.");
                 return MISUSED;
             }
-            Some(finished) => done.push(finished),
-            None => break,
+            Ok(finished) => done.push(finished),
+            Err(how_far) => {
+                cut_short = Some(how_far);
+                break;
+            }
         }
     }
     let stopped = stop_wanted();
@@ -109,7 +124,13 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     if arguments.json {
         print_json(&done, passed, failed, stopped);
     } else {
-        print_table(&done, passed, failed, stopped);
+        print_table(&done);
+        if stopped {
+            let how_far = cut_short.map_or(String::new(), |how_far| format!(" {how_far}"));
+            say!("{}: this is what was done before.{how_far}", Paint::stdout().strong("Stopped"));
+        }
+        // Plain, so that whoever looks for this line finds it.
+        say!("{passed} passed, {failed} failed");
     }
     match (stopped, failed) {
         (true, _) => STOPPED,
@@ -118,8 +139,8 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     }
 }
 
-/// Runs one suite beside this thread, so that Ctrl-C is heard meanwhile. `None`: it was stopped.
-fn run_one(suite: Suite, arguments: &Arguments) -> Option<Done> {
+/// Runs one suite beside this thread, so that Ctrl-C is heard meanwhile. If it was stopped: how far it was.
+fn run_one(suite: Suite, arguments: &Arguments) -> Result<Done, String> {
     let target = if arguments.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let style = ProgressStyle::with_template("{spinner} {prefix:20} {pos} {msg} {elapsed}");
     let bar = ProgressBar::with_draw_target(None, target)
@@ -143,24 +164,25 @@ fn run_one(suite: Suite, arguments: &Arguments) -> Option<Done> {
         match receive.recv_timeout(Duration::from_millis(50)) {
             Ok(report) => {
                 bar.finish_and_clear();
-                return Some(Done { name: suite.name, report, took: began.elapsed() });
+                return Ok(Done { name: suite.name, report, took: began.elapsed() });
             }
             Err(mpsc::RecvTimeoutError::Timeout) if stop_wanted() => {
+                let how_far = format!("{} {}", bar.position(), bar.message());
                 bar.finish_and_clear();
-                return None;
+                return Err(format!("{} was stopped after {}.", suite.name, how_far.trim_end()));
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 bar.finish_and_clear();
                 let report =
                     Report { passed: 0, failed: 1, text: "the suite itself panicked".to_owned(), misused: None };
-                return Some(Done { name: suite.name, report, took: began.elapsed() });
+                return Ok(Done { name: suite.name, report, took: began.elapsed() });
             }
         }
     }
 }
 
-fn print_table(done: &[Done], passed: u64, failed: u64, stopped: bool) {
+fn print_table(done: &[Done]) {
     let paint = Paint::stdout();
     for suite in done {
         if suite.failed() > 0 || !suite.report.text.is_empty() {
@@ -180,11 +202,6 @@ fn print_table(done: &[Done], passed: u64, failed: u64, stopped: bool) {
         rows.push(vec![suite.name.to_owned(), suite.report.passed.to_string(), suite.failed().to_string(), seconds]);
     }
     say!("{}", table(&rows));
-    if stopped {
-        say!("{}: this is what was done so far.", paint.strong("Stopped"));
-    }
-    // Plain, so that whoever looks for this line finds it.
-    say!("{passed} passed, {failed} failed");
 }
 
 fn print_json(done: &[Done], passed: u64, failed: u64, stopped: bool) {

@@ -211,7 +211,9 @@ impl Gcc {
 
     /// The levels of optimisation at which it deletes the test of a loaded word.
     fn miscompiles(&self) -> Result<Vec<&'static str>, Trouble> {
-        let workshop = workshop(&self.cache)?;
+        let workshop = workshop(&self.cache).map_err(|trouble| {
+            Trouble::new(format!("{} cannot be tested here: {}", self.path.display(), trouble.what), trouble.remedy)
+        })?;
         let source = workshop.path().join("test.c");
         write(&source, TEST)?;
         let mut broken = Vec::new();

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::qemu::{GDB, QEMU_PACKAGE, version_of};
 use super::rust::{ADD_TARGET, DEBIAN};
-use super::{Choice, Gcc, Gdb, Qemu, Rust, TARGET, Trouble, find_program, output, printed};
+use super::{Choice, Gcc, Gdb, Qemu, Rust, TARGET, Trouble, find_program, output, printed, workshop};
 
 /// How it is with a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -125,7 +125,7 @@ impl Finding {
 pub fn survey(folder: &Path, cache: &Path) -> Vec<Finding> {
     let choice = Choice::from_environment();
     let gcc = Gcc::choose(&choice, cache);
-    vec![rust(folder), binutils(gcc.as_ref().ok()), of_gcc(gcc, &choice), emulator(), debugger()]
+    vec![rust(folder), binutils(gcc.as_ref().ok()), of_gcc(gcc, &choice, cache), emulator(), debugger()]
 }
 
 fn packages(names: &[&str]) -> Remedy {
@@ -150,10 +150,11 @@ fn rust(folder: &Path) -> Finding {
     Finding { remedy: finding.remedy.or(remedy), ..finding }
 }
 
-fn of_gcc(gcc: Result<Gcc, Trouble>, choice: &Choice) -> Finding {
+fn of_gcc(gcc: Result<Gcc, Trouble>, choice: &Choice, cache: &Path) -> Finding {
     let there = choice.candidates().first().cloned();
     let found = gcc.map_err(|trouble| match choice.lacking() {
-        lacking if lacking.is_empty() => {
+        // What cannot even be tested is not made good by a package.
+        lacking if lacking.is_empty() || there.is_some() && workshop(cache).is_err() => {
             let remedy = Remedy::Other(trouble.remedy.clone());
             (trouble, remedy)
         }

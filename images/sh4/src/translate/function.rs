@@ -103,7 +103,7 @@ pub(super) fn c_constant(kind: Type, bits: u64) -> String {
 pub(super) struct Body {
     /// A `#line` for its head, or nothing: its first instructions are of its first line, not of the last one before it.
     pub(super) line: String,
-    /// Its local variables and its code.
+    /// What comes behind its head: its local variables and its code.
     pub(super) code: String,
     /// What it does to the stacks.
     pub(super) frame: Frame,
@@ -156,7 +156,7 @@ pub(super) fn body(context: &Context<'_>, index: u32) -> Result<Body, Trouble> {
         writer.operator(&operator)?;
     }
     let end = if context.lines.is_some() { ' ' } else { '\n' };
-    let mut code = format!("{{{end}");
+    let mut code = format!("{end}{{{end}");
     for (at, kind) in writer.locals.iter().enumerate().skip(signature.parameters.len()) {
         let _ = write!(code, "{} l{at} = 0;{end}", c_type(*kind));
     }

@@ -186,7 +186,7 @@ pub fn translate(module: &[u8], options: &Options) -> Result<Translated, Trouble
             continue;
         }
         let function::Body { line, code, frame } = function::body(&context, index)?;
-        let _ = write!(bodies, "\n{line}{} {code}", head(&context, index, true));
+        let _ = write!(bodies, "\n{line}{}{code}", head(&context, index, true));
         frames.push(Frame { symbol, ..frame });
     }
     let nowhere = if options.lines { format!("\n#line 1 \"{TRANSLATED}\"") } else { String::new() };

@@ -85,6 +85,10 @@ pub(super) struct Module<'a> {
 
 impl<'a> Module<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Trouble> {
+        if !bytes.starts_with(b"\0asm") {
+            let what = "the module is not WebAssembly: it does not begin with its magic number, `\\0asm`.";
+            return Err(Trouble::new(what, "name a .wasm file, as cargo build --target wasm32v1-none makes it."));
+        }
         let mut module = Module::default();
         let parsed = module.parse(bytes);
         // The validator's complaint comes first: what it lets pass can be parsed.
