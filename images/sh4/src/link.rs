@@ -224,7 +224,8 @@ pub struct Layout {
     /// to `koboshi_bss_end`, in words.
     pub data: u32,
     /// The memory of the WebAssembly module: what is in no segment is zero at the start. The ELF then has sections
-    /// `.wasm.zero` behind the last segment and `.wasm.stack`, and nothing at the guard.
+    /// `.wasm.zero` behind the last segment and `.wasm.stack`, and nothing at the guard. A start finds the former from the
+    /// symbol `koboshi_zero` to `koboshi_zero_end`, in bytes.
     pub memory: Option<Extent>,
     /// The symbol of the first instruction. What it does not need is left out; without it, all is kept.
     pub entry: Option<String>,
@@ -312,7 +313,7 @@ pub fn link(
         command.arg("--gc-sections").arg(format!("--require-defined={entry}"));
     }
     let (script, map) = (beside(".ld"), beside(".map"));
-    write(&script, linker_script(&pieces, layout))?;
+    write(&script, linker_script(&pieces, segments, layout))?;
     command.arg("-Map").arg(&map).arg("-T").arg(&script).arg("-o").arg(elf);
     if !segments.is_empty() {
         command.arg(assemble_segments(gcc, segments, &beside(".segments.bin"), &beside(".segments.s"))?);
@@ -411,16 +412,20 @@ fn pieces(segments: &[Segment], layout: &Layout) -> Vec<Piece> {
     pieces
 }
 
+/// The bytes of the module's data behind the last segment.
+fn behind(segments: &[Segment], data: &Range<u32>) -> Range<u32> {
+    let filled = segments.iter().map(end_of).max().unwrap_or(0);
+    u32::try_from(filled).unwrap_or(u32::MAX).clamp(data.start, data.end)..data.end
+}
+
 /// The parts of the module's memory that are in no segment.
 fn zeros(segments: &[Segment], layout: &Layout) -> Vec<(&'static str, Range<u32>)> {
     let Some(Extent { data, stack, .. }) = &layout.memory else { return Vec::new() };
-    let filled = segments.iter().map(end_of).max().unwrap_or(0);
-    let behind = u32::try_from(filled).unwrap_or(u32::MAX).max(data.start)..data.end;
-    let parts = [(".wasm.zero", behind), (".wasm.stack", stack.clone())];
+    let parts = [(".wasm.zero", behind(segments, data)), (".wasm.stack", stack.clone())];
     parts.into_iter().filter(|(_, place)| !place.is_empty()).collect()
 }
 
-fn linker_script(pieces: &[Piece], layout: &Layout) -> String {
+fn linker_script(pieces: &[Piece], segments: &[Segment], layout: &Layout) -> String {
     let mut script = String::from("/* Made by Koboshi. */\nPHDRS {\n");
     for Piece { name, flags, .. } in pieces {
         let _ = writeln!(script, "  load{name} PT_LOAD FLAGS({flags});");
@@ -434,6 +439,10 @@ fn linker_script(pieces: &[Piece], layout: &Layout) -> String {
     script.push_str("  /DISCARD/ : { *(.comment .note.* .gnu.* .eh_frame .eh_frame_hdr) }\n}\n");
     if let Some(entry) = &layout.entry {
         let _ = writeln!(script, "ENTRY({entry})");
+    }
+    if let Some(Extent { data, .. }) = &layout.memory {
+        let Range { start, end } = behind(segments, data);
+        let _ = writeln!(script, "PROVIDE(koboshi_zero = {start:#x});\nPROVIDE(koboshi_zero_end = {end:#x});");
     }
     script
 }

@@ -119,10 +119,9 @@ fn said_in_used_memory(made: &Made, folder: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The entry has the name of what the start had a label for.
-#[test]
-fn what_is_zero_at_the_start_is_so_in_memory_that_was_used_before() {
-    let source = "
+/// A program that says what it finds of its memory, and C for it.
+const REMEMBERING: [&str; 2] = [
+    "
 static VARIABLE: AtomicU8 = AtomicU8::new(5);
 static ZEROS: [AtomicU8; 90] = [const { AtomicU8::new(0) }; 90];
 unsafe extern \"C\" { fn not_zero() -> u32; }
@@ -136,9 +135,16 @@ pub extern \"C\" fn stack() {
     say(if bad == 0 { \"zeros \" } else { \"rubbish \" });
     say(if unsafe { not_zero() } == 0 { \"zeros of C\" } else { \"rubbish of C\" });
     off()
-}";
-    let c = "static volatile unsigned char zeros[1001];
-        unsigned not_zero(void) { unsigned bad = 0; for (int i = 0; i < 1001; i++) bad += zeros[i] != 0; return bad; }";
+}",
+    "static volatile unsigned char zeros[1001];
+        unsigned not_zero(void) { unsigned bad = 0; for (int i = 0; i < 1001; i++) bad += zeros[i] != 0; return bad; }",
+];
+const REMEMBERED: &str = "variable zeros zeros of C";
+
+/// The entry has the name of what the start had a label for.
+#[test]
+fn what_is_zero_at_the_start_is_so_in_memory_that_was_used_before() {
+    let [source, c] = REMEMBERING;
     let tried = Crate::new(source).with("zeros.c", c).starting(called("stack", 0x8cf0_0000));
     let made = tried.built().unwrap_or_else(|trouble| panic!("{}\n{}", trouble.what, trouble.remedy));
     let section = |name: &str| {
@@ -147,7 +153,27 @@ pub extern \"C\" fn stack() {
     };
     assert!(section(".wasm.zero").size >= 90, "{:?}", made.elf.sections);
     assert_eq!(section(".bss").size % 4, 0);
-    assert_eq!(said_in_used_memory(&made, tried.folder.path()), "variable zeros zeros of C");
+    assert_eq!(said_in_used_memory(&made, tried.folder.path()), REMEMBERED);
+}
+
+/// As docs/sh4.md says what it has to do.
+#[test]
+fn a_start_of_its_own_finds_what_it_has_to_set_up() {
+    let [source, c] = REMEMBERING;
+    let start = "    .section .text.first,\"ax\"\n    .globl begin
+begin: mov.l stack, r15\n    mov.l shadow, r0\n    ldc r0, gbr\n    mov.l rounding, r0\n    lds r0, fpscr\n    mov #0, r0
+    mov.l zero, r1\n    mov.l zero_end, r2
+1:  cmp/hs r2, r1\n    bt 2f\n    mov.b r0, @r1\n    bra 1b\n    add #1, r1
+2:  mov.l bss, r1\n    mov.l bss_end, r2
+3:  cmp/hs r2, r1\n    bt 4f\n    mov.l r0, @r1\n    bra 3b\n    add #4, r1
+4:  mov.l function, r0\n    jmp @r0\n    nop\n    .balign 4
+stack: .long 0x8cf00000\nshadow: .long __stack_high\nrounding: .long 0x80000
+zero: .long koboshi_zero\nzero_end: .long koboshi_zero_end\nbss: .long koboshi_bss\nbss_end: .long koboshi_bss_end
+function: .long entry\n";
+    let source = source.replace("fn stack()", "fn entry()");
+    let tried = Crate::new(&source).with("zeros.c", c).with("start.S", start).starting(own("begin"));
+    let made = tried.built().unwrap_or_else(|trouble| panic!("{}\n{}", trouble.what, trouble.remedy));
+    assert_eq!(said_in_used_memory(&made, tried.folder.path()), REMEMBERED);
 }
 
 #[test]
