@@ -24,7 +24,7 @@ pub const MANAGER_DEATHS: u32 = 3;
 pub const MANAGER_PERIOD: Nanoseconds = 10_000_000_000;
 
 /// What the kernel keeps of a component.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Life {
     state: State,
     epoch: u32,
@@ -47,6 +47,33 @@ pub struct Life {
     answered: bool,
     /// A command was given: the restart manager's kind of progress.
     commanded: bool,
+}
+
+impl Life {
+    /// Of one that was never started.
+    pub const NEW: Life = Life {
+        state: State::Absent,
+        epoch: 0,
+        begin: None,
+        signalled: false,
+        away: false,
+        called_at: 0,
+        fault: None,
+        failed_at: 0,
+        down_since: None,
+        starts: History::EMPTY,
+        fruitless: History::EMPTY,
+        fruitless_in_a_row: 0,
+        incident: None,
+        answered: false,
+        commanded: false,
+    };
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        Self::NEW
+    }
 }
 
 /// What the kernel keeps of an interrupt line.
@@ -362,6 +389,13 @@ impl<'a> Kernel<'a> {
     #[must_use]
     pub fn next_deadline(&self) -> Nanoseconds {
         self.timers.earliest()
+    }
+
+    /// Whom [`Kernel::expire`] would end as stuck.
+    #[must_use]
+    pub fn stuck(&self, now: Nanoseconds) -> Option<ComponentId> {
+        let id = self.timers.due(now)?;
+        self.lives.get(id.index()).filter(|life| life.away).map(|_| id)
     }
 
     /// Handles one deadline that has passed: an alarm, or a component that is stuck. True if there was one.

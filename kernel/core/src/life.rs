@@ -85,6 +85,26 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// The fault with this [`Fault::code`]; `address` is that of an access.
+    #[must_use]
+    pub const fn of_code(code: u8, address: u32) -> Option<Self> {
+        Some(match code {
+            1 => Fault::Access { address },
+            2 => Fault::IllegalInstruction,
+            3 => Fault::Panic,
+            4 => Fault::Stack,
+            5 => Fault::Stuck,
+            6 => Fault::RunAway,
+            7 => Fault::BadMessage,
+            8 => Fault::Exit,
+            9 => Fault::Told,
+            10 => Fault::Late,
+            _ => return None,
+        })
+    }
+}
+
 impl core::fmt::Display for Fault {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
@@ -139,6 +159,18 @@ impl History {
     #[must_use]
     pub const fn count(&self) -> u32 {
         self.count
+    }
+
+    /// The times, as they lie, for whoever carries a history to another place.
+    #[must_use]
+    pub const fn times(&self) -> &[Nanoseconds; HISTORY] {
+        &self.times
+    }
+
+    /// The history that had these [`History::times`] and this [`History::count`].
+    #[must_use]
+    pub const fn of(times: [Nanoseconds; HISTORY], count: u32) -> Self {
+        History { times, count }
     }
 
     /// Of the last [`HISTORY`], how many lie at or after `since`.

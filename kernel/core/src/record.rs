@@ -238,6 +238,11 @@ pub struct Sealed {
     epoch: u32,
 }
 
+impl Sealed {
+    /// Of a port that nobody has used.
+    pub const NEW: Sealed = Sealed { near: [0; 2], far: [0; 2], epoch: 0 };
+}
+
 /// Whether `at` is `from` or lies ahead of it.
 const fn reaches(at: u32, from: u32) -> bool {
     at.wrapping_sub(from) <= u32::MAX / 2

@@ -1,0 +1,359 @@
+//! All of it through the compile path, and into one file.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use koboshi_sh4::link::{Elf, Layout as Placing, Options, Section, Source as Text, compile, link, raw_image};
+use koboshi_sh4::program::{Artifact, Built, Program, build_helpers};
+use koboshi_sh4::stack::{Bounds, Calls};
+use koboshi_sh4::tools::{Gcc, Rust, Trouble};
+use koboshi_sh4::translate::{self, Trust, translate};
+use koboshi_sh4_abi::PAGE;
+
+use crate::generate;
+use crate::layout::{self, Layout};
+use crate::request::Request;
+
+/// A component that was built.
+#[derive(Clone, Debug)]
+pub struct MadeComponent {
+    /// Its name in the image.
+    pub name: String,
+    /// Its program, with symbols and lines.
+    pub elf: Elf,
+    /// Its first instruction.
+    pub entry: u32,
+    /// Pages of code.
+    pub code: Range<u32>,
+    /// Pages of constants.
+    pub constants: Range<u32>,
+    /// Pages of variables.
+    pub data: Range<u32>,
+    /// What its variables are at the beginning: whole words.
+    pub initial: Vec<u8>,
+    /// Where that is kept.
+    pub kept_initial: u32,
+    /// The first address behind variables that are zero at the beginning.
+    pub zero_end: u32,
+    /// Pages of the module's own stack.
+    pub shadow: Range<u32>,
+    /// Where that stack begins.
+    pub shadow_pointer: u32,
+    /// Pages of the machine's stack.
+    pub stack: Range<u32>,
+    /// What lies below both stacks, and is not mapped.
+    pub guards: [Range<u32>; 2],
+    /// What both stacks need.
+    pub bounds: Bounds,
+    /// Bytes of code and constants.
+    pub size: u32,
+}
+
+/// An image that was built.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The file that boots.
+    pub file: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The kernel, with symbols and lines.
+    pub kernel: Elf,
+    /// Bytes of the kernel's code.
+    pub kernel_code: u32,
+    /// The components.
+    pub components: Vec<MadeComponent>,
+    /// The first address behind all memory that is used.
+    pub end: u32,
+}
+
+impl MadeComponent {
+    /// The first address behind all of it.
+    fn end(&self) -> u32 {
+        (self.kept_initial + self.initial.len() as u32).next_multiple_of(PAGE)
+    }
+}
+
+/// Where a component's variables of C would lie, if it had any.
+const OTHER: u32 = 0x7000_0000;
+
+const ASSEMBLER: [(&str, &str); 2] = [
+    ("traps.S", include_str!("../../../kernel/sh4/component/src/traps.S")),
+    ("start.S", include_str!("../../../kernel/sh4/src/start.S")),
+];
+
+/// Builds an image. `say` is told of each step.
+///
+/// # Errors
+/// A step failed: which, and why.
+pub fn build(
+    rust: &Rust,
+    gcc: &Gcc,
+    cache: &Path,
+    request: &Request<'_>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Made, Trouble> {
+    layout::check(request)?;
+    let crates = request.folder.join("crates");
+    let names: Vec<String> = request.image.components.iter().map(|component| component.name.clone()).collect();
+    let members: Vec<String> = names.iter().cloned().chain(["kernel".to_owned()]).collect();
+    put(&crates.join("Cargo.toml"), &generate::workspace(&members))?;
+    // The same versions of everything as in Koboshi itself.
+    let lock = crates.join("Cargo.lock");
+    if !lock.is_file()
+        && let Ok(text) = std::fs::read(request.koboshi.join("Cargo.lock"))
+    {
+        put(&lock, &String::from_utf8_lossy(&text))?;
+    }
+    for (name, source) in names.iter().zip(&request.sources) {
+        let (manifest, text) = generate::component(&request.koboshi, name, source);
+        put(&crates.join(name).join("Cargo.toml"), &manifest)?;
+        put(&crates.join(name).join("src/lib.rs"), &text)?;
+    }
+    // Cargo wants all members to be there; the tables come when the components' sizes are known.
+    if !crates.join("kernel/src/lib.rs").is_file() {
+        put(&crates.join("kernel/Cargo.toml"), &generate::kernel_manifest(&request.koboshi))?;
+        put(&crates.join("kernel/src/lib.rs"), "#![no_std]\n")?;
+    }
+    let builder = Builder { rust, gcc, cache, request, crates: &crates };
+    let mut components: Vec<MadeComponent> = Vec::new();
+    let mut place = layout::places(request);
+    for name in &names {
+        say(name);
+        let component = builder.component(name, place)?;
+        place = component.end();
+        components.push(component);
+    }
+    let layout = Layout::of(request, place)?;
+    say("the kernel");
+    put(&crates.join("kernel/Cargo.toml"), &generate::kernel_manifest(&request.koboshi))?;
+    put(&crates.join("kernel/src/lib.rs"), &generate::kernel(request, &layout, &components))?;
+    let (kernel, bytes) = builder.kernel()?;
+
+    let mut file = bytes;
+    let base = request.board.load;
+    let mut lay = |address: u32, bytes: &[u8]| {
+        let at = (address - base) as usize;
+        if file.len() < at + bytes.len() {
+            file.resize(at + bytes.len(), 0);
+        }
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+    };
+    for (at, component) in components.iter().enumerate() {
+        lay(layout.views[at], &generate::view(request, &layout, at));
+        let (address, bytes) = builder.raw(&component.elf, &component.name)?;
+        lay(address, &bytes);
+        lay(component.kept_initial, &component.initial);
+    }
+    let path = request.folder.join(format!("{}.bin", request.name));
+    std::fs::write(&path, &file).map_err(|error| unwritable(&path, &error))?;
+    let kernel_code = kernel.sections.iter().filter(|section| section.code).map(|section| section.size).sum();
+    Ok(Made { file: path, size: file.len() as u64, kernel, kernel_code, components, end: layout.end })
+}
+
+/// Writes a file, unless it says that already: cargo goes by its time.
+fn put(path: &Path, text: &str) -> Result<(), Trouble> {
+    if std::fs::read_to_string(path).is_ok_and(|before| before == text) {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+    std::fs::write(path, text).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Trouble {
+    Trouble::new(
+        format!("{} cannot be written: {error}", path.display()),
+        "make its directory writable, or name another one.",
+    )
+}
+
+struct Builder<'a> {
+    rust: &'a Rust,
+    gcc: &'a Gcc,
+    cache: &'a Path,
+    request: &'a Request<'a>,
+    crates: &'a Path,
+}
+
+impl Builder<'_> {
+    fn program(&self, package: String, base: u32, stack: u32) -> Result<Built, Trouble> {
+        let program = Program {
+            folder: self.crates.to_path_buf(),
+            package: Some(package),
+            artifact: Artifact::Library,
+            features: Vec::new(),
+            exports: Vec::new(),
+            base,
+            stack,
+            target_folder: self.request.folder.join("target"),
+            optimise: Some(self.request.optimise),
+        };
+        program.build(self.rust)
+    }
+
+    fn component(&self, name: &str, place: u32) -> Result<MadeComponent, Trouble> {
+        let Built { wasm, extent } = self.program(generate::crate_of(name), place, layout::SHADOW)?;
+        let shadow = extent.stack.start..extent.stack.end.next_multiple_of(PAGE);
+        let stack = shadow.end + PAGE..shadow.end + PAGE + layout::STACK;
+        let placing = Placing {
+            code: stack.end,
+            // Nothing comes there: a component has no variables of C.
+            data: OTHER,
+            memory: Some(extent.clone()),
+            entry: Some("koboshi_component".to_owned()),
+        };
+        let (elf, bounds, shadow_pointer) = self.link(name, &wasm, 0, &placing, "koboshi_component")?;
+        if let Some(section) = elf.sections.iter().find(|section| section.address >= OTHER) {
+            return Err(Trouble::new(
+                format!("component `{name}` has variables outside of its module: {}", section.name),
+                "this is a mistake of Koboshi: please report it.",
+            ));
+        }
+        let end = |section: &Section| section.end() as u32;
+        let code = stack.end..elf.sections.iter().map(end).max().unwrap_or(stack.end).next_multiple_of(PAGE);
+        let of_module = || elf.sections.iter().filter(|section| section.address < extent.data.end);
+        let constants = of_module().filter(|section| !section.writable).map(end).max().unwrap_or(place);
+        let constants = place..constants.next_multiple_of(PAGE);
+        let filled = of_module().filter(|section| section.writable && section.in_file).map(end).max();
+        let data = constants.end..extent.data.end.next_multiple_of(PAGE).max(constants.end);
+        let (first, raw) = self.raw(&elf, name)?;
+        let filled = filled.unwrap_or(data.start).next_multiple_of(4);
+        let initial = raw.get((data.start - first) as usize..(filled - first) as usize).unwrap_or(&[]).to_vec();
+        let size = elf.sections.iter().filter(|section| !section.writable).map(|section| section.size).sum();
+        Ok(MadeComponent {
+            name: name.to_owned(),
+            entry: elf.entry,
+            elf,
+            kept_initial: code.end,
+            code,
+            constants,
+            zero_end: extent.data.end.next_multiple_of(4).max(filled),
+            data,
+            initial,
+            shadow_pointer,
+            guards: [extent.guard, shadow.end..stack.start],
+            shadow,
+            stack,
+            bounds,
+            size,
+        })
+    }
+
+    fn kernel(&self) -> Result<(Elf, Vec<u8>), Trouble> {
+        let code = self.request.board.load | 0x8000_0000;
+        let base = code + layout::KERNEL_CODE;
+        let Built { wasm, extent } = self.program(generate::KERNEL.to_owned(), base, layout::SHADOW)?;
+        let placing = Placing {
+            code,
+            data: extent.stack.end.next_multiple_of(PAGE),
+            memory: Some(extent.clone()),
+            entry: Some("koboshi_start".to_owned()),
+        };
+        let (elf, _, _) = self.link("kernel", &wasm, 1, &placing, "koboshi_boot")?;
+        let last = elf.sections.iter().map(|section| section.end() as u32).max().unwrap_or(code);
+        if last > code + layout::KERNEL - KERNEL_STACK {
+            return Err(Trouble::new(
+                format!("the kernel's tables reach to {last:#010x}"),
+                "the image has too many components for the kernel's memory: take some out.",
+            ));
+        }
+        let (_, bytes) = self.raw(&elf, "kernel")?;
+        Ok((elf, bytes))
+    }
+
+    /// Translates a module, compiles it with one of [`ASSEMBLER`], and links it.
+    fn link(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        assembler: usize,
+        placing: &Placing,
+        entry: &str,
+    ) -> Result<(Elf, Bounds, u32), Trouble> {
+        let (gcc, board) = (self.gcc, &self.request.board);
+        let file = |ending: &str| self.request.folder.join(format!("{name}.{ending}"));
+        let module = translate(wasm, &translate::Options { prefix: String::new(), trust: Trust::Compiler, lines: true })?;
+        let options = Options::translated(board.cpu, self.request.optimise);
+        let source = format!("{name}.c");
+        let compiled = compile(gcc, Text::Text { name: &source, text: &module.source }, &file("o"), &options)?;
+        let plain = Options { cpu: board.cpu, ..Options::default() };
+        let (assembler_name, text) = ASSEMBLER[assembler];
+        let assembler_name = format!("{name}-{assembler_name}");
+        let object = file("assembler.o");
+        let mut objects = vec![
+            compiled.object.clone(),
+            compile(gcc, Text::Text { name: &assembler_name, text }, &object, &plain)?.object,
+        ];
+        let pointer = module.stack_pointer.unwrap_or_default();
+        if assembler == 1 {
+            let stack = (board.load | 0x8000_0000) + layout::KERNEL;
+            let filled = module.segments.iter().map(|segment| segment.address + segment.bytes.len() as u32).max();
+            let zeros = filled.unwrap_or(0)..placing.memory.as_ref().map_or(0, |extent| extent.data.end);
+            let text = start(stack, pointer, &zeros);
+            objects.push(compile(gcc, Text::Text { name: "kernel-first.S", text: &text }, &file("first.o"), &plain)?.object);
+        }
+        let helpers = build_helpers(self.rust, gcc, board.cpu, self.cache)?;
+        objects.push(helpers.object.clone());
+        let elf = link(gcc, board.cpu, &objects, &module.segments, placing, &file("elf"))?;
+        let texts: Result<Vec<String>, Trouble> =
+            compiled.calls.iter().chain([&helpers.calls]).map(|path| read(path)).collect();
+        let bounds = Calls::new(&texts?, &[&module])?.bounds(entry)?;
+        Ok((elf, bounds, pointer))
+    }
+
+    /// What a program has in memory from its first address on.
+    fn raw(&self, elf: &Elf, name: &str) -> Result<(u32, Vec<u8>), Trouble> {
+        let path = self.request.folder.join(format!("{name}.raw"));
+        let first = elf.sections.iter().find(|section| section.in_file).map_or(0, |section| section.address);
+        raw_image(self.gcc, elf, &path, first)?;
+        Ok((first, std::fs::read(&path).map_err(|error| unreadable(&path, &error))?))
+    }
+}
+
+/// The kernel's own stack, in bytes.
+const KERNEL_STACK: u32 = 0x2000;
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Trouble {
+    Trouble::new(format!("{} cannot be read: {error}", path.display()), "it was written just now: try again.")
+}
+
+fn read(path: &Path) -> Result<String, Trouble> {
+    std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))
+}
+
+/// Where the board enters: sets up both stacks, makes the zeros, and calls the kernel. A boot loader may enter through any
+/// alias of the address.
+fn start(stack: u32, pointer: u32, zeros: &Range<u32>) -> String {
+    let from = zeros.start.next_multiple_of(4);
+    let words = zeros.end.saturating_sub(from).div_ceil(4);
+    format!(
+        "/* Made by Koboshi. */
+    .section .text.first, \"ax\"
+    .global koboshi_start
+koboshi_start:
+    mov.l   .Lstack, r15
+    mov.l   .Lshadow, r0
+    ldc     r0, gbr
+    mov.l   .Lzeros, r1
+    mov.l   .Lwords, r2
+    mov     #0, r0
+    tst     r2, r2
+    bt      2f
+1:  mov.l   r0, @r1
+    dt      r2
+    bf/s    1b
+    add     #4, r1
+2:  mov.l   .Lboot, r0
+    jsr     @r0
+    nop
+3:  bra     3b
+    nop
+    .balign 4
+.Lstack:  .long {stack:#x}
+.Lshadow: .long {pointer:#x}
+.Lzeros:  .long {from:#x}
+.Lwords:  .long {words}
+.Lboot:   .long koboshi_boot
+"
+    )
+}

@@ -1,0 +1,396 @@
+//! The crates that are made for an image: one for each component, and one for the kernel with the image's tables.
+//!
+//! Rule: what is written depends on the image alone, so the same image gives the same text, and cargo builds nothing twice.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use koboshi_core::kernel::Rights;
+use koboshi_core::ring::Geometry;
+use koboshi_host::device::Width;
+use koboshi_host::image::{Image, PortEnd, WhenGone};
+use koboshi_interface_kit::{ContractKind, Kind};
+
+use crate::build::MadeComponent;
+use crate::layout::{Layout, PlacedHalf, window};
+use crate::request::{Controller, Placed, Request, Source};
+
+/// The workspace of all generated crates, whose members are these folders.
+pub(crate) fn workspace(members: &[String]) -> String {
+    let members: Vec<String> = members.iter().map(|member| format!("{member:?}")).collect();
+    format!(
+        "# Made by Koboshi.\n[workspace]\nresolver = \"3\"\nmembers = [{}]\n\n[profile.release]\nlto = \"fat\"\n\
+         codegen-units = 1\npanic = \"abort\"\n",
+        members.join(", ")
+    )
+}
+
+/// The name of a component's generated crate.
+pub(crate) fn crate_of(component: &str) -> String {
+    format!("koboshi-on-board-{component}")
+}
+
+fn dependency(name: &str, folder: &Path, features: &[String]) -> String {
+    let features: Vec<String> = features.iter().map(|feature| format!("{feature:?}")).collect();
+    format!("{name} = {{ path = {:?}, features = [{}] }}\n", folder.display().to_string(), features.join(", "))
+}
+
+fn cargo_toml(name: &str, dependencies: &str) -> String {
+    format!(
+        "# Made by Koboshi.\n[package]\nname = {name:?}\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n\
+         [dependencies]\n{dependencies}"
+    )
+}
+
+/// `Cargo.toml` and `src/lib.rs` of a component's program.
+pub(crate) fn component(koboshi: &Path, name: &str, source: &Source) -> (String, String) {
+    let dependencies = dependency("koboshi-sh4-component", &koboshi.join("kernel/sh4/component"), &[])
+        + &dependency(&source.package, &source.folder, &source.features);
+    let text = format!(
+        "//! Made by Koboshi: the program of component `{name}`.\n#![no_std]\n\nkoboshi_sh4_component::component!({});\n",
+        source.start
+    );
+    (cargo_toml(&crate_of(name), &dependencies), text)
+}
+
+/// The name of the kernel's generated crate.
+pub(crate) const KERNEL: &str = "koboshi-on-board-kernel";
+
+/// Incidents that are remembered.
+const INCIDENTS: usize = 32;
+
+/// `Cargo.toml` of the kernel with the tables of an image.
+pub(crate) fn kernel_manifest(koboshi: &Path) -> String {
+    let dependencies = [("koboshi-core", "kernel/core"), ("koboshi-sh4-kernel", "kernel/sh4")]
+        .map(|(name, folder)| dependency(name, &koboshi.join(folder), &[]))
+        .concat();
+    cargo_toml(KERNEL, &dependencies)
+}
+
+/// `src/lib.rs` of the kernel with the tables of an image.
+pub(crate) fn kernel(request: &Request<'_>, layout: &Layout, made: &[MadeComponent]) -> String {
+    Tables { request, layout, made }.text()
+}
+
+struct Tables<'a> {
+    request: &'a Request<'a>,
+    layout: &'a Layout,
+    made: &'a [MadeComponent],
+}
+
+impl Tables<'_> {
+    fn text(&self) -> String {
+        let image = self.request.image;
+        let (groups, lines) = self.lines();
+        let counts = (image.components.len(), image.connections.len(), lines.len());
+        let mut text = String::from(
+            "//! Made by Koboshi: the tables of an image, and its kernel.\n#![no_std]\n#![allow(unused_imports)]\n\n\
+             use koboshi_core::kernel::{Component, Rights as May};\nuse koboshi_core::record::Contracts;\n\
+             use koboshi_core::ring::Geometry;\nuse koboshi_core::{ComponentId, LineId, PortId};\n\
+             use koboshi_sh4_kernel::{\n    Clock, ComponentPlan, ConstStaticCell, Controller, Group, LinePlan, Plan, PortEnd, PortPlan, Region, \
+             Reset, Rights, SafeWrite, Storage, Width, boot,\n};\n\n",
+        );
+        let _ = writeln!(text, "const fn slots(slots: u32, payload: usize) -> Option<Geometry> {{\n    Geometry::new(slots, payload)\n}}\n");
+        let _ = writeln!(text, "static DESCRIPTIONS: [Component<'static>; {}] = [", counts.0);
+        for at in 0..counts.0 {
+            self.description(&mut text, at, &lines);
+        }
+        let _ = writeln!(text, "];\n\nstatic COMPONENTS: [ComponentPlan; {}] = [", counts.0);
+        for (at, made) in self.made.iter().enumerate() {
+            self.component(&mut text, at, made);
+        }
+        let _ = writeln!(text, "];\n\nstatic PORTS: [PortPlan; {}] = [", counts.1);
+        for number in 0..counts.1 {
+            self.port(&mut text, number);
+        }
+        let _ = writeln!(text, "];\n\nstatic LINES: [LinePlan; {}] = [", counts.2);
+        for line in &lines {
+            let _ = writeln!(
+                text,
+                "    LinePlan {{ owner: ComponentId({}), number: {}, code: {:#x}, group: {} }},",
+                line.owner, line.number, line.code, line.group
+            );
+        }
+        let _ = writeln!(text, "];\n\nstatic GROUPS: [Group; {}] = [", groups.len());
+        for group in &groups {
+            let _ = writeln!(
+                text,
+                "    Group {{ priority: {:#010x}, shift: {}, mask: {} }},",
+                group.priority, group.shift, group.mask
+            );
+        }
+        let board = &self.request.board;
+        let controller = match board.controller {
+            Controller::Sh7751r => "Sh7751r",
+            Controller::Sh7780 => "Sh7780",
+        };
+        let manager = image.manager.map_or("None".to_owned(), |manager| format!("Some(ComponentId({}))", manager.0));
+        let _ = write!(
+            text,
+            "];\n\nstatic PLAN: Plan = Plan {{\n    components: &COMPONENTS,\n    descriptions: &DESCRIPTIONS,\n    ports: &PORTS,\n    \
+             lines: &LINES,\n    groups: &GROUPS,\n    controller: Controller::{controller},\n    manager: {manager},\n    \
+             clock: Clock::of({}),\n    quantum: {},\n    trace: {:#x},\n}};\n\n",
+            board.ticks,
+            image.costs.quantum,
+            board.trace.unwrap_or(0)
+        );
+        let _ = write!(
+            text,
+            "static STORAGE: ConstStaticCell<Storage<{}, {}, {}, {INCIDENTS}>> = ConstStaticCell::new(Storage::new());\n\n\
+             #[unsafe(no_mangle)]\nextern \"C\" fn koboshi_boot() -> ! {{\n    boot(&PLAN, STORAGE.take())\n}}\n\n\
+             #[panic_handler]\nfn panicked(_: &core::panic::PanicInfo<'_>) -> ! {{\n    loop {{}}\n}}\n",
+            counts.0, counts.1, counts.2
+        );
+        text
+    }
+
+    fn description(&self, text: &mut String, at: usize, lines: &[Line]) {
+        let component = &self.request.image.components[at];
+        let ports: Vec<String> =
+            ports_of(self.request.image, at).iter().map(|port| match port {
+                Some(number) => format!("PortId({number})"),
+                None => "PortId::NONE".to_owned(),
+            }).collect();
+        let own = lines.iter().enumerate().filter(|(_, line)| line.owner == at);
+        let lines: Vec<String> = own.map(|(number, _)| format!("LineId({number})")).collect();
+        let Rights { control, facts, blame, reboot } = component.rights;
+        let within = component.recover_within.map_or("None".to_owned(), |within| format!("Some({within})"));
+        let _ = writeln!(
+            text,
+            "    Component {{\n        name: {:?},\n        vcpu: {},\n        respond_within: {},\n        recover_within: {within},\n        \
+             ports: &[{}],\n        lines: &[{}],\n        rights: May {{ control: {control:#x}, facts: {facts}, blame: {blame}, \
+             reboot: {reboot} }},\n    }},",
+            component.name, component.vcpu, component.respond_within, ports.join(", "), lines.join(", ")
+        );
+    }
+
+    fn component(&self, text: &mut String, at: usize, made: &MadeComponent) {
+        let layout = self.layout;
+        let mut regions: Vec<(u32, u32, &str)> = Vec::new();
+        let mut region = |start: u32, end: u32, rights| {
+            if start < end {
+                regions.push((start, end - start, rights));
+            }
+        };
+        // Most used first: the search is linear.
+        region(made.data.start, made.data.end, "Write");
+        region(made.shadow.start, made.shadow.end, "Write");
+        region(made.stack.start, made.stack.end, "Write");
+        region(made.code.start, made.code.end, "Read");
+        region(layout.views[at], layout.views[at] + crate::layout::VIEW, "Read");
+        region(made.constants.start, made.constants.end, "Read");
+        region(layout.outboxes[at].start, layout.outboxes[at].end, "Write");
+        for range in layout.outbox.iter().filter(|((_, peer), _)| *peer == at).map(|(_, range)| range) {
+            region(range.start, range.end, "Read");
+        }
+        region(layout.kept[at], layout.kept[at] + koboshi_sh4_abi::PAGE, "Write");
+        for base in self.devices_of(at).into_iter().flatten() {
+            let page = base & !(koboshi_sh4_abi::PAGE - 1);
+            region(page, page + koboshi_sh4_abi::PAGE, "Device");
+        }
+        let mut list = String::new();
+        for (start, length, rights) in regions {
+            let _ = writeln!(list, "            Region {{ start: {start:#010x}, length: {length:#x}, rights: Rights::{rights} }},");
+        }
+        let _ = writeln!(list, "            Region {{ start: 0, length: 0, rights: Rights::Read }},");
+        let safe: String = self.safe(at);
+        let _ = writeln!(
+            text,
+            "    ComponentPlan {{\n        entry: {:#010x},\n        stack: {:#010x},\n        shadow: {:#010x},\n        view: {:#010x},\n        \
+             window: {:#010x},\n        resets: &[Reset {{ to: {:#010x}, from: {:#010x}, copied: {}, zeroed: {} }}],\n        \
+             regions: &[\n{list}        ],\n        guards: [({:#010x}, {:#x}), ({:#010x}, {:#x})],\n        safe: &[{safe}],\n    }},",
+            made.entry,
+            made.stack.end,
+            made.shadow_pointer,
+            layout.views[at],
+            window(layout.kept[at]),
+            made.data.start,
+            made.kept_initial,
+            made.initial.len() / 4,
+            (made.zero_end - made.data.start) / 4 - made.initial.len() as u32 / 4,
+            made.guards[0].start,
+            made.guards[0].end - made.guards[0].start,
+            made.guards[1].start,
+            made.guards[1].end - made.guards[1].start,
+        );
+    }
+
+    fn safe(&self, at: usize) -> String {
+        let devices = self.request.image.devices.iter().zip(&self.request.devices);
+        let mut text = String::new();
+        for (device, placed) in devices.filter(|(device, _)| device.owner.index() == at) {
+            let Some(Placed { base, .. }) = placed else { continue };
+            for write in &device.safe {
+                let width = match write.width {
+                    Width::Byte => "Byte",
+                    Width::Half => "Half",
+                    Width::Word => "Word",
+                };
+                let _ = write!(
+                    text,
+                    "SafeWrite {{ address: {:#010x}, width: Width::{width}, value: {:#x} }}, ",
+                    base + write.offset,
+                    write.value
+                );
+            }
+        }
+        text
+    }
+
+    /// The addresses of a component's devices as it sees them, by their numbers.
+    fn devices_of(&self, at: usize) -> Vec<Option<u32>> {
+        devices_of(self.request, at)
+    }
+
+    fn port(&self, text: &mut String, number: usize) {
+        let connection = &self.request.image.connections[number];
+        let placed = &self.layout.connections[number];
+        let service = connection.interface.kind == Kind::Service;
+        let contracts = if service {
+            format!(
+                "Some(Contracts {{ at_most_once: {:#x}, idempotent: {:#x}, routed: {} }})",
+                connection.interface.mask(ContractKind::AtMostOnce),
+                connection.interface.mask(ContractKind::Idempotent),
+                connection.routed
+            )
+        } else {
+            "None".to_owned()
+        };
+        let _ = writeln!(
+            text,
+            "    PortPlan {{\n        near: {},\n        far: {},\n        contracts: {contracts},\n        waits: {},\n    }},",
+            end(connection.near, &placed.near),
+            end(connection.far, &placed.far),
+            service && connection.when_gone == WhenGone::Wait
+        );
+    }
+
+    /// The interrupt lines of the image in order, and what masks them.
+    fn lines(&self) -> (Vec<Group>, Vec<Line>) {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut lines = Vec::new();
+        for (at, component) in self.request.image.components.iter().enumerate() {
+            for number in 0..component.linked.description().interrupts.len() {
+                let code = code_of(self.request, at, number).unwrap_or(0);
+                let group = group_of(self.request.board.controller, code);
+                let place = groups.iter().position(|known| *known == group).unwrap_or_else(|| {
+                    groups.push(group);
+                    groups.len() - 1
+                });
+                lines.push(Line { owner: at, number, code, group: place });
+            }
+        }
+        (groups, lines)
+    }
+}
+
+/// The addresses of a component's devices as it sees them (through area 7), by their numbers.
+pub(crate) fn devices_of(request: &Request<'_>, at: usize) -> Vec<Option<u32>> {
+    let count = request.image.components[at].linked.description().devices.len();
+    let mut found = vec![None; count];
+    for (device, placed) in request.image.devices.iter().zip(&request.devices) {
+        if let (true, Some(placed)) = (device.owner.index() == at, placed)
+            && let Some(place) = found.get_mut(usize::from(device.number))
+        {
+            *place = Some(placed.base & 0x1FFF_FFFF);
+        }
+    }
+    found
+}
+
+/// The code of a component's line, by its number.
+fn code_of(request: &Request<'_>, at: usize, number: usize) -> Option<u16> {
+    let devices = request.image.devices.iter().zip(&request.devices);
+    devices.filter(|(device, _)| device.owner.index() == at).find_map(|(device, placed)| {
+        let source = number.checked_sub(usize::from(device.first_line))?;
+        placed.as_ref()?.interrupts.get(source).copied()
+    })
+}
+
+/// An interrupt line: who owns it, by which number, and where it is at the controller.
+struct Line {
+    owner: usize,
+    number: usize,
+    code: u16,
+    group: usize,
+}
+
+/// As `koboshi_sh4_kernel::Group` has it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Group {
+    priority: u32,
+    shift: u8,
+    mask: u8,
+}
+
+/// What masks an interrupt: SH7751R manual, 19.3.1 (IPRA to IPRD); SH7780 manual, INT2PRI0 to 7 and INT2MSKR.
+fn group_of(controller: Controller, code: u16) -> Group {
+    match (controller, code) {
+        // SCIF: IPRC, bits 7 to 4.
+        (Controller::Sh7751r, 0x700..=0x760) => Group { priority: 0xFFD0_000C, shift: 4, mask: 0 },
+        // IRL: the R2D-PLUS's FPGA and what is behind it. IPRD has a field for each of four pins only.
+        (Controller::Sh7751r, _) => Group { priority: 0xFFD0_0010, shift: 12, mask: 0 },
+        // SCIF0: INT2PRI2, bits 28 to 24, and bit 3. SCIF1: bits 20 to 16, and bit 4.
+        (Controller::Sh7780, 0x700..=0x760) => Group { priority: 0xFFD4_0008, shift: 24, mask: 3 },
+        (Controller::Sh7780, _) => Group { priority: 0xFFD4_0008, shift: 16, mask: 4 },
+    }
+}
+
+fn end(end: PortEnd, half: &PlacedHalf) -> String {
+    let slots = half.slots.map_or("None".to_owned(), |slots| format!("slots({}, {})", slots.slots(), slots.payload()));
+    format!(
+        "PortEnd {{ component: ComponentId({}), port: {}, half: ({:#010x}, {}), slots: {slots} }}",
+        end.component.0, end.port, half.address, half.words
+    )
+}
+
+/// The image's ports of a component, by its own numbers.
+pub(crate) fn ports_of(image: &Image, at: usize) -> Vec<Option<usize>> {
+    let mut ports = vec![None; image.components[at].linked.description().ports.len()];
+    for (number, connection) in image.connections.iter().enumerate() {
+        for end in [connection.near, connection.far] {
+            if end.component.index() == at
+                && let Some(place) = ports.get_mut(usize::from(end.port))
+            {
+                *place = Some(number);
+            }
+        }
+    }
+    ports
+}
+
+/// The page that a component reads, and its configuration behind it, as bytes.
+pub(crate) fn view(request: &Request<'_>, layout: &Layout, at: usize) -> Vec<u8> {
+    use koboshi_sh4_abi::{MAX_DEVICES, MAX_PORTS, PAGE, View, WAITS};
+    let image = request.image;
+    let component = &image.components[at];
+    let configuration = &component.configuration;
+    let kept = layout.kept[at];
+    let kept_words = koboshi_runtime::kept::WORDS as u32;
+    let ports = ports_of(image, at);
+    let mut words = vec![0, 0, 0, 0, kept, kept_words, layout.views[at] + PAGE, configuration.len() as u32, window(kept)];
+    words.push(ports.len() as u32);
+    let devices = devices_of(request, at);
+    words.extend((0..MAX_DEVICES).map(|number| devices.get(number).copied().flatten().unwrap_or(0)));
+    let slots = |slots: Option<Geometry>| slots.map_or([0, 0], |slots| [slots.slots(), slots.payload() as u32]);
+    for number in 0..MAX_PORTS {
+        let Some(connection) = ports.get(number).copied().flatten() else {
+            words.extend([0; 12]);
+            continue;
+        };
+        let (placed, connection) = (&layout.connections[connection], &image.connections[connection]);
+        let is_near = connection.near.component.index() == at && usize::from(connection.near.port) == number;
+        let (own, peer) = if is_near { (placed.near, placed.far) } else { (placed.far, placed.near) };
+        let key = connection.interface.key.0;
+        let waits = connection.interface.kind == Kind::Service && connection.when_gone == WhenGone::Wait;
+        words.extend([own.address, own.words, peer.address, peer.words]);
+        words.extend(slots(own.slots));
+        words.extend(slots(peer.slots));
+        words.extend([key as u32, (key >> 32) as u32, 0, if waits { WAITS } else { 0 }]);
+    }
+    assert_eq!(words.len() * 4, size_of::<View>(), "each word of the page was written");
+    let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    bytes.resize(PAGE as usize, 0);
+    bytes.extend(configuration);
+    bytes
+}

@@ -1,0 +1,22 @@
+//! An image for a board with SH-4: from what the composer has joined to one file that boots, and to the emulator.
+//!
+//! | step | where |
+//! | --- | --- |
+//! | what is to be built, and for which board | [`request`] |
+//! | an address for everything | [`layout`] |
+//! | the kernel's tables and the components' programs, as crates | [`generate`] |
+//! | all of it through the compile path, and into one file | [`build`](mod@build) |
+//! | it runs | [`emulator`] |
+//!
+//! Rule: what is joined to what is the composer's and is not looked at again here; here everything gets its address.
+//!
+//! It must never: let two things lie at one address, or a component reach what the image does not give it.
+
+pub mod build;
+pub mod emulator;
+mod generate;
+mod layout;
+pub mod request;
+
+pub use build::{Made, MadeComponent, build};
+pub use request::{Board, Placed, Request, Source};

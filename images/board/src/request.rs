@@ -1,0 +1,100 @@
+//! What is to be built.
+
+use std::path::PathBuf;
+
+use koboshi_host::image::Image;
+use koboshi_sh4::link::{Cpu, Optimise};
+
+/// The program of a component: where its crate is, and what starts it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// The crate's name for cargo.
+    pub package: String,
+    /// The directory of its `Cargo.toml`.
+    pub folder: PathBuf,
+    /// Its function from `Start` to a future, as a path: `koboshi_sos::start`.
+    pub start: String,
+    /// Features to switch on.
+    pub features: Vec<String>,
+}
+
+/// Where a device of the image is on the board. A device without a place is one that the platform itself models.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The address of its first register, in P4 or P2.
+    pub base: u32,
+    /// What INTEVT shows, in the order of its owner's lines.
+    pub interrupts: Vec<u16>,
+}
+
+/// A board, as far as it matters here. All addresses are physical ones.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// Its name.
+    pub name: &'static str,
+    /// The processor.
+    pub cpu: Cpu,
+    /// Where the file is loaded, and where it is entered.
+    pub load: u32,
+    /// The first address behind its memory.
+    pub end: u32,
+    /// Which interrupt controller.
+    pub controller: Controller,
+    /// Ticks of the timer in a second: a quarter of the peripheral clock.
+    pub ticks: u32,
+    /// A register that takes any byte at once and shows it.
+    pub trace: Option<u32>,
+}
+
+/// Which interrupt controller a board has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controller {
+    /// INTC.
+    Sh7751r,
+    /// INTC2.
+    Sh7780,
+}
+
+impl Board {
+    /// The R2D-PLUS as QEMU has it: SH7751R, 64 MiB, peripheral clock 60 MHz. The SCI takes any byte at once there.
+    pub const R2D: Board = Board {
+        name: "r2d",
+        cpu: Cpu::Sh4NoFpu,
+        load: 0x0C80_0000,
+        end: 0x1000_0000,
+        controller: Controller::Sh7751r,
+        ticks: 15_000_000,
+        trace: Some(0xFFE0_000C),
+    };
+
+    /// The SH-2007: SH7780, 128 MiB. Its peripheral clock is likely 33.333 MHz (Linux' sister boards), and not proven.
+    pub const SH2007: Board = Board {
+        name: "sh2007",
+        cpu: Cpu::Sh4NoFpu,
+        load: 0x0C80_0000,
+        end: 0x1000_0000,
+        controller: Controller::Sh7780,
+        ticks: 8_333_333,
+        trace: None,
+    };
+}
+
+/// An image, and what it is made of.
+pub struct Request<'a> {
+    /// What is joined to what.
+    pub image: &'a Image,
+    /// The programs, in the order of the image's components.
+    pub sources: Vec<Source>,
+    /// Where its devices are, in the order of the image's devices.
+    pub devices: Vec<Option<Placed>>,
+    /// The board.
+    pub board: Board,
+    /// Fast or small.
+    pub optimise: Optimise,
+    /// Koboshi's own directory: the generated crates use what is in it.
+    pub koboshi: PathBuf,
+    /// Where everything is made: the file is `NAME.bin`.
+    pub folder: PathBuf,
+    /// The image's name.
+    pub name: String,
+}

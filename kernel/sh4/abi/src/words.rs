@@ -1,0 +1,321 @@
+//! Facts and incidents as words: how they cross from the kernel into a component's memory.
+//!
+//! Rule: each is written and read by the same list of fields, so that the two cannot drift apart unnoticed; a test
+//! carries every kind across.
+
+use koboshi_core::incident::{CutShort, Incident, Noticed};
+use koboshi_core::life::{Facts, Fault, HISTORY, History};
+use koboshi_core::record::{Fate, InHand, Seal};
+use koboshi_core::{ComponentId, NEVER, PortId};
+
+use crate::{state_in_words, state_of_words};
+
+/// Words of [`Facts`].
+pub const FACTS: usize = 10 + 2 * (2 * HISTORY + 1);
+
+/// Words of an [`Incident`].
+pub const INCIDENT: usize = 37;
+
+/// Words that are written or read one behind the other. Beyond their end nothing is written, and 0 is read.
+struct Tape<W> {
+    words: W,
+    at: usize,
+}
+
+impl Tape<&mut [u32]> {
+    fn put(&mut self, word: u32) {
+        if let Some(place) = self.words.get_mut(self.at) {
+            *place = word;
+        }
+        self.at += 1;
+    }
+
+    fn put_long(&mut self, long: u64) {
+        self.put(long as u32);
+        self.put((long >> 32) as u32);
+    }
+
+    fn put_time(&mut self, time: Option<u64>) {
+        self.put_long(time.unwrap_or(NEVER));
+    }
+
+    fn put_fault(&mut self, fault: Option<Fault>) {
+        self.put(fault.map_or(0, |fault| fault.code().into()));
+        self.put(if let Some(Fault::Access { address }) = fault { address } else { 0 });
+    }
+
+    fn put_history(&mut self, history: &History) {
+        self.put(history.count());
+        history.times().iter().for_each(|time| self.put_long(*time));
+    }
+}
+
+impl Tape<&[u32]> {
+    fn get(&mut self) -> u32 {
+        let word = self.words.get(self.at).copied().unwrap_or(0);
+        self.at += 1;
+        word
+    }
+
+    fn long(&mut self) -> u64 {
+        let low = self.get();
+        u64::from(low) | u64::from(self.get()) << 32
+    }
+
+    fn time(&mut self) -> Option<u64> {
+        Some(self.long()).filter(|time| *time != NEVER)
+    }
+
+    fn fault(&mut self) -> Option<Fault> {
+        let code = self.get() as u8;
+        Fault::of_code(code, self.get())
+    }
+
+    fn history(&mut self) -> History {
+        let count = self.get();
+        let mut times = [0; HISTORY];
+        times.iter_mut().for_each(|time| *time = self.long());
+        History::of(times, count)
+    }
+}
+
+/// Writes facts.
+pub fn put_facts(facts: &Facts, words: &mut [u32; FACTS]) {
+    let mut tape = Tape { words: &mut words[..], at: 0 };
+    tape.put(state_in_words(facts.state));
+    tape.put(facts.epoch);
+    tape.put_fault(facts.fault);
+    tape.put_long(facts.failed_at);
+    tape.put_history(&facts.starts);
+    tape.put_history(&facts.fruitless);
+    tape.put(facts.fruitless_in_a_row);
+    tape.put_time(facts.down_since);
+    tape.put_time(facts.recover_within);
+}
+
+/// Reads facts.
+#[must_use]
+pub fn facts(words: &[u32; FACTS]) -> Facts {
+    let mut tape = Tape { words: &words[..], at: 0 };
+    Facts {
+        state: state_of_words(tape.get()),
+        epoch: tape.get(),
+        fault: tape.fault(),
+        failed_at: tape.long(),
+        starts: tape.history(),
+        fruitless: tape.history(),
+        fruitless_in_a_row: tape.get(),
+        down_since: tape.time(),
+        recover_within: tape.time(),
+    }
+}
+
+const fn noticed_in_words(noticed: Noticed) -> [u32; 3] {
+    match noticed {
+        Noticed::Kernel => [0, 0, 0],
+        Noticed::Clock { called_at } => [1, called_at as u32, (called_at >> 32) as u32],
+        Noticed::Component { by } => [2, by.0 as u32, 0],
+        Noticed::Reported { by, to } => [3, by.0 as u32, to.0 as u32],
+        Noticed::Blamed { by, port } => [4, by.0 as u32, port.0 as u32],
+        Noticed::Person => [5, 0, 0],
+    }
+}
+
+const fn noticed_of_words([kind, a, b]: [u32; 3]) -> Noticed {
+    let by = ComponentId(a as u8);
+    match kind {
+        1 => Noticed::Clock { called_at: a as u64 | (b as u64) << 32 },
+        2 => Noticed::Component { by },
+        3 => Noticed::Reported { by, to: ComponentId(b as u8) },
+        4 => Noticed::Blamed { by, port: PortId(b as u16) },
+        5 => Noticed::Person,
+        _ => Noticed::Kernel,
+    }
+}
+
+const fn cut_in_words(cut: Option<(CutShort, u64)>) -> (u32, u64) {
+    match cut {
+        None => (0, 0),
+        Some((CutShort::DiedAgain, at)) => (1, at),
+        Some((CutShort::GivenUp, at)) => (2, at),
+        Some((CutShort::Stopped, at)) => (3, at),
+        Some((CutShort::Rebooted, at)) => (4, at),
+    }
+}
+
+const fn cut_of_words(kind: u32, at: u64) -> Option<(CutShort, u64)> {
+    Some(match kind {
+        1 => (CutShort::DiedAgain, at),
+        2 => (CutShort::GivenUp, at),
+        3 => (CutShort::Stopped, at),
+        4 => (CutShort::Rebooted, at),
+        _ => return None,
+    })
+}
+
+/// Writes an incident.
+pub fn put_incident(incident: &Incident, words: &mut [u32; INCIDENT]) {
+    let mut tape = Tape { words: &mut words[..], at: 0 };
+    tape.put(incident.number);
+    tape.put(incident.component.0.into());
+    tape.put(incident.epoch);
+    tape.put_fault(Some(incident.fault));
+    noticed_in_words(incident.noticed).into_iter().for_each(|word| tape.put(word));
+    tape.put_long(incident.failed_at);
+    tape.put_long(incident.told);
+    tape.put_time(incident.backoff_at);
+    tape.put_time(incident.started_at);
+    tape.put_time(incident.up_at);
+    tape.put_time(incident.answered_at);
+    let (kind, at) = cut_in_words(incident.cut_short);
+    tape.put(kind);
+    tape.put_long(at);
+    tape.put_long(incident.down_since);
+    tape.put_time(incident.within);
+    let seal = &incident.seal;
+    tape.put(seal.offered_again);
+    tape.put(seal.interrupted);
+    tape.put(seal.poisoned);
+    tape.put(u32::from(seal.blamed) | u32::from(seal.progressed) << 1 | u32::from(seal.in_hand.is_some()) << 2);
+    let none = InHand { port: PortId::NONE, position: 0, operation: 0, progress: 0, then: Fate::OfferedAgain };
+    let hand = seal.in_hand.unwrap_or(none);
+    tape.put(hand.port.0.into());
+    tape.put(hand.position);
+    let fate = match hand.then {
+        Fate::OfferedAgain => 0,
+        Fate::Interrupted => 1,
+        Fate::Poisoned => 2,
+    };
+    tape.put(u32::from(hand.operation) | fate << 8);
+    tape.put(hand.progress);
+}
+
+/// Reads an incident.
+#[must_use]
+pub fn incident(words: &[u32; INCIDENT]) -> Incident {
+    let mut tape = Tape { words: &words[..], at: 0 };
+    Incident {
+        number: tape.get(),
+        component: ComponentId(tape.get() as u8),
+        epoch: tape.get(),
+        fault: tape.fault().unwrap_or(Fault::Told),
+        noticed: noticed_of_words([tape.get(), tape.get(), tape.get()]),
+        failed_at: tape.long(),
+        told: tape.long(),
+        backoff_at: tape.time(),
+        started_at: tape.time(),
+        up_at: tape.time(),
+        answered_at: tape.time(),
+        cut_short: cut_of_words(tape.get(), tape.long()),
+        down_since: tape.long(),
+        within: tape.time(),
+        seal: seal(&mut tape),
+    }
+}
+
+fn seal(tape: &mut Tape<&[u32]>) -> Seal {
+    let (offered_again, interrupted, poisoned, flags) = (tape.get(), tape.get(), tape.get(), tape.get());
+    let (port, position, kind, progress) = (PortId(tape.get() as u16), tape.get(), tape.get(), tape.get());
+    let then = match kind >> 8 {
+        1 => Fate::Interrupted,
+        2 => Fate::Poisoned,
+        _ => Fate::OfferedAgain,
+    };
+    let hand = InHand { port, position, operation: kind as u8, progress, then };
+    Seal {
+        offered_again,
+        interrupted,
+        poisoned,
+        blamed: flags & 1 != 0,
+        progressed: flags & 2 != 0,
+        in_hand: (flags & 4 != 0).then_some(hand),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use koboshi_core::life::State;
+
+    fn across(incident_: &Incident) -> Incident {
+        let mut words = [0; INCIDENT];
+        put_incident(incident_, &mut words);
+        incident(&words)
+    }
+
+    #[test]
+    fn facts_come_across_whole() {
+        let mut starts = History::EMPTY;
+        (0..20).for_each(|at| starts.add(at << 33));
+        let mut fruitless = History::EMPTY;
+        fruitless.add(7);
+        for fault in [None, Some(Fault::Access { address: 0xDEAD_BEEF }), Some(Fault::Late)] {
+            let there = Facts {
+                state: State::Backoff,
+                epoch: 9,
+                fault,
+                failed_at: 1 << 40,
+                starts,
+                fruitless,
+                fruitless_in_a_row: 3,
+                down_since: Some(5),
+                recover_within: fault.map(|_| 6),
+            };
+            let mut words = [0; FACTS];
+            put_facts(&there, &mut words);
+            assert_eq!(facts(&words), there);
+            assert_eq!(words.last(), Some(&((there.recover_within.unwrap_or(NEVER) >> 32) as u32)), "it is full");
+        }
+    }
+
+    #[test]
+    fn incidents_come_across_whole() {
+        let by = ComponentId(3);
+        let noticed = [
+            Noticed::Kernel,
+            Noticed::Clock { called_at: 1 << 35 },
+            Noticed::Component { by },
+            Noticed::Reported { by, to: ComponentId(4) },
+            Noticed::Blamed { by, port: PortId(500) },
+            Noticed::Person,
+        ];
+        let cuts = [
+            None,
+            Some((CutShort::DiedAgain, 1)),
+            Some((CutShort::GivenUp, 2)),
+            Some((CutShort::Stopped, 3)),
+            Some((CutShort::Rebooted, 1 << 50)),
+        ];
+        for (at, noticed) in noticed.into_iter().enumerate() {
+            for (number, cut_short) in (0..).zip(cuts) {
+                let then = [Fate::OfferedAgain, Fate::Interrupted, Fate::Poisoned][at % 3];
+                let hand = InHand { port: PortId(2), position: 8, operation: 200, progress: 11, then };
+                let there = Incident {
+                    number,
+                    component: ComponentId(63),
+                    epoch: u32::MAX,
+                    fault: Fault::of_code(at as u8 + 2, 0).expect("one of them"),
+                    noticed,
+                    failed_at: 77,
+                    told: 1 << 63,
+                    backoff_at: None,
+                    started_at: Some(1 << 33),
+                    up_at: Some(4),
+                    answered_at: None,
+                    cut_short,
+                    down_since: 70,
+                    within: Some(12),
+                    seal: Seal {
+                        offered_again: 1,
+                        interrupted: 2,
+                        poisoned: 3,
+                        blamed: at % 2 == 0,
+                        progressed: at % 2 == 1,
+                        in_hand: (number % 2 == 0).then_some(hand),
+                    },
+                };
+                assert_eq!(across(&there), there);
+            }
+        }
+    }
+}

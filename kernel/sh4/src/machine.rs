@@ -1,0 +1,689 @@
+//! The machine: what a trap does, and who runs after it.
+//!
+//! Job: turn exceptions and interrupts into calls of the core, carry out what the core wants done, and choose the context
+//! to go on with.
+
+use core::mem::MaybeUninit;
+use core::slice;
+
+use koboshi_core::kernel::{Actions, Command, Denied, Kernel, Life, Line, Port, Record, Tables};
+use koboshi_core::incident::Incident;
+use koboshi_core::life::{Begin, Fault};
+use koboshi_core::record::{Half, Sealed, ServiceRecord, StreamRecord};
+use koboshi_core::ring::Geometry;
+use koboshi_core::schedule::MAX_VCPUS;
+use koboshi_core::sync::{AtomicU32, Ordering};
+use koboshi_core::{ComponentId, NEVER, Nanoseconds};
+use koboshi_sh4_abi::{self as abi, WAITS, answer, call, command, words};
+
+use crate::memory;
+use crate::plan::{ComponentPlan, Plan, PortEnd, PortPlan, Region, Reset, Rights, Width};
+use crate::registers::{self as register, Byte, Long, Short};
+use crate::time::Time;
+use crate::trace::Trace;
+
+/// What a processor holds of whoever does not run, and what it may reach. `start.S` stores and loads it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Context {
+    regions: &'static Region,
+    spc: u32,
+    ssr: u32,
+    pr: u32,
+    gbr: u32,
+    mach: u32,
+    macl: u32,
+    r: [u32; 16],
+}
+
+const _: () = assert!(size_of::<Context>() == 22 * 4 + size_of::<&Region>());
+
+impl Context {
+    const EMPTY: Context =
+        Context { regions: &NOTHING, spc: 0, ssr: 0, pr: 0, gbr: 0, mach: 0, macl: 0, r: [0; 16] };
+}
+
+/// The regions of whoever may reach nothing.
+static NOTHING: Region = Region { start: 0, length: 0, rights: Rights::Read };
+
+/// SR in user mode: interrupts come, and the FPU is off, for nobody would save its registers.
+const USER: u32 = 1 << 15;
+/// SR of the idle loop: privileged, interrupts come.
+const IDLE: u32 = 1 << 30 | 1 << 15;
+
+/// What a trap hands over, beside EXPEVT: it was an interrupt, and this is INTEVT.
+const INTERRUPT: u32 = 1 << 31;
+
+/// Values of EXPEVT (SH7751R manual, exceptions).
+mod event {
+    pub(crate) const MISS_READ: u32 = 0x040;
+    pub(crate) const MISS_WRITE: u32 = 0x060;
+    pub(crate) const PROTECTION_READ: u32 = 0x0A0;
+    pub(crate) const PROTECTION_WRITE: u32 = 0x0C0;
+    pub(crate) const ADDRESS_READ: u32 = 0x0E0;
+    pub(crate) const ADDRESS_WRITE: u32 = 0x100;
+    pub(crate) const TRAPA: u32 = 0x160;
+}
+
+/// How long a component that is to be ended may take to close its window. A window has some hundred instructions.
+const WINDOW_WITHIN: Nanoseconds = 50_000;
+
+/// The longest text that is shown of a component.
+const LONGEST_TEXT: u32 = 200;
+
+#[allow(improper_ctypes, reason = "assembler hands the machine back and looks at nothing in it")]
+unsafe extern "C" {
+    /// Takes up a context; `machine` is what each trap is then called with.
+    fn koboshi_enter(context: *mut Context, machine: *mut Machine) -> !;
+    /// Sets up the caches.
+    fn koboshi_caches(control: u32);
+    static koboshi_idle: u32;
+}
+
+/// All memory that a kernel needs for an image of `C` components, `P` ports and `L` interrupt lines.
+pub struct Storage<const C: usize, const P: usize, const L: usize, const I: usize> {
+    contexts: [Context; C],
+    idle: Context,
+    lives: [Life; C],
+    ports: [MaybeUninit<Port<'static>>; P],
+    sealed: [Sealed; P],
+    lines: [Line; L],
+    incidents: [Option<Incident>; I],
+    machine: Option<Machine>,
+}
+
+impl<const C: usize, const P: usize, const L: usize, const I: usize> Storage<C, P, L, I> {
+    /// Memory that nothing was stored in.
+    #[must_use]
+    pub const fn new() -> Self {
+        Storage {
+            contexts: [Context::EMPTY; C],
+            idle: Context::EMPTY,
+            lives: [const { Life::NEW }; C],
+            ports: [const { MaybeUninit::uninit() }; P],
+            sealed: [Sealed::NEW; P],
+            lines: [Line::new(ComponentId(0)); L],
+            incidents: [const { None }; I],
+            machine: None,
+        }
+    }
+}
+
+impl<const C: usize, const P: usize, const L: usize, const I: usize> Default for Storage<C, P, L, I> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The kernel, its image, and who runs.
+pub struct Machine {
+    plan: &'static Plan,
+    kernel: Kernel<'static>,
+    contexts: *mut Context,
+    idle: *mut Context,
+    time: Time,
+    trace: Trace,
+    /// Who runs; `None`: nobody has anything to do.
+    current: Option<ComponentId>,
+    /// On each VCPU: who has the turn there, and until when.
+    turns: [Option<(ComponentId, Nanoseconds)>; MAX_VCPUS],
+    /// Somebody is to be ended and has a window open: it alone runs, until then.
+    closing: Option<(ComponentId, Nanoseconds)>,
+}
+
+// SAFETY: its pointers are to memory that is its own alone, and there is one processor.
+unsafe impl Send for Machine {}
+
+fn half((address, count): (u32, u32), slots: Option<Geometry>) -> Option<Half<'static>> {
+    Half::new(memory::words(address, count), slots)
+}
+
+fn port(plan: &PortPlan) -> Option<Port<'static>> {
+    let (near, far) = (half(plan.near.half, plan.near.slots)?, half(plan.far.half, plan.far.slots)?);
+    let record = match plan.contracts {
+        Some(contracts) => Record::Service(ServiceRecord { client: near, server: far }, contracts),
+        None => Record::Stream(StreamRecord { producer: near, consumer: far }),
+    };
+    Some(Port { near: plan.near.component, far: plan.far.component, record, waits: plan.waits })
+}
+
+/// Starts an image: its kernel never comes back from here. It is called once, with BL = 1, as the board's start leaves it.
+pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
+    plan: &'static Plan,
+    storage: &'static mut Storage<C, P, L, I>,
+) -> ! {
+    let trace = Trace(plan.trace);
+    // Instruction and operand cache on, both emptied, P1 written back: CCR bits ICE 8, ICI 11, OCE 0, CB 2, OCI 3.
+    // SAFETY: nothing has been written that memory does not hold yet: the caches are as a reset left them.
+    unsafe { koboshi_caches(1 << 11 | 1 << 8 | 1 << 3 | 1 << 2 | 1) };
+    clear_shared(plan);
+    let mut made = 0;
+    for (place, plan) in storage.ports.iter_mut().zip(plan.ports) {
+        let Some(port) = port(plan) else { break };
+        place.write(port);
+        made += 1;
+    }
+    // SAFETY: the first `made` of them were written just now.
+    let ports = unsafe { slice::from_raw_parts(storage.ports.as_ptr().cast::<Port<'static>>(), made) };
+    for (line, plan) in storage.lines.iter_mut().zip(plan.lines) {
+        *line = Line::new(plan.owner);
+    }
+    for (context, plan) in storage.contexts.iter_mut().zip(plan.components) {
+        context.regions = plan.regions.first().unwrap_or(&NOTHING);
+    }
+    // The idle loop is not called, it is resumed.
+    storage.idle.spc = (&raw const koboshi_idle) as u32;
+    storage.idle.ssr = IDLE;
+    register::PTEA.write(0);
+    register::PTEH.write(0);
+    register::MMUCR.write(register::MMUCR_ON);
+    plan.controller.start(plan.groups);
+    let time = Time::start(plan.clock);
+    let tables = Tables {
+        components: plan.descriptions,
+        lives: &mut storage.lives,
+        ports,
+        sealed: &mut storage.sealed,
+        lines: &mut storage.lines,
+        incidents: &mut storage.incidents,
+        manager: plan.manager,
+    };
+    let Some(kernel) = Kernel::new(tables) else {
+        trace.text(b"koboshi: this image's tables do not fit together").end();
+        stop();
+    };
+    let machine = storage.machine.insert(Machine {
+        plan,
+        kernel,
+        contexts: storage.contexts.as_mut_ptr(),
+        idle: &raw mut storage.idle,
+        time,
+        trace,
+        current: None,
+        turns: [None; MAX_VCPUS],
+        closing: None,
+    });
+    machine.start();
+    let next = machine.next();
+    // SAFETY: both live for ever, and nobody else knows them; the context is one that `load` or this function has filled.
+    unsafe { koboshi_enter(next, machine) }
+}
+
+/// Clears all memory that components share or keep.
+fn clear_shared(plan: &Plan) {
+    let clear = |address, count| memory::reset(&Reset { to: address, from: address, copied: 0, zeroed: count });
+    for port in plan.ports {
+        clear(port.near.half.0, port.near.half.1);
+        clear(port.far.half.0, port.far.half.1);
+    }
+    for component in plan.components {
+        let [kept, count] = memory::view(component.view).kept;
+        clear(kept, count);
+    }
+}
+
+/// Nothing can go on.
+fn stop() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// What happens in a trap: called by `start.S` with what has happened; gives the context to go on with.
+#[unsafe(no_mangle)]
+extern "C" fn koboshi_trap(machine: &mut Machine, event: u32) -> *mut Context {
+    if event & INTERRUPT != 0 {
+        machine.interrupted(event & !INTERRUPT);
+    } else if event == event::TRAPA {
+        machine.called(register::TRA.read() >> 2);
+    } else {
+        machine.excepted(event);
+    }
+    machine.next()
+}
+
+impl Machine {
+    fn component(&self, id: ComponentId) -> Option<&'static ComponentPlan> {
+        self.plan.components.get(id.index())
+    }
+
+    fn name(&self, id: ComponentId) -> &'static str {
+        self.plan.descriptions.get(id.index()).map_or("?", |component| component.name)
+    }
+
+    fn context(&mut self, id: ComponentId) -> Option<&mut Context> {
+        let number = id.index();
+        if number >= self.plan.components.len() {
+            return None;
+        }
+        // SAFETY: there are as many contexts as components; only `start.S` touches them too, and never during a trap.
+        Some(unsafe { &mut *self.contexts.add(number) })
+    }
+
+    /// Starts the restart manager, which starts the others; all of them where there is none.
+    fn start(&mut self) {
+        let now = self.time.now();
+        self.trace.text(b"koboshi: boot").end();
+        match self.plan.manager {
+            Some(manager) => self.start_one(manager, now),
+            None => (0..self.plan.components.len() as u8).for_each(|at| self.start_one(ComponentId(at), now)),
+        }
+        self.carry_out();
+    }
+
+    fn start_one(&mut self, id: ComponentId, now: Nanoseconds) {
+        // It is not alive: nobody was ever started.
+        let _started = self.kernel.start(id, Begin::Fresh, now);
+    }
+
+    /// An interrupt came, with this code.
+    fn interrupted(&mut self, code: u32) {
+        if code == self.plan.controller.timer_code() {
+            self.time.woken();
+        } else if let Some(line) = self.plan.line(code) {
+            self.kernel.interrupt(line);
+            self.show_line(line.0);
+        }
+    }
+
+    /// Whoever runs did what it cannot do.
+    fn excepted(&mut self, event: u32) {
+        let address = register::TEA.read();
+        let Some(id) = self.current else {
+            // The idle loop cannot fault.
+            stop();
+        };
+        let on_guard = self.component(id).is_some_and(|component| {
+            component.guards.iter().any(|(start, length)| address.wrapping_sub(*start) < *length)
+        });
+        let fault = match event {
+            event::MISS_READ | event::MISS_WRITE if on_guard => Fault::Stack,
+            event::MISS_READ
+            | event::MISS_WRITE
+            | event::PROTECTION_READ
+            | event::PROTECTION_WRITE
+            | event::ADDRESS_READ
+            | event::ADDRESS_WRITE => Fault::Access { address },
+            // Illegal, in a delay slot or not; the FPU, which nobody has.
+            _ => Fault::IllegalInstruction,
+        };
+        self.fault(id, fault, event, address);
+    }
+
+    /// Ends an incarnation, and shows where it was.
+    fn fault(&mut self, id: ComponentId, fault: Fault, event: u32, address: u32) {
+        let name = self.name(id);
+        let trace = self.trace;
+        if let Some(context) = self.context(id) {
+            trace.text(b"koboshi: fault ").text(name.as_bytes()).text(b" ").number(fault.code().into());
+            trace.text(b" pc ").hex(context.spc).text(b" pr ").hex(context.pr);
+            trace.text(b" event ").hex(event).text(b" address ").hex(address).text(b" r");
+            context.r.iter().for_each(|register| {
+                trace.text(b" ").hex(*register);
+            });
+            trace.end();
+        }
+        let now = self.time.now();
+        self.kernel.fault(id, fault, now);
+    }
+
+    /// A `trapa` of whoever runs.
+    fn called(&mut self, number: u32) {
+        let Some(id) = self.current else { stop() };
+        let now = self.time.now();
+        let Some(context) = self.context(id) else { stop() };
+        let [_, _, _, _, a, b, c, ..] = context.r;
+        let mut result = None;
+        match number {
+            call::WAIT => {
+                self.ring(id, a, now);
+                self.kernel.wait(id, u64::from(b) | u64::from(c) << 32, now);
+                self.give_way(id);
+            }
+            call::RING => self.ring(id, a, now),
+            call::NOW => result = Some(now),
+            call::ACKNOWLEDGE => self.acknowledge(id, a),
+            call::BLAME => result = Some(self.kernel.blame(id, a as u8, b, c, now).into()),
+            call::FACTS => result = self.facts(id, a, b).map(Into::into),
+            call::COMMAND => result = self.command(id, a, b, c, now).map(Into::into),
+            call::INCIDENT => result = self.incident(id, a, b).map(Into::into),
+            call::LOG => self.log(id, a, b),
+            call::EXIT => {
+                self.log(id, a, b);
+                self.fault(id, Fault::Exit, event::TRAPA, 0);
+            }
+            call::PANIC => {
+                self.show_panic(id, a, b, c);
+                self.fault(id, Fault::Panic, event::TRAPA, 0);
+            }
+            call::WINDOW_CLOSED => self.window_closed(id),
+            call::NOTHING => {}
+            call::TRANSLATED.. => self.fault(id, Fault::Panic, event::TRAPA, 0),
+            // No such call: as an instruction that does not exist.
+            _ => self.fault(id, Fault::IllegalInstruction, event::TRAPA, 0),
+        }
+        if let (Some(result), Some(context)) = (result, self.context(id)) {
+            let [low, high, ..] = &mut context.r;
+            *low = result as u32;
+            *high = (result >> 32) as u32;
+        }
+    }
+
+    /// Whoever had the turn on its VCPU waits, or is dead.
+    fn give_way(&mut self, id: ComponentId) {
+        if let Some(turn) = self.turn_of(id) {
+            *turn = None;
+        }
+    }
+
+    fn turn_of(&mut self, id: ComponentId) -> Option<&mut Option<(ComponentId, Nanoseconds)>> {
+        let vcpu = self.plan.descriptions.get(id.index())?.vcpu;
+        self.turns.get_mut(usize::from(vcpu)).filter(|turn| turn.is_some_and(|(holder, _)| holder == id))
+    }
+
+    fn ring(&mut self, id: ComponentId, ports: u32, now: Nanoseconds) {
+        let mut rest = ports;
+        while rest != 0 {
+            self.kernel.ring(id, rest.trailing_zeros() as u8, now);
+            rest &= rest.wrapping_sub(1);
+        }
+    }
+
+    fn acknowledge(&mut self, id: ComponentId, number: u32) {
+        self.kernel.acknowledge(id, number as u8);
+        let line = self.plan.descriptions.get(id.index()).and_then(|component| component.lines.get(number as usize));
+        if let Some(line) = line {
+            self.show_line(line.0);
+        }
+    }
+
+    /// Masks or unmasks the group of a line, and tells its owner what was delivered.
+    fn show_line(&mut self, line: u8) {
+        let lines = self.plan.lines;
+        let Some(plan) = lines.get(usize::from(line)) else { return };
+        let same = (0u8..).zip(lines).filter(|(_, other)| other.group == plan.group);
+        let masked = same.into_iter().any(|(line, _)| self.kernel.masked(koboshi_core::LineId(line)));
+        if let Some(group) = self.plan.groups.get(usize::from(plan.group)) {
+            if masked { self.plan.controller.mask(group) } else { self.plan.controller.unmask(group) }
+        }
+        if let Some(owner) = self.component(plan.owner) {
+            let bit = 1u32.wrapping_shl(plan.number.into());
+            let delivered = &memory::view(owner.view).delivered;
+            let others = delivered.load(Ordering::Relaxed) & !bit;
+            let set = self.kernel.delivered(plan.owner, plan.number);
+            delivered.store(if set { others | bit } else { others }, Ordering::Relaxed);
+        }
+    }
+
+    /// Where a component wants words; without them it has no right to ask.
+    fn room(&mut self, id: ComponentId, address: u32, count: usize) -> Option<&'static [AtomicU32]> {
+        let regions = self.component(id)?.regions;
+        let room = memory::wanted(regions, address, count as u32);
+        if room.is_none() {
+            self.fault(id, Fault::Access { address }, event::TRAPA, address);
+        }
+        room
+    }
+
+    fn facts(&mut self, id: ComponentId, of: u32, to: u32) -> Option<u32> {
+        let room = self.room(id, to, words::FACTS)?;
+        Some(match self.kernel.facts_for(id, ComponentId(of as u8)) {
+            Ok(facts) => {
+                let mut found = [0; words::FACTS];
+                words::put_facts(&facts, &mut found);
+                room.iter().zip(found).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
+                answer::DONE
+            }
+            Err(denied) => answer_of(denied),
+        })
+    }
+
+    fn incident(&mut self, id: ComponentId, number: u32, to: u32) -> Option<u32> {
+        let room = self.room(id, to, words::INCIDENT)?;
+        let may = self.kernel.component(id).is_some_and(|component| component.rights.facts);
+        let Some(incident) = self.kernel.incidents().first_from(number).filter(|_| may) else { return Some(0) };
+        let mut found = [0; words::INCIDENT];
+        words::put_incident(incident, &mut found);
+        room.iter().zip(found).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
+        Some(1)
+    }
+
+    fn command(&mut self, id: ComponentId, target: u32, number: u32, argument: u32, now: Nanoseconds) -> Option<u32> {
+        let target = ComponentId(target as u8);
+        let fault = Fault::of_code(argument as u8, 0).unwrap_or(Fault::Told);
+        let wanted = match number {
+            command::START => Command::Start,
+            command::END => Command::End(fault),
+            command::END_REPORTED => Command::EndReported(fault, (argument >> 8) as u8),
+            command::STOP => Command::Stop,
+            command::BACK_OFF => Command::BackOff,
+            command::GIVE_UP => Command::GiveUp,
+            command::REBOOT => Command::Reboot,
+            _ => return Some(answer::RIGHT),
+        };
+        let ends = matches!(wanted, Command::End(_) | Command::EndReported(..) | Command::Stop | Command::GiveUp);
+        if ends && target != id && self.must_close_first(target, now) {
+            // The command is given again when that is done.
+            if let Some(context) = self.context(id) {
+                context.spc = context.spc.wrapping_sub(2);
+            }
+            return None;
+        }
+        let done = self.kernel.command_for(id, target, wanted, now);
+        self.show(target);
+        Some(done.map_or_else(answer_of, |()| answer::DONE))
+    }
+
+    /// Whether a component that is to be ended has a window open. Then it alone runs until it has closed it; but not longer
+    /// than [`WINDOW_WITHIN`].
+    fn must_close_first(&mut self, id: ComponentId, now: Nanoseconds) -> bool {
+        let Some(component) = self.component(id) else { return false };
+        let alive = self.kernel.facts(id).is_some_and(|facts| facts.state.alive());
+        if !alive || memory::word(component.window).load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let until = match self.closing {
+            Some((closing, until)) if closing == id => until,
+            _ => now.saturating_add(WINDOW_WITHIN),
+        };
+        let wait = now < until;
+        self.closing = wait.then_some((id, until));
+        memory::view(component.view).end_wanted.store(wait.into(), Ordering::Relaxed);
+        wait
+    }
+
+    fn window_closed(&mut self, id: ComponentId) {
+        self.closing = None;
+        if let Some(component) = self.component(id) {
+            memory::view(component.view).end_wanted.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn log(&mut self, id: ComponentId, text: u32, length: u32) {
+        self.show_text(id, b" says ", text, length).end();
+    }
+
+    fn show_panic(&mut self, id: ComponentId, file: u32, length: u32, line: u32) {
+        self.show_text(id, b" panics at ", file, length).text(b":").number(line).end();
+    }
+
+    fn show_text(&mut self, id: ComponentId, what: &[u8], text: u32, length: u32) -> Trace {
+        let regions = self.component(id).map_or(&[][..], |component| component.regions);
+        let text = memory::shown(regions, text, length, LONGEST_TEXT).unwrap_or(b"?");
+        self.trace.text(b"koboshi: ").text(self.name(id).as_bytes()).text(what).text(text)
+    }
+
+    /// Deadlines that have passed: alarms, and components that are stuck.
+    fn expire(&mut self, now: Nanoseconds) {
+        while self.kernel.next_deadline() <= now {
+            if let Some(stuck) = self.kernel.stuck(now)
+                && self.must_close_first(stuck, now)
+            {
+                return;
+            }
+            self.kernel.expire(now);
+        }
+    }
+
+    /// Carries out what the core wants done.
+    fn carry_out(&mut self) {
+        loop {
+            let actions = self.kernel.take_actions();
+            if actions == Actions::default() {
+                return;
+            }
+            each(actions.halt, |id| self.halted(id));
+            each(actions.safe, |id| self.make_safe(id));
+            if actions.reboot {
+                self.reboot();
+                continue;
+            }
+            each(actions.load, |id| self.load(id));
+        }
+    }
+
+    fn halted(&mut self, id: ComponentId) {
+        self.give_way(id);
+        if self.closing.is_some_and(|(closing, _)| closing == id) {
+            self.window_closed(id);
+        }
+        self.show_lines(id);
+        self.show(id);
+    }
+
+    fn show_lines(&mut self, id: ComponentId) {
+        let lines = self.plan.descriptions.get(id.index()).map_or(&[][..], |component| component.lines);
+        lines.iter().for_each(|line| self.show_line(line.0));
+    }
+
+    fn make_safe(&mut self, id: ComponentId) {
+        let Some(component) = self.component(id) else { return };
+        for write in component.safe {
+            match write.width {
+                Width::Byte => Byte(write.address).write(write.value as u8),
+                Width::Half => Short(write.address).write(write.value as u16),
+                Width::Word => Long(write.address).write(write.value),
+            }
+        }
+        self.trace.text(b"koboshi: safe ").text(self.name(id).as_bytes()).end();
+    }
+
+    /// Makes a component's memory begin anew, and lets it begin.
+    fn load(&mut self, id: ComponentId) {
+        let Some(plan) = self.component(id) else { return };
+        plan.resets.iter().for_each(memory::reset);
+        let view = memory::view(plan.view);
+        let facts = self.kernel.facts(id);
+        let epoch = facts.map_or(0, |facts| facts.epoch);
+        let begin = self.kernel.begin(id).map_or(0, abi::begin_in_words);
+        view.epoch.store(epoch, Ordering::Relaxed);
+        view.begin.store(begin, Ordering::Relaxed);
+        view.end_wanted.store(0, Ordering::Relaxed);
+        memory::word(plan.window).store(0, Ordering::Relaxed);
+        if let Some(context) = self.context(id) {
+            *context = Context { regions: context.regions, ..Context::EMPTY };
+            context.spc = plan.entry;
+            context.ssr = USER;
+            context.gbr = plan.shadow;
+            let [_, _, _, _, first, .., stack] = &mut context.r;
+            *first = plan.view;
+            *stack = plan.stack;
+        }
+        self.trace.text(b"koboshi: starts ").text(self.name(id).as_bytes()).text(b" ").number(epoch).end();
+        self.show_lines(id);
+        self.show(id);
+    }
+
+    /// Tells a component's peers, in their pages, where it stands.
+    fn show(&mut self, id: ComponentId) {
+        let Some(facts) = self.kernel.facts(id) else { return };
+        let Some(component) = self.plan.descriptions.get(id.index()) else { return };
+        for port in component.ports {
+            let Some(port) = self.plan.ports.get(usize::from(port.0)) else { continue };
+            let PortEnd { component: peer, port: number, .. } =
+                if port.near.component == id { port.far } else { port.near };
+            let Some(peer) = self.component(peer) else { continue };
+            if let Some(shown) = memory::view(peer.view).ports.get(usize::from(number)) {
+                let waits = if port.waits { WAITS } else { 0 };
+                shown.peer_epoch.store(facts.epoch, Ordering::Relaxed);
+                shown.peer_state.store(abi::state_in_words(facts.state) | waits, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The image begins anew: all memory that components share or keep is cleared.
+    fn reboot(&mut self) {
+        let now = self.time.now();
+        self.trace.text(b"koboshi: reboot").end();
+        self.kernel.reboot(now);
+        let halted = self.kernel.take_actions().halt;
+        each(halted & all(self.plan.components.len()), |id| self.halted(id));
+        clear_shared(self.plan);
+        self.turns = [None; MAX_VCPUS];
+        self.start();
+    }
+
+    /// Who goes on. All that is due is done first.
+    fn next(&mut self) -> *mut Context {
+        let now = self.time.now();
+        self.expire(now);
+        self.carry_out();
+        self.current = self.choose(now);
+        let wake = match self.current {
+            None => self.kernel.next_deadline(),
+            Some(id) => {
+                let quantum = self.turn_of(id).and_then(|turn| *turn).map_or(NEVER, |(_, end)| end);
+                let closing = self.closing.map_or(NEVER, |(_, until)| until);
+                self.kernel.next_deadline().min(quantum).min(closing)
+            }
+        };
+        self.time.wake_at(wake, now);
+        match self.current {
+            Some(id) => {
+                register::PTEH.write(u32::from(id.0) + 1);
+                // SAFETY: there are as many contexts as components.
+                unsafe { self.contexts.add(id.index()) }
+            }
+            None => self.idle,
+        }
+    }
+
+    fn choose(&mut self, now: Nanoseconds) -> Option<ComponentId> {
+        if let Some((closing, _)) = self.closing {
+            return Some(closing);
+        }
+        let vcpu = usize::from(self.kernel.highest_ready()?);
+        if let Some(Some((holder, end))) = self.turns.get(vcpu)
+            && now < *end
+        {
+            return Some(*holder);
+        }
+        let id = self.kernel.dispatch(now)?;
+        if let Some(turn) = self.turns.get_mut(vcpu) {
+            *turn = Some((id, now.saturating_add(self.plan.quantum)));
+        }
+        Some(id)
+    }
+}
+
+const fn answer_of(denied: Denied) -> u32 {
+    match denied {
+        Denied::Unknown => answer::UNKNOWN,
+        Denied::Right => answer::RIGHT,
+        Denied::State(state) => answer::STATE | abi::state_in_words(state),
+    }
+}
+
+/// The set of the first so many components.
+const fn all(count: usize) -> u64 {
+    if count >= 64 { u64::MAX } else { (1 << count) - 1 }
+}
+
+/// Does something with each component of a set.
+fn each(set: u64, mut act: impl FnMut(ComponentId)) {
+    let mut rest = set;
+    while rest != 0 {
+        act(ComponentId(rest.trailing_zeros() as u8));
+        rest &= rest.wrapping_sub(1);
+    }
+}

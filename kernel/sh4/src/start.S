@@ -1,0 +1,185 @@
+! The way into the kernel and back: all assembler that is not one instruction long.
+!
+! It keeps: BL is 1 from a trap to its `rte`, so the processor stays in register bank 1 and the component's r0 to r7 rest in
+! bank 0. Nothing here, and nothing that is called from here, may fault: with BL = 1 that resets the machine. All of it
+! lies in P1, which needs no TLB.
+
+        ! Offsets in a `Context` (machine.rs).
+        .set    REGIONS, 0
+        .set    SIZE, 92                ! regions, spc, ssr, pr, gbr, mach, macl, r0 to r15
+
+        .section .text.vectors, "ax"
+        .balign 256
+        .global koboshi_vectors
+koboshi_vectors:
+        .org    koboshi_vectors + 0x100 ! general exceptions
+        mov.l   ccn_1, r2
+        bra     trapped
+        mov.l   @(0x24, r2), r1         ! EXPEVT
+
+        .balign 4
+ccn_1:  .long   0xff000000
+
+        .org    koboshi_vectors + 0x400 ! TLB misses: looks for the address in the component's regions
+        mov.l   ccn_2, r0
+        mov.l   current_2, r1
+        mov.l   @r1, r1
+        mov.l   @(REGIONS, r1), r1
+        mov.l   @(0x0c, r0), r2         ! TEA
+1:      mov.l   @r1+, r3                ! start
+        mov.l   @r1+, r4                ! length
+        mov.l   @r1+, r5                ! rights
+        tst     r4, r4
+        bt      2f
+        mov     r2, r6
+        sub     r3, r6
+        cmp/hs  r4, r6
+        bt      1b
+        mov.l   page, r6                ! its address is a physical one
+        and     r6, r2
+        or      r5, r2
+        mov.l   r2, @(0x04, r0)         ! PTEL; PTEH holds page and address space already
+        ldtlb
+        nop
+        rte
+        nop
+2:      bra     trapped
+        mov.l   @(0x24, r0), r1         ! EXPEVT
+
+        .balign 4
+ccn_2:  .long   0xff000000
+current_2: .long koboshi_current
+page:   .long   0x1ffff000
+
+        .org    koboshi_vectors + 0x600 ! interrupts
+        mov.l   ccn_3, r2
+        mov.l   @(0x28, r2), r1         ! INTEVT
+        mov.l   interrupt, r2
+        or      r2, r1
+trapped:                                ! r1: what has happened. Stores a `Context`
+        mov.l   current_3, r0
+        mov.l   @r0, r0
+        add     #SIZE, r0
+        mov.l   r15, @-r0
+        mov.l   r14, @-r0
+        mov.l   r13, @-r0
+        mov.l   r12, @-r0
+        mov.l   r11, @-r0
+        mov.l   r10, @-r0
+        mov.l   r9, @-r0
+        mov.l   r8, @-r0
+        stc.l   r7_bank, @-r0
+        stc.l   r6_bank, @-r0
+        stc.l   r5_bank, @-r0
+        stc.l   r4_bank, @-r0
+        stc.l   r3_bank, @-r0
+        stc.l   r2_bank, @-r0
+        stc.l   r1_bank, @-r0
+        stc.l   r0_bank, @-r0
+        sts.l   macl, @-r0
+        sts.l   mach, @-r0
+        stc.l   gbr, @-r0
+        sts.l   pr, @-r0
+        stc.l   ssr, @-r0
+        stc.l   spc, @-r0
+        mov     r1, r5
+        mov.l   kernel, r1              ! machine, stack, the module's stack
+        mov.l   @r1+, r4
+        mov.l   @r1+, r15
+        ldc.l   @r1+, gbr
+        mov.l   trap, r1
+        jsr     @r1
+        nop
+
+resume:                                 ! r0: the context to go on with
+        mov.l   current_3, r1
+        mov.l   r0, @r1
+        add     #4, r0
+        ldc.l   @r0+, spc
+        ldc.l   @r0+, ssr
+        lds.l   @r0+, pr
+        ldc.l   @r0+, gbr
+        lds.l   @r0+, mach
+        lds.l   @r0+, macl
+        ldc.l   @r0+, r0_bank
+        ldc.l   @r0+, r1_bank
+        ldc.l   @r0+, r2_bank
+        ldc.l   @r0+, r3_bank
+        ldc.l   @r0+, r4_bank
+        ldc.l   @r0+, r5_bank
+        ldc.l   @r0+, r6_bank
+        ldc.l   @r0+, r7_bank
+        mov.l   @r0+, r8
+        mov.l   @r0+, r9
+        mov.l   @r0+, r10
+        mov.l   @r0+, r11
+        mov.l   @r0+, r12
+        mov.l   @r0+, r13
+        mov.l   @r0+, r14
+        mov.l   @r0, r15
+        rte
+        nop                             ! it runs with the component's SR already: nothing else belongs here
+
+        .balign 4
+ccn_3:  .long   0xff000000
+interrupt: .long 0x80000000
+current_3: .long koboshi_current
+kernel: .long   koboshi_kernel
+trap:   .long   koboshi_trap
+
+        ! koboshi_enter(context, machine): from here on there are traps. The stacks of this call are those of all traps.
+        .global koboshi_enter
+koboshi_enter:
+        mov.l   kernel_2, r0
+        add     #12, r0
+        stc.l   gbr, @-r0
+        mov.l   r15, @-r0
+        mov.l   r5, @-r0
+        mov.l   vectors, r0
+        ldc     r0, vbr
+        bra     resume
+        mov     r4, r0
+
+        .balign 4
+kernel_2: .long koboshi_kernel
+vectors: .long  koboshi_vectors
+
+        ! What runs when nobody has anything to do. Interrupts come here.
+        .global koboshi_idle
+koboshi_idle:
+        sleep
+        bra     koboshi_idle
+        nop
+
+        ! koboshi_caches(CCR): sets up the caches, from P2, where code is not cached.
+        .global koboshi_caches
+koboshi_caches:
+        mova    1f, r0
+        mov.l   p2, r1
+        or      r1, r0
+        jmp     @r0
+        nop
+        .balign 4
+1:      mov.l   ccr, r0
+        mov.l   r4, @r0
+        nop
+        nop
+        nop
+        nop
+        nop
+        nop
+        nop
+        nop
+        rts                             ! back into P1
+        nop
+        .balign 4
+p2:     .long   0x20000000
+ccr:    .long   0xff00001c
+
+        .section .bss.koboshi, "aw", @nobits
+        .balign 4
+        .global koboshi_current
+koboshi_current:
+        .space  4                       ! the context of who runs
+koboshi_kernel:
+        .space  12                      ! machine, stack, the module's stack
