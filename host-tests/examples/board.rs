@@ -27,7 +27,7 @@ fn main() {
     let made = match build(&rust, &gcc, &cache, &request, &mut |what| eprintln!("building {what}")) { Ok(m) => m, Err(e) => { eprintln!("{}\n{}", e.what, e.remedy); std::process::exit(1) } };
     println!("kernel code {} file {}", made.kernel_code, made.size);
     for c in &made.components { println!("{} code {} data {} bounds machine {} shadow {} {:?}", c.name, c.size, c.zero_end - c.data.start, c.bounds.machine.bytes, c.bounds.shadow.bytes, c.bounds.machine.recursion); }
-    let e = Emulator::start(&PathBuf::from("qemu-system-sh4"), &made.file, &How { counted: Some(3), ..How::default() }).unwrap_or_else(|e| panic!("{e:?}"));
+    let e = Emulator::start(&PathBuf::from("qemu-system-sh4"), &made.file, &How { counted: std::env::args().nth(2).map_or(Some(3), |a| a.parse().ok()), ..How::default() }).unwrap_or_else(|e| panic!("{e:?}"));
     let t = std::time::Instant::now();
     let lines = e.lines_until(std::time::Duration::from_secs(std::env::args().nth(1).map_or(20, |a| a.parse().unwrap())), |l| l.contains("conformance done"));
     for l in lines { println!("{l}"); }

@@ -7,7 +7,7 @@ use koboshi_sh4::link::{Elf, Layout as Placing, Options, Section, Source as Text
 use koboshi_sh4::program::{Artifact, Built, Program, build_helpers};
 use koboshi_sh4::stack::{Bounds, Calls};
 use koboshi_sh4::tools::{Gcc, Rust, Trouble};
-use koboshi_sh4::translate::{self, Trust, translate};
+use koboshi_sh4::translate::{self, Segment, Trust, translate};
 use koboshi_sh4_abi::PAGE;
 
 use crate::generate;
@@ -76,10 +76,21 @@ impl MadeComponent {
 /// Where a component's variables of C would lie, if it had any.
 const OTHER: u32 = 0x7000_0000;
 
-const ASSEMBLER: [(&str, &str); 2] = [
-    ("traps.S", include_str!("../../../kernel/sh4/component/src/traps.S")),
-    ("start.S", include_str!("../../../kernel/sh4/src/start.S")),
-];
+/// The entry of a program, and the assembler that it needs: its file's name, and its text.
+type Kind = (&'static str, &'static str, &'static str);
+const COMPONENT: Kind =
+    ("koboshi_component", "traps.S", include_str!("../../../kernel/sh4/component/src/traps.S"));
+const KERNEL: Kind = ("koboshi_boot", "start.S", include_str!("../../../kernel/sh4/src/start.S"));
+
+/// A program before it is linked.
+#[derive(Clone)]
+struct Compiled {
+    objects: Vec<PathBuf>,
+    segments: Vec<Segment>,
+    bounds: Bounds,
+    /// Where the module's own stack begins.
+    shadow_pointer: u32,
+}
 
 /// Builds an image. `say` is told of each step.
 ///
@@ -192,17 +203,30 @@ impl Builder<'_> {
     }
 
     fn component(&self, name: &str, place: u32) -> Result<MadeComponent, Trouble> {
-        let Built { wasm, extent } = self.program(generate::crate_of(name), place, layout::SHADOW)?;
+        let mut size = layout::SHADOW;
+        let (built, compiled) = loop {
+            let built = self.program(generate::crate_of(name), place, size)?;
+            let compiled = self.compile(name, &built.wasm, COMPONENT)?;
+            let stack = &built.extent.stack;
+            let need = compiled.bounds.shadow.bytes;
+            if need <= stack.end - stack.start {
+                break (built, compiled);
+            }
+            size = need;
+        };
+        let Compiled { bounds, shadow_pointer, .. } = compiled.clone();
+        let extent = built.extent;
         let shadow = extent.stack.start..extent.stack.end.next_multiple_of(PAGE);
-        let stack = shadow.end + PAGE..shadow.end + PAGE + layout::STACK;
+        let stack_size = bounds.machine.bytes.max(layout::STACK).next_multiple_of(PAGE);
+        let stack = shadow.end + PAGE..shadow.end + PAGE + stack_size;
         let placing = Placing {
             code: stack.end,
             // Nothing comes there: a component has no variables of C.
             data: OTHER,
             memory: Some(extent.clone()),
-            entry: Some("koboshi_component".to_owned()),
+            entry: Some(COMPONENT.0.to_owned()),
         };
-        let (elf, bounds, shadow_pointer) = self.link(name, &wasm, 0, &placing, "koboshi_component")?;
+        let elf = self.link(name, &compiled, &placing)?;
         if let Some(section) = elf.sections.iter().find(|section| section.address >= OTHER) {
             return Err(Trouble::new(
                 format!("component `{name}` has variables outside of its module: {}", section.name),
@@ -241,17 +265,25 @@ impl Builder<'_> {
 
     fn kernel(&self) -> Result<(Elf, Vec<u8>), Trouble> {
         let code = self.request.board.load | 0x8000_0000;
-        let base = code + layout::KERNEL_CODE;
-        let Built { wasm, extent } = self.program(generate::KERNEL.to_owned(), base, layout::SHADOW)?;
+        let Built { wasm, extent } =
+            self.program(generate::KERNEL.to_owned(), code + layout::KERNEL_CODE, layout::SHADOW)?;
         let placing = Placing {
             code,
             data: extent.stack.end.next_multiple_of(PAGE),
             memory: Some(extent.clone()),
             entry: Some("koboshi_start".to_owned()),
         };
-        let (elf, _, _) = self.link("kernel", &wasm, 1, &placing, "koboshi_boot")?;
+        let mut compiled = self.compile("kernel", &wasm, KERNEL)?;
+        let stack = code + layout::KERNEL;
+        let filled = compiled.segments.iter().map(|segment| segment.address + segment.bytes.len() as u32).max();
+        let text = start(stack, compiled.shadow_pointer, &(filled.unwrap_or(0)..extent.data.end));
+        let object = self.request.folder.join("kernel.first.o");
+        let options = Options { cpu: self.request.board.cpu, ..Options::default() };
+        let first = Text::Text { name: "kernel-first.S", text: &text };
+        compiled.objects.push(compile(self.gcc, first, &object, &options)?.object);
+        let elf = self.link("kernel", &compiled, &placing)?;
         let last = elf.sections.iter().map(|section| section.end() as u32).max().unwrap_or(code);
-        if last > code + layout::KERNEL - KERNEL_STACK {
+        if last > stack - KERNEL_STACK {
             return Err(Trouble::new(
                 format!("the kernel's tables reach to {last:#010x}"),
                 "the image has too many components for the kernel's memory: take some out.",
@@ -261,44 +293,34 @@ impl Builder<'_> {
         Ok((elf, bytes))
     }
 
-    /// Translates a module, compiles it with one of [`ASSEMBLER`], and links it.
-    fn link(
-        &self,
-        name: &str,
-        wasm: &[u8],
-        assembler: usize,
-        placing: &Placing,
-        entry: &str,
-    ) -> Result<(Elf, Bounds, u32), Trouble> {
-        let (gcc, board) = (self.gcc, &self.request.board);
+    /// Translates a module, compiles it, and compiles the assembler that it needs.
+    fn compile(&self, name: &str, wasm: &[u8], (entry, assembler, text): Kind) -> Result<Compiled, Trouble> {
+        let (gcc, cpu) = (self.gcc, self.request.board.cpu);
         let file = |ending: &str| self.request.folder.join(format!("{name}.{ending}"));
         let module = translate(wasm, &translate::Options { prefix: String::new(), trust: Trust::Compiler, lines: true })?;
-        let options = Options::translated(board.cpu, self.request.optimise);
+        let options = Options::translated(cpu, self.request.optimise);
         let source = format!("{name}.c");
         let compiled = compile(gcc, Text::Text { name: &source, text: &module.source }, &file("o"), &options)?;
-        let plain = Options { cpu: board.cpu, ..Options::default() };
-        let (assembler_name, text) = ASSEMBLER[assembler];
-        let assembler_name = format!("{name}-{assembler_name}");
-        let object = file("assembler.o");
-        let mut objects = vec![
-            compiled.object.clone(),
-            compile(gcc, Text::Text { name: &assembler_name, text }, &object, &plain)?.object,
-        ];
-        let pointer = module.stack_pointer.unwrap_or_default();
-        if assembler == 1 {
-            let stack = (board.load | 0x8000_0000) + layout::KERNEL;
-            let filled = module.segments.iter().map(|segment| segment.address + segment.bytes.len() as u32).max();
-            let zeros = filled.unwrap_or(0)..placing.memory.as_ref().map_or(0, |extent| extent.data.end);
-            let text = start(stack, pointer, &zeros);
-            objects.push(compile(gcc, Text::Text { name: "kernel-first.S", text: &text }, &file("first.o"), &plain)?.object);
-        }
-        let helpers = build_helpers(self.rust, gcc, board.cpu, self.cache)?;
-        objects.push(helpers.object.clone());
-        let elf = link(gcc, board.cpu, &objects, &module.segments, placing, &file("elf"))?;
+        let plain = Options { cpu, ..Options::default() };
+        let assembler = format!("{name}-{assembler}");
+        let assembled = compile(gcc, Text::Text { name: &assembler, text }, &file("assembler.o"), &plain)?;
+        let helpers = build_helpers(self.rust, gcc, cpu, self.cache)?;
         let texts: Result<Vec<String>, Trouble> =
             compiled.calls.iter().chain([&helpers.calls]).map(|path| read(path)).collect();
         let bounds = Calls::new(&texts?, &[&module])?.bounds(entry)?;
-        Ok((elf, bounds, pointer))
+        let Some(shadow_pointer) = module.stack_pointer else {
+            return Err(Trouble::new(
+                format!("`{name}` has no stack of its own"),
+                "this is a mistake of Koboshi: please report it.",
+            ));
+        };
+        let objects = vec![compiled.object, assembled.object, helpers.object];
+        Ok(Compiled { objects, segments: module.segments, bounds, shadow_pointer })
+    }
+
+    fn link(&self, name: &str, compiled: &Compiled, placing: &Placing) -> Result<Elf, Trouble> {
+        let elf = self.request.folder.join(format!("{name}.elf"));
+        link(self.gcc, self.request.board.cpu, &compiled.objects, &compiled.segments, placing, &elf)
     }
 
     /// What a program has in memory from its first address on.

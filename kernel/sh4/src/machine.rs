@@ -77,7 +77,8 @@ unsafe extern "C" {
     fn koboshi_enter(context: *mut Context, machine: *mut Machine) -> !;
     /// Sets up the caches.
     fn koboshi_caches(control: u32);
-    static koboshi_idle: u32;
+    /// The address of the idle loop, which is not called but resumed.
+    safe fn koboshi_idle() -> u32;
 }
 
 /// All memory that a kernel needs for an image of `C` components, `P` ports and `L` interrupt lines.
@@ -171,8 +172,7 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
     for (context, plan) in storage.contexts.iter_mut().zip(plan.components) {
         context.regions = plan.regions.first().unwrap_or(&NOTHING);
     }
-    // The idle loop is not called, it is resumed.
-    storage.idle.spc = (&raw const koboshi_idle) as u32;
+    storage.idle.spc = koboshi_idle();
     storage.idle.ssr = IDLE;
     register::PTEA.write(0);
     register::PTEH.write(0);
@@ -544,6 +544,11 @@ impl Machine {
 
     fn halted(&mut self, id: ComponentId) {
         self.give_way(id);
+        if let Some(facts) = self.kernel.facts(id) {
+            let fault = facts.fault.map_or(0, |fault| fault.code().into());
+            let trace = self.trace.text(b"koboshi: ends ").text(self.name(id).as_bytes()).text(b" ").number(facts.epoch);
+            trace.text(b" fault ").number(fault).end();
+        }
         if self.closing.is_some_and(|(closing, _)| closing == id) {
             self.window_closed(id);
         }

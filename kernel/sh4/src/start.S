@@ -144,11 +144,16 @@ koboshi_enter:
 kernel_2: .long koboshi_kernel
 vectors: .long  koboshi_vectors
 
-        ! What runs when nobody has anything to do. Interrupts come here.
+        ! koboshi_idle(): the address of what runs when nobody has anything to do. Interrupts come there.
         .global koboshi_idle
+        .balign 4
 koboshi_idle:
-        sleep
-        bra     koboshi_idle
+        mova    idle, r0
+        rts
+        nop
+        .balign 4
+idle:   sleep
+        bra     idle
         nop
 
         ! koboshi_caches(CCR): sets up the caches, from P2, where code is not cached.
