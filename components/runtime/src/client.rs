@@ -165,14 +165,16 @@ impl RequestPort {
     pub fn reply(&mut self, position: u32) -> Option<Reply> {
         let replies = self.end.peer_slots()?;
         let mut message = Slot::new();
+        // Asked once, and first: another incarnation may live when the slots were looked at.
+        let living = self.server_epoch();
         match replies.read(position, self.end.peer_epoch(), &mut message) {
-            Ok(false) if self.overtaken(position) => self.blame(position, self.server_epoch()),
+            Ok(false) if self.overtaken(position, living) => self.blame(position, living),
             Ok(false) => None,
             Ok(true) => match Outcome::from_tag(message.header.tag) {
                 Some(outcome) => Some(Reply { outcome, progress: message.progress(), message }),
                 None => self.blame(position, message.header.epoch),
             },
-            Err(Malformed::Sequence) => self.blame(position, self.server_epoch()),
+            Err(Malformed::Sequence) => self.blame(position, living),
             Err(_) => self.blame(position, replies.epoch(position)),
         }
     }
@@ -180,11 +182,10 @@ impl RequestPort {
     /// Whether the living server answered a later request although it has not answered this one: it dropped the reply.
     ///
     /// Replies of earlier incarnations say nothing: they may stand behind a request that was opened again.
-    fn overtaken(&self, position: u32) -> bool {
+    fn overtaken(&self, position: u32, living: u32) -> bool {
         let Some(replies) = self.end.peer_slots() else {
             return false;
         };
-        let living = self.server_epoch();
         let later = 1..self.sent.wrapping_sub(position).min(self.slots());
         // The later ones first: replies are committed in order, so who sees one sees those before it.
         later

@@ -1,10 +1,11 @@
 //! The two ends of a stream port.
 
+use core::cell::Cell;
 use core::marker::PhantomData;
 
 use embassy_futures::select::{Either, select};
 use koboshi_core::record::Position;
-use koboshi_core::ring::{Header, Message as Slot, Ready, Slots};
+use koboshi_core::ring::{Header, Malformed, Message as Slot, Ready, Slots};
 use koboshi_interface_kit::{Fill, MAX_MESSAGE, Stream, decode, encode};
 
 use crate::end::End;
@@ -207,6 +208,8 @@ pub struct Undecodable;
 pub struct Subscriber<S> {
     end: End,
     consumed: u32,
+    /// What was last looked at was no item, and its producer has begun anew right there.
+    begun_anew: Cell<bool>,
     carries: PhantomData<fn() -> S>,
 }
 
@@ -218,7 +221,8 @@ impl<S: Stream> Subscriber<S> {
     pub fn open(port: u8) -> Result<Self, Exit> {
         let unfit = Exit::Unfit("a port is not joined to the stream that it consumes");
         let end = End::open(port, S::KEY.0).ok_or(unfit)?;
-        Ok(Subscriber { end, consumed: end.own.get(Position::Consumed), carries: PhantomData })
+        let consumed = end.own.get(Position::Consumed);
+        Ok(Subscriber { end, consumed, begun_anew: Cell::new(false), carries: PhantomData })
     }
 
     /// Whether the producer was stopped or given up. Whoever consumes is woken when that changes.
@@ -238,19 +242,23 @@ impl<S: Stream> Subscriber<S> {
     pub fn peek(&self) -> Option<Result<S::Item, Undecodable>> {
         let slots = self.end.peer_slots()?;
         let mut message = Slot::new();
+        self.begun_anew.set(false);
         match slots.read(self.consumed, self.end.peer_epoch(), &mut message) {
             Ok(false) => None,
             Ok(true) => match decode(message.bytes()) {
                 Some(item) => Some(Ok(item)),
-                None => self.undecodable(),
+                None => self.undecodable(false),
             },
-            Err(_) => self.undecodable(),
+            Err(wrong) => self.undecodable(wrong == Malformed::Sequence),
         }
     }
 
-    fn undecodable(&self) -> Option<Result<S::Item, Undecodable>> {
+    /// `out_of_turn`: the slot's own word is wrong, so the producer's next incarnation begins right here. Where it has a higher
+    /// priority, its first item may be there before the complaint comes back.
+    fn undecodable(&self, out_of_turn: bool) -> Option<Result<S::Item, Undecodable>> {
         let epoch = self.end.peer_slots().map_or(0, |slots| slots.epoch(self.consumed));
-        koboshi_blame(self.end.port, self.consumed, epoch);
+        let ended = koboshi_blame(self.end.port, self.consumed, epoch);
+        self.begun_anew.set(out_of_turn && ended);
         Some(Err(Undecodable))
     }
 
@@ -276,7 +284,8 @@ impl<S: Stream> Subscriber<S> {
 
     /// Done with the item at hand: its producer gets its slot back.
     pub fn release(&mut self) {
-        if self.end.peer_slots().is_none_or(|slots| slots.ready(self.consumed) == Ready::NotYet) {
+        let nothing = self.end.peer_slots().is_none_or(|slots| slots.ready(self.consumed) == Ready::NotYet);
+        if self.begun_anew.take() || nothing {
             // Its producer was reported and begins anew right here: to step over nothing would be to wait for ever.
             return;
         }
