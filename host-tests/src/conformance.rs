@@ -172,6 +172,28 @@ pub struct Report {
 }
 
 impl Report {
+    /// Takes in what the tester has written to the log; its last line if this is it.
+    pub fn take(&mut self, text: &str) -> Option<String> {
+        // A tester that dies behind its line writes it once more: the worse one counts.
+        match line(text) {
+            Some(line) => match self.lines.iter_mut().find(|found| found.rule == line.rule) {
+                Some(found) if found.ok => *found = line,
+                Some(_) => {}
+                None => self.lines.push(line),
+            },
+            None if text.starts_with("conformance done ") => return Some(text.to_owned()),
+            None => {}
+        }
+        None
+    }
+
+    /// Whether the tester's last line counts as many as it has written.
+    pub fn is_done(&self, end: Option<&str>) -> bool {
+        let passed = self.lines.iter().filter(|line| line.ok).count();
+        let failed = self.lines.len() - passed;
+        end == Some(&format!("conformance done {} passed {passed} failed {failed}", passed + failed))
+    }
+
     /// The rules of `expected` that do not hold, or were not tried; and whatever else is wrong.
     #[must_use]
     pub fn wrong(&self, expected: &[&str]) -> Vec<String> {
@@ -351,27 +373,13 @@ pub fn run(suite: &Suite) -> Report {
         for (_, event) in journal.events().skip(seen) {
             seen += 1;
             let Event::Log { component: TESTER, text } = event else { continue };
-            // A tester that dies behind its line writes it once more: the worse one counts.
-            match line(text) {
-                Some(line) => match report.lines.iter_mut().find(|found| found.rule == line.rule) {
-                    Some(found) if found.ok => *found = line,
-                    Some(_) => {}
-                    None => report.lines.push(line),
-                },
-                None if text.starts_with("conformance done ") => end = Some(text.clone()),
-                None => {}
-            }
+            end = report.take(text).or(end);
         }
         if ran != RunEnd::Reached {
             break;
         }
     }
-    let (passed, failed) = report.lines.iter().fold((0, 0), |(passed, failed), line| match line.ok {
-        true => (passed + 1, failed),
-        false => (passed, failed + 1),
-    });
-    report.done =
-        end.is_some_and(|end| end == format!("conformance done {} passed {passed} failed {failed}", passed + failed));
+    report.done = report.is_done(end.as_deref());
     report.ended_at = machine.now();
     report.struck = machine.struck();
     report.points = EVERYBODY.map(|id| machine.points(id));

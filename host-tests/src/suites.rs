@@ -12,6 +12,7 @@ use crate::conformance;
 use crate::record_model::{self, Form, Mistake};
 use crate::scenario;
 use crate::sh4::field::field;
+use crate::sh4::on_board::on_board;
 use crate::sh4::random::random;
 use crate::sh4::spec::spec;
 use crate::soak::{Plan, soak};
@@ -77,7 +78,14 @@ const SH4_FIELD: Suite = Suite {
     run: field,
 };
 
-const ALL: &[Suite] = &[MODEL, CONFORMANCE, CRASH, SOAK, LOOM, SH4_SPEC, SH4_RANDOM, SH4_FIELD, MIRI];
+const SH4_CONFORMANCE: Suite = Suite {
+    name: "sh4-conformance",
+    about: "the six rules, by the same components, on the emulated SH-4 board",
+    on_request: false,
+    run: on_board,
+};
+
+const ALL: &[Suite] = &[MODEL, CONFORMANCE, CRASH, SOAK, LOOM, SH4_SPEC, SH4_RANDOM, SH4_FIELD, SH4_CONFORMANCE, MIRI];
 
 /// All of them.
 #[must_use]

@@ -5,6 +5,7 @@
 //! | `sh4-spec` | the official WebAssembly tests | [`spec`], [`script`] |
 //! | `sh4-field` | the same Rust on this machine | [`field`] |
 //! | `sh4-random` | an interpreter, given random modules | [`random`], [`generate`], [`oracle`] |
+//! | `sh4-conformance` | the rules of `docs/guarantees.md`: Koboshi itself, on the board | [`on_board`] |
 //!
 //! Both make a [`plan`]: instances of modules, and rows of calls with what each has to give. The plan's C [`driver`] goes
 //! into one image with the translated modules, and the [`machine`] runs it. What Rust costs beside C: [`cost`].
@@ -16,6 +17,7 @@ pub mod driver;
 pub mod field;
 pub mod generate;
 pub mod machine;
+pub mod on_board;
 pub mod oracle;
 pub mod plan;
 pub mod random;

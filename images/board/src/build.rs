@@ -78,8 +78,7 @@ const OTHER: u32 = 0x7000_0000;
 
 /// The entry of a program, and the assembler that it needs: its file's name, and its text.
 type Kind = (&'static str, &'static str, &'static str);
-const COMPONENT: Kind =
-    ("koboshi_component", "traps.S", include_str!("../../../kernel/sh4/component/src/traps.S"));
+const COMPONENT: Kind = ("koboshi_component", "traps.S", include_str!("../../../kernel/sh4/component/src/traps.S"));
 const KERNEL: Kind = ("koboshi_boot", "start.S", include_str!("../../../kernel/sh4/src/start.S"));
 
 /// A program before it is linked.
@@ -297,16 +296,26 @@ impl Builder<'_> {
     fn compile(&self, name: &str, wasm: &[u8], (entry, assembler, text): Kind) -> Result<Compiled, Trouble> {
         let (gcc, cpu) = (self.gcc, self.request.board.cpu);
         let file = |ending: &str| self.request.folder.join(format!("{name}.{ending}"));
-        let module = translate(wasm, &translate::Options { prefix: String::new(), trust: Trust::Compiler, lines: true })?;
+        let module =
+            translate(wasm, &translate::Options { prefix: String::new(), trust: Trust::Compiler, lines: true })?;
         let options = Options::translated(cpu, self.request.optimise);
         let source = format!("{name}.c");
-        let compiled = compile(gcc, Text::Text { name: &source, text: &module.source }, &file("o"), &options)?;
+        // GCC takes most of the time, and most components stay as they were.
+        let stamp = format!("{}\n{options:?}\n{}", gcc.path().display(), gcc.version());
+        let (object, calls) = (file("o"), file("ci"));
+        let is = |ending: &str, text: &str| std::fs::read_to_string(file(ending)).is_ok_and(|before| before == text);
+        let done = is("stamp", &stamp) && is("c", &module.source) && object.is_file() && calls.is_file();
+        if !done {
+            // Should it be stopped halfway, nothing says that it was done.
+            let _absent = std::fs::remove_file(file("stamp"));
+            compile(gcc, Text::Text { name: &source, text: &module.source }, &object, &options)?;
+            put(&file("stamp"), &stamp)?;
+        }
         let plain = Options { cpu, ..Options::default() };
         let assembler = format!("{name}-{assembler}");
         let assembled = compile(gcc, Text::Text { name: &assembler, text }, &file("assembler.o"), &plain)?;
         let helpers = build_helpers(self.rust, gcc, cpu, self.cache)?;
-        let texts: Result<Vec<String>, Trouble> =
-            compiled.calls.iter().chain([&helpers.calls]).map(|path| read(path)).collect();
+        let texts: Result<Vec<String>, Trouble> = [&calls, &helpers.calls].into_iter().map(|path| read(path)).collect();
         let bounds = Calls::new(&texts?, &[&module])?.bounds(entry)?;
         let Some(shadow_pointer) = module.stack_pointer else {
             return Err(Trouble::new(
@@ -314,7 +323,7 @@ impl Builder<'_> {
                 "this is a mistake of Koboshi: please report it.",
             ));
         };
-        let objects = vec![compiled.object, assembled.object, helpers.object];
+        let objects = vec![object, assembled.object, helpers.object];
         Ok(Compiled { objects, segments: module.segments, bounds, shadow_pointer })
     }
 

@@ -90,7 +90,10 @@ impl Tables<'_> {
              use koboshi_sh4_kernel::{\n    Clock, ComponentPlan, ConstStaticCell, Controller, Group, LinePlan, Plan, PortEnd, PortPlan, Region, \
              Reset, Rights, SafeWrite, Storage, Width, boot,\n};\n\n",
         );
-        let _ = writeln!(text, "const fn slots(slots: u32, payload: usize) -> Option<Geometry> {{\n    Geometry::new(slots, payload)\n}}\n");
+        let _ = writeln!(
+            text,
+            "const fn slots(slots: u32, payload: usize) -> Option<Geometry> {{\n    Geometry::new(slots, payload)\n}}\n"
+        );
         let _ = writeln!(text, "static DESCRIPTIONS: [Component<'static>; {}] = [", counts.0);
         for at in 0..counts.0 {
             self.description(&mut text, at, &lines);
@@ -146,11 +149,13 @@ impl Tables<'_> {
 
     fn description(&self, text: &mut String, at: usize, lines: &[Line]) {
         let component = &self.request.image.components[at];
-        let ports: Vec<String> =
-            ports_of(self.request.image, at).iter().map(|port| match port {
+        let ports: Vec<String> = ports_of(self.request.image, at)
+            .iter()
+            .map(|port| match port {
                 Some(number) => format!("PortId({number})"),
                 None => "PortId::NONE".to_owned(),
-            }).collect();
+            })
+            .collect();
         let own = lines.iter().enumerate().filter(|(_, line)| line.owner == at);
         let lines: Vec<String> = own.map(|(number, _)| format!("LineId({number})")).collect();
         let Rights { control, facts, blame, reboot } = component.rights;
@@ -160,7 +165,11 @@ impl Tables<'_> {
             "    Component {{\n        name: {:?},\n        vcpu: {},\n        respond_within: {},\n        recover_within: {within},\n        \
              ports: &[{}],\n        lines: &[{}],\n        rights: May {{ control: {control:#x}, facts: {facts}, blame: {blame}, \
              reboot: {reboot} }},\n    }},",
-            component.name, component.vcpu, component.respond_within, ports.join(", "), lines.join(", ")
+            component.name,
+            component.vcpu,
+            component.respond_within,
+            ports.join(", "),
+            lines.join(", ")
         );
     }
 
@@ -190,7 +199,10 @@ impl Tables<'_> {
         }
         let mut list = String::new();
         for (start, length, rights) in regions {
-            let _ = writeln!(list, "            Region {{ start: {start:#010x}, length: {length:#x}, rights: Rights::{rights} }},");
+            let _ = writeln!(
+                list,
+                "            Region {{ start: {start:#010x}, length: {length:#x}, rights: Rights::{rights} }},"
+            );
         }
         let _ = writeln!(list, "            Region {{ start: 0, length: 0, rights: Rights::Read }},");
         let safe: String = self.safe(at);
@@ -368,7 +380,8 @@ pub(crate) fn view(request: &Request<'_>, layout: &Layout, at: usize) -> Vec<u8>
     let kept = layout.kept[at];
     let kept_words = koboshi_runtime::kept::WORDS as u32;
     let ports = ports_of(image, at);
-    let mut words = vec![0, 0, 0, 0, kept, kept_words, layout.views[at] + PAGE, configuration.len() as u32, window(kept)];
+    let mut words =
+        vec![0, 0, 0, 0, kept, kept_words, layout.views[at] + PAGE, configuration.len() as u32, window(kept)];
     words.push(ports.len() as u32);
     let devices = devices_of(request, at);
     words.extend((0..MAX_DEVICES).map(|number| devices.get(number).copied().flatten().unwrap_or(0)));

@@ -165,9 +165,11 @@ impl Layout {
         let end = at;
         if end > request.board.end {
             return Err(Trouble::new(
-                format!("the image needs memory up to {end:#010x}, and {} has it up to {:#010x}", request.board.name, {
-                    request.board.end
-                }),
+                format!(
+                    "the image needs memory up to {end:#010x}, and {} has it up to {:#010x}",
+                    request.board.name,
+                    { request.board.end }
+                ),
                 "take components or slots out.",
             ));
         }

@@ -3,8 +3,8 @@
 //! | step | where |
 //! | --- | --- |
 //! | what is to be built, and for which board | [`request`] |
-//! | an address for everything | [`layout`] |
-//! | the kernel's tables and the components' programs, as crates | [`generate`] |
+//! | an address for everything | `layout` |
+//! | the kernel's tables and the components' programs, as crates | `generate` |
 //! | all of it through the compile path, and into one file | [`build`](mod@build) |
 //! | it runs | [`emulator`] |
 //!

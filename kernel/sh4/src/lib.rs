@@ -11,7 +11,10 @@
 //! Where things lie: a component's addresses are physical ones, seen through P0. So the kernel reaches the same memory in
 //! P1, at the address | 0x8000_0000, both have the same cache lines, and no address means two things.
 #![no_std]
-#![allow(unsafe_code, reason = "device registers, contexts that assembler stores, and memory at addresses of the composer")]
+#![allow(
+    unsafe_code,
+    reason = "device registers, contexts that assembler stores, and memory at addresses of the composer"
+)]
 
 mod interrupts;
 mod machine;

@@ -6,8 +6,8 @@
 use core::mem::MaybeUninit;
 use core::slice;
 
-use koboshi_core::kernel::{Actions, Command, Denied, Kernel, Life, Line, Port, Record, Tables};
 use koboshi_core::incident::Incident;
+use koboshi_core::kernel::{Actions, Command, Denied, Kernel, Life, Line, Port, Record, Tables};
 use koboshi_core::life::{Begin, Fault};
 use koboshi_core::record::{Half, Sealed, ServiceRecord, StreamRecord};
 use koboshi_core::ring::Geometry;
@@ -39,8 +39,7 @@ pub struct Context {
 const _: () = assert!(size_of::<Context>() == 22 * 4 + size_of::<&Region>());
 
 impl Context {
-    const EMPTY: Context =
-        Context { regions: &NOTHING, spc: 0, ssr: 0, pr: 0, gbr: 0, mach: 0, macl: 0, r: [0; 16] };
+    const EMPTY: Context = Context { regions: &NOTHING, spc: 0, ssr: 0, pr: 0, gbr: 0, mach: 0, macl: 0, r: [0; 16] };
 }
 
 /// The regions of whoever may reach nothing.
@@ -256,8 +255,9 @@ impl Machine {
         if number >= self.plan.components.len() {
             return None;
         }
+        let context = self.contexts.wrapping_add(number);
         // SAFETY: there are as many contexts as components; only `start.S` touches them too, and never during a trap.
-        Some(unsafe { &mut *self.contexts.add(number) })
+        Some(unsafe { &mut *context })
     }
 
     /// Starts the restart manager, which starts the others; all of them where there is none.
@@ -546,7 +546,8 @@ impl Machine {
         self.give_way(id);
         if let Some(facts) = self.kernel.facts(id) {
             let fault = facts.fault.map_or(0, |fault| fault.code().into());
-            let trace = self.trace.text(b"koboshi: ends ").text(self.name(id).as_bytes()).text(b" ").number(facts.epoch);
+            let trace =
+                self.trace.text(b"koboshi: ends ").text(self.name(id).as_bytes()).text(b" ").number(facts.epoch);
             trace.text(b" fault ").number(fault).end();
         }
         if self.closing.is_some_and(|(closing, _)| closing == id) {
@@ -646,8 +647,7 @@ impl Machine {
         match self.current {
             Some(id) => {
                 register::PTEH.write(u32::from(id.0) + 1);
-                // SAFETY: there are as many contexts as components.
-                unsafe { self.contexts.add(id.index()) }
+                self.contexts.wrapping_add(id.index())
             }
             None => self.idle,
         }

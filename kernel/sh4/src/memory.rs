@@ -73,8 +73,8 @@ pub(crate) fn shown(regions: &[Region], address: u32, bytes: u32, most: u32) -> 
 
 /// Words that a component wants written.
 pub(crate) fn wanted(regions: &[Region], address: u32, count: u32) -> Option<&'static [AtomicU32]> {
-    let fits = address.is_multiple_of(4) && may(regions, address, count.wrapping_mul(4), true);
-    fits.then(|| words(address, count))
+    let bytes = count.checked_mul(4)?;
+    (address.is_multiple_of(4) && may(regions, address, bytes, true)).then(|| words(address, count))
 }
 
 #[cfg(test)]

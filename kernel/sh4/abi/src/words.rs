@@ -11,7 +11,7 @@ use koboshi_core::{ComponentId, NEVER, PortId};
 use crate::{state_in_words, state_of_words};
 
 /// Words of [`Facts`].
-pub const FACTS: usize = 10 + 2 * (2 * HISTORY + 1);
+pub const FACTS: usize = 11 + 2 * (2 * HISTORY + 1);
 
 /// Words of an [`Incident`].
 pub const INCIDENT: usize = 37;

@@ -1,0 +1,125 @@
+//! Koboshi itself on the emulated board: whole images, built as a user's are.
+//!
+//! The rule: what passes on the host is not made easier here. The components are the same, unchanged.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use koboshi_board::emulator::{Emulator, How};
+use koboshi_board::{Board, Made, Request, Source, build};
+use koboshi_host::image::Image;
+use koboshi_sh4::link::Optimise;
+use koboshi_sh4::tools::{Gcc, Qemu, Rust, Trouble};
+
+use crate::conformance;
+use crate::suite::{Context, Report};
+
+/// Nanoseconds of an instruction, as a power of 2: none is faster than that on the boards that we know.
+const INSTRUCTION: u32 = 0;
+
+/// The emulator is given up if the suite takes longer than this. It takes a second.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The directory of Koboshi itself.
+fn koboshi() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
+}
+
+/// The program of one of Koboshi's own components.
+fn source(folder: &str, start: &str) -> Source {
+    Source {
+        package: format!("koboshi-{folder}"),
+        folder: koboshi().join("components").join(folder),
+        start: start.to_owned(),
+        features: Vec::new(),
+    }
+}
+
+/// Builds an image for the R2D-PLUS, of these programs, without devices. Images that share a folder share what is the same.
+///
+/// # Errors
+/// A tool is missing, or a step failed.
+pub fn image(
+    context: &Context<'_>,
+    (folder, name): (&str, &str),
+    image: &Image,
+    sources: Vec<Source>,
+) -> Result<Made, Trouble> {
+    let cache = koboshi().join("target/koboshi/sh4");
+    let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
+    let request = Request {
+        image,
+        sources,
+        devices: Vec::new(),
+        board: Board::R2D,
+        optimise: Optimise::Size,
+        koboshi: koboshi(),
+        folder: koboshi().join("target/koboshi/board").join(folder),
+        name: name.to_owned(),
+    };
+    let steps = image.components.len() as u64 + 1;
+    let mut step = 0;
+    build(&rust, &gcc, &cache, &request, &mut |_| {
+        (context.progress)(step, steps);
+        step += 1;
+    })
+}
+
+/// The suite `sh4-conformance`.
+pub fn on_board(context: &Context<'_>) -> Report {
+    match run(context) {
+        Ok(report) => report,
+        Err(trouble) => {
+            let text = format!("{}\n  {}\n", trouble.what, trouble.remedy);
+            Report { failed: 1, text, ..Report::default() }
+        }
+    }
+}
+
+fn run(context: &Context<'_>) -> Result<Report, Trouble> {
+    let mut report = Report::default();
+    let sources = || {
+        vec![
+            source("restart-manager", "koboshi_restart_manager::start"),
+            source("conformance", "koboshi_conformance::subject::start"),
+            source("conformance", "koboshi_conformance::tester::start"),
+        ]
+    };
+    let made =
+        image(context, ("conformance", "conformance"), &conformance::image(&conformance::Suite::default()), sources())?;
+    let found = watch(&made)?;
+    let wrong = found.wrong(&conformance::RULES);
+    report.passed += found.lines.iter().filter(|line| line.ok).count() as u64;
+    report.failed += wrong.len() as u64;
+    report.text = wrong.into_iter().fold(String::new(), |text, line| text + &line + "\n");
+    let _ = writeln!(report.text, "the kernel's code: {} bytes", made.kernel_code);
+
+    // The same with a subject that does not keep the rules: this suite can fail.
+    let flawed = conformance::Suite { flaw: koboshi_conformance::Flaw::RepeatsItem, ..conformance::Suite::default() };
+    let made = image(context, ("conformance", "flawed"), &conformance::image(&flawed), sources())?;
+    if watch(&made)?.fails("r1-resumable-goes-on-where-it-was") {
+        report.passed += 1;
+    } else {
+        report.failed += 1;
+        report.text += "a subject that repeats its items was not noticed\n";
+    }
+    Ok(report)
+}
+
+/// Runs the suite's image until its end.
+fn watch(made: &Made) -> Result<conformance::Report, Trouble> {
+    let qemu = Qemu::find()?;
+    let emulator = Emulator::start(qemu.path(), &made.file, &How { counted: Some(INSTRUCTION), ..How::default() })?;
+    let mut found = conformance::Report::default();
+    let mut end = None;
+    emulator.lines_until(PATIENCE, |line| {
+        if let Some(text) = line.strip_prefix("koboshi: tester says ") {
+            end = found.take(text);
+        }
+        found.reboots += u32::from(line == "koboshi: reboot");
+        end.is_some()
+    });
+    found.done = found.is_done(end.as_deref());
+    Ok(found)
+}
