@@ -264,7 +264,7 @@ impl Builder<'_> {
 
     fn kernel(&self) -> Result<(Elf, Vec<u8>), Trouble> {
         let code = self.request.board.load | 0x8000_0000;
-        let Built { wasm, extent } =
+        let Built { wasm, extent, .. } =
             self.program(generate::KERNEL.to_owned(), code + layout::KERNEL_CODE, layout::SHADOW)?;
         let placing = Placing {
             code,
