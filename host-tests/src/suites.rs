@@ -14,6 +14,7 @@ use crate::scenario;
 use crate::sh4::field::field;
 use crate::sh4::on_board::on_board;
 use crate::sh4::random::random;
+use crate::sh4::serial::serial;
 use crate::sh4::spec::spec;
 use crate::soak::{Plan, soak};
 use crate::suite::{Context, Report, Suite};
@@ -85,7 +86,15 @@ const SH4_CONFORMANCE: Suite = Suite {
     run: on_board,
 };
 
-const ALL: &[Suite] = &[MODEL, CONFORMANCE, CRASH, SOAK, LOOM, SH4_SPEC, SH4_RANDOM, SH4_FIELD, SH4_CONFORMANCE, MIRI];
+const SH4_SERIAL: Suite = Suite {
+    name: "sh4-serial",
+    about: "numbered bytes both ways over the emulated SH-4 board's serial line, while its driver is knocked over",
+    on_request: false,
+    run: serial,
+};
+
+const ALL: &[Suite] =
+    &[MODEL, CONFORMANCE, CRASH, SOAK, LOOM, SH4_SPEC, SH4_RANDOM, SH4_FIELD, SH4_CONFORMANCE, SH4_SERIAL, MIRI];
 
 /// All of them.
 #[must_use]

@@ -149,7 +149,8 @@ pub fn image(setup: &Setup) -> Image {
         Chip::Sh7780 => Layout::SH7780,
     };
     let (fifo, clock_hz) = (setup.fifo, CLOCK_HZ);
-    let board = Board { chip: setup.chip, fifo: fifo.bytes() as u8, clock_hz, line: setup.line() };
+    let board =
+        Board { chip: setup.chip, fifo: fifo.bytes() as u8, clock_hz, line: setup.line(), rate_reads_back: true };
     let driver = setup
         .driver
         .clone()

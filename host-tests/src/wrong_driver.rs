@@ -24,7 +24,7 @@ async fn start(start: Start) -> Exit {
     let _nothing_is_received = received;
     let scif = Scif::new(Device::open(0), board);
     let Ok(setting) = scif.setting(&board.line) else { return Exit::Unfit("the clock does not fit") };
-    if start == Start::Fresh || scif.present_setting() != Some(setting) {
+    if start == Start::Fresh || !scif.is_set_to(setting) {
         scif.program(setting, true);
         sleep(scif.bit_time(setting)).await;
         scif.enable(setting);

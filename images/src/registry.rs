@@ -158,7 +158,9 @@ fn groups(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
 }
 
 fn board(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
-    let Some(settings @ DeviceSettings::Scif { layout, fifo, clock, .. }) = wiring.scif(wiring.component) else {
+    let Some(settings @ DeviceSettings::Scif { layout, fifo, clock, rate_reads_back, .. }) =
+        wiring.scif(wiring.component)
+    else {
         return Err("it is given no serial interface".to_owned());
     };
     let line = line(settings).ok_or("its line is too fast")?;
@@ -166,7 +168,13 @@ fn board(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
         Layout::Sh7780 => Chip::Sh7780,
         Layout::Sh7751r => Chip::Sh7751r,
     };
-    bytes(&Board { chip, fifo: fifo.value as u8, clock_hz: clock.value as u32, line })
+    bytes(&Board {
+        chip,
+        fifo: fifo.value as u8,
+        clock_hz: clock.value as u32,
+        line,
+        rate_reads_back: *rate_reads_back,
+    })
 }
 
 /// SOS's port to its driver.

@@ -75,6 +75,8 @@ pub struct Board {
     pub clock_hz: u32,
     /// How the line is set at first.
     pub line: Line,
+    /// The rate register can be read. QEMU's cannot; its line has no speed either.
+    pub rate_reads_back: bool,
 }
 
 /// What the register says that it is set to.
@@ -155,16 +157,15 @@ impl Scif {
         }
     }
 
-    /// What the registers say, if both directions are enabled and no break is held.
+    /// Whether both directions are enabled, no break is held, and the registers say this.
     #[must_use]
-    pub fn present_setting(&self) -> Option<Setting> {
+    pub fn is_set_to(&self, setting: Setting) -> bool {
         let enabled = self.device.read16(SCR) & (SCR_TE | SCR_RE) == SCR_TE | SCR_RE;
         let held = self.device.read16(self.sptr()) & SPTR_BREAK_OUT != 0;
-        (enabled && !held).then(|| Setting {
-            mode: self.device.read16(SMR),
-            divisor: self.device.read8(BRR),
-            fifos: self.device.read16(FCR),
-        })
+        let divisor = || if self.board.rate_reads_back { self.device.read8(BRR) } else { setting.divisor };
+        enabled
+            && !held
+            && setting == Setting { mode: self.device.read16(SMR), divisor: divisor(), fifos: self.device.read16(FCR) }
     }
 
     /// First half of programming: both directions stop; with `reset`, both FIFOs are emptied, and nothing stays as it was.

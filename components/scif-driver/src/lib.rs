@@ -129,7 +129,7 @@ impl Driver {
         self.scif.let_go();
         self.scif.interrupt_on_room(false);
         self.scif.interrupt_on_arrival(true);
-        if self.scif.present_setting() != Some(setting) {
+        if !self.scif.is_set_to(setting) {
             self.scif.hold_low(false);
             self.drain(now() + DRAIN_WITHIN).await;
             // Announced before it happens: a death in between announces it twice, and never not at all.
@@ -275,7 +275,7 @@ impl serial::Server for Transmitter<'_> {
         let setting = driver.scif.setting(&line).map_err(|nearest_baud| RefusedLine::Unreachable { nearest_baud })?;
         // Kept first: an incarnation that dies in between is followed by one that finishes this.
         self.kept.store(&line);
-        if driver.scif.present_setting() != Some(setting) {
+        if !driver.scif.is_set_to(setting) {
             driver.drain(NEVER).await;
             driver.reprogram(setting, false).await;
         }

@@ -5,6 +5,7 @@
 //! | `sh4-spec` | the official WebAssembly tests | [`spec`], [`script`] |
 //! | `sh4-field` | the same Rust on this machine | [`field`] |
 //! | `sh4-random` | an interpreter, given random modules | [`random`], [`generate`], [`oracle`] |
+//! | `sh4-serial` | numbered bytes, at both ends of the board's serial line, while its driver is knocked over | [`serial`] |
 //! | `sh4-conformance` | the rules of `docs/guarantees.md`: Koboshi itself, on the board | [`on_board`] |
 //!
 //! Both make a [`plan`]: instances of modules, and rows of calls with what each has to give. The plan's C [`driver`] goes
@@ -22,4 +23,5 @@ pub mod oracle;
 pub mod plan;
 pub mod random;
 pub mod script;
+pub mod serial;
 pub mod spec;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use koboshi_board::emulator::{Emulator, How};
-use koboshi_board::{Board, Made, Request, Source, build};
+use koboshi_board::{Board, Made, Placed, Request, Source, build};
 use koboshi_host::image::Image;
 use koboshi_sh4::link::Optimise;
 use koboshi_sh4::tools::{Gcc, Qemu, Rust, Trouble};
@@ -27,7 +27,7 @@ fn koboshi() -> PathBuf {
 }
 
 /// The program of one of Koboshi's own components.
-fn source(folder: &str, start: &str) -> Source {
+pub(crate) fn source(folder: &str, start: &str) -> Source {
     Source {
         package: format!("koboshi-{folder}"),
         folder: koboshi().join("components").join(folder),
@@ -36,7 +36,7 @@ fn source(folder: &str, start: &str) -> Source {
     }
 }
 
-/// Builds an image for the R2D-PLUS, of these programs, without devices. Images that share a folder share what is the same.
+/// Builds an image for the R2D-PLUS, of these programs. Images that share a folder share what is the same.
 ///
 /// # Errors
 /// A tool is missing, or a step failed.
@@ -45,13 +45,14 @@ pub fn image(
     (folder, name): (&str, &str),
     image: &Image,
     sources: Vec<Source>,
+    devices: Vec<Option<Placed>>,
 ) -> Result<Made, Trouble> {
     let cache = koboshi().join("target/koboshi/sh4");
     let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
     let request = Request {
         image,
         sources,
-        devices: Vec::new(),
+        devices,
         board: Board::R2D,
         optimise: Optimise::Size,
         koboshi: koboshi(),
@@ -86,8 +87,13 @@ fn run(context: &Context<'_>) -> Result<Report, Trouble> {
             source("conformance", "koboshi_conformance::tester::start"),
         ]
     };
-    let made =
-        image(context, ("conformance", "conformance"), &conformance::image(&conformance::Suite::default()), sources())?;
+    let made = image(
+        context,
+        ("conformance", "conformance"),
+        &conformance::image(&conformance::Suite::default()),
+        sources(),
+        Vec::new(),
+    )?;
     let found = watch(&made)?;
     let wrong = found.wrong(&conformance::RULES);
     report.passed += found.lines.iter().filter(|line| line.ok).count() as u64;
@@ -97,7 +103,7 @@ fn run(context: &Context<'_>) -> Result<Report, Trouble> {
 
     // The same with a subject that does not keep the rules: this suite can fail.
     let flawed = conformance::Suite { flaw: koboshi_conformance::Flaw::RepeatsItem, ..conformance::Suite::default() };
-    let made = image(context, ("conformance", "flawed"), &conformance::image(&flawed), sources())?;
+    let made = image(context, ("conformance", "flawed"), &conformance::image(&flawed), sources(), Vec::new())?;
     if watch(&made)?.fails("r1-resumable-goes-on-where-it-was") {
         report.passed += 1;
     } else {

@@ -463,8 +463,13 @@ pub(crate) fn good(bytes: &[u8]) -> Vec<In> {
 }
 
 fn image(fit: Fit, believes: Fit, driver: Linked, stage: &Stage) -> Image {
-    let board =
-        Board { chip: believes.chip, fifo: believes.fifo.bytes() as u8, clock_hz: fit.clock_hz, line: fit.line };
+    let board = Board {
+        chip: believes.chip,
+        fifo: believes.fifo.bytes() as u8,
+        clock_hz: fit.clock_hz,
+        line: fit.line,
+        rate_reads_back: true,
+    };
     let layout = match fit.chip {
         Chip::Sh7751r => Layout::SH7751R,
         Chip::Sh7780 => Layout::SH7780,

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_rate_is_refused_only_if_no_divisor_makes_it_and_the_nearest_is_named() {
     for clock_hz in [R2D_HZ, SH7780_HZ, 64_000_000] {
-        let board = Board { chip: Chip::Sh7751r, fifo: 16, clock_hz, line: Line::default() };
+        let board = Board { chip: Chip::Sh7751r, fifo: 16, clock_hz, line: Line::default(), rate_reads_back: true };
         let scif = Scif::new(Device::open(0), board);
         let odd = (0..4_000).map(|at| 50 + at * 613);
         for baud in [0, 1, 50, 110, 300, 9_600, 115_200, 921_600, 1_000_000, 1_300_000, u32::MAX].into_iter().chain(odd)

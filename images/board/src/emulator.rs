@@ -16,6 +16,8 @@ pub struct How {
     /// Time is the number of instructions, each of 2 to this many nanoseconds: the same run each time. `None`: time is the
     /// wall's.
     pub counted: Option<u32>,
+    /// With [`How::counted`]: while nobody has anything to do, time passes as the wall's, and does not jump to the next event.
+    pub idles: bool,
     /// What the second serial line, the SCIF's, is joined to, as QEMU's `-serial` says it; `None`: to nothing.
     pub scif: Option<String>,
     /// What the third one, the SM501's, is joined to.
@@ -65,7 +67,8 @@ impl Emulator {
         command.args(["-serial", "stdio", "-serial", &line(&how.scif), "-serial", &line(&how.uart)]);
         command.arg("-kernel").arg(image);
         if let Some(shift) = how.counted {
-            command.arg("-icount").arg(format!("shift={shift},sleep=off"));
+            let sleep = if how.idles { "on" } else { "off" };
+            command.arg("-icount").arg(format!("shift={shift},sleep={sleep}"));
         }
         if how.sh4a {
             command.args(["-cpu", "sh7785"]);

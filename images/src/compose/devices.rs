@@ -330,7 +330,7 @@ pub(crate) fn speed_of_scif(clock: u64, baud: u64) -> Result<(), u64> {
 
 fn model(settings: &DeviceSettings) -> DeviceModelKind {
     match settings {
-        DeviceSettings::Scif { layout, fifo, clock, baud, flow } => {
+        DeviceSettings::Scif { layout, fifo, clock, baud, flow, .. } => {
             let layout = layout_of(*layout);
             let depth = if fifo.value == 64 { FifoDepth::SixtyFour } else { FifoDepth::Sixteen };
             let line = LineSettings::at(baud.value as u32).with_flow_control(*flow);

@@ -155,6 +155,8 @@ pub enum DeviceSettings {
         baud: At<u64>,
         /// RTS/CTS at the outside end.
         flow: bool,
+        /// Its rate register can be read.
+        rate_reads_back: bool,
     },
     /// The application's end of a line.
     Application {

@@ -103,7 +103,20 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
     let components_unread = components.len() < tables.len() || tables.is_empty();
     let connections = section.tables(reader, "connect", "a connection", &["from", "to", "slots", "when-gone"]);
     let connections = connections.iter().filter_map(|table| connect(reader, table)).collect();
-    let keys = ["name", "kind", "owner", "layout", "fifo", "clock", "line", "room", "base", "interrupts", "safe"];
+    let keys = [
+        "name",
+        "kind",
+        "owner",
+        "layout",
+        "fifo",
+        "clock",
+        "line",
+        "rate-reads-back",
+        "room",
+        "base",
+        "interrupts",
+        "safe",
+    ];
     let devices = section.tables(reader, "device", "a device", &keys);
     let devices = devices.iter().filter_map(|table| device(reader, table)).collect();
     let rights = match section.value("rights") {
@@ -198,7 +211,7 @@ fn device(reader: &mut Reader, table: &Section<'_>) -> Option<ImageDeviceManifes
     let kind = table.need_choice(reader, "kind", &DeviceKind::ALL)?;
     let foreign: &[&str] = match kind.value {
         DeviceKind::Scif => &["room"],
-        DeviceKind::Application => &["layout", "fifo", "clock", "line"],
+        DeviceKind::Application => &["layout", "fifo", "clock", "line", "rate-reads-back"],
     };
     for key in foreign {
         if let Some((_, span)) = table.value(key) {
@@ -234,7 +247,15 @@ fn device(reader: &mut Reader, table: &Section<'_>) -> Option<ImageDeviceManifes
                 reader.problem(Rule::Choice, fifo.span.clone(), message, "no such FIFO", "it is 16 or 64.");
             }
             let flow = flow.is_some_and(|flow| flow.value);
-            DeviceSettings::Scif { layout: layout?.value, fifo: fifo?, clock: clock?, baud: baud?, flow }
+            let rate_reads_back = table.flag(reader, "rate-reads-back").is_none_or(|flag| flag.value);
+            DeviceSettings::Scif {
+                layout: layout?.value,
+                fifo: fifo?,
+                clock: clock?,
+                baud: baud?,
+                flow,
+                rate_reads_back,
+            }
         }
         DeviceKind::Application => {
             let room = table.quantity(reader, "room", Quantity::Memory);

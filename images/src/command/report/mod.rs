@@ -349,7 +349,7 @@ fn devices(composed: &Composed) -> Vec<Device> {
         let safe =
             safe.map(|write| Write { register: write.offset, width_bits: bits(write.width), value: write.value });
         let (serial, room_bytes) = match &manifest.settings {
-            DeviceSettings::Scif { layout, fifo, clock, baud, flow } => {
+            DeviceSettings::Scif { layout, fifo, clock, baud, flow, .. } => {
                 let layout = match layout {
                     Layout::Sh7780 => "sh7780",
                     Layout::Sh7751r => "sh7751r",

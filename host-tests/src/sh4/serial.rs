@@ -1,0 +1,211 @@
+//! Exactness on the emulated board: the same SCIF driver on the board's registers, ended again and again wherever it is.
+//!
+//! The rule: bytes are numbered and checked at both ends. The emulator's receiver drops what goes beyond its FIFO without a
+//! word, whoever is to blame; so no more bytes are ever under way than the FIFO holds, and they are paced as a line is.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+
+use koboshi_board::Placed;
+use koboshi_board::emulator::{Emulator, How};
+use koboshi_core::kernel::Rights;
+use koboshi_echo::{Setting, answer, asked};
+use koboshi_host::image::Image;
+use koboshi_host::linked::Linked;
+use koboshi_interfaces::serial::Line;
+use koboshi_scif_driver::device::{Board, Chip};
+use koboshi_sh4::tools::{Qemu, Trouble};
+
+use super::on_board::{image, source};
+use crate::suite::{Context, Report};
+use crate::system::{self, DRIVER, MONITOR, Setup};
+
+/// Bytes each way, in full and in a quick run.
+const BYTES: [u32; 2] = [40_000, 4_000];
+
+/// How often the driver is ended, in microseconds of the board's time.
+const EVERY_US: u32 = 10_000;
+
+/// A line in the log for so many bytes.
+const REPORT_EACH: u32 = 500;
+
+/// Bytes under way at most: fewer than the FIFO's 16.
+const WINDOW: u32 = 12;
+
+/// A byte of ten bits at 115,200 baud.
+const BYTE_TIME: Duration = Duration::from_nanos(86_806);
+
+/// Without a byte for so long, the line stands still.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Nanoseconds of an instruction, as a power of 2.
+const INSTRUCTION: u32 = 0;
+
+/// The system's image with a program that answers in the Monitor's place; and where its devices are on the board.
+fn echo_image(every_us: u32) -> (Image, Vec<Option<Placed>>) {
+    let mut image = system::image(&Setup::default());
+    let board = Board {
+        chip: Chip::Sh7751r,
+        fifo: 16,
+        clock_hz: 60_000_000,
+        line: Line::default(),
+        // QEMU's.
+        rate_reads_back: false,
+    };
+    image.components[DRIVER.index()].configuration = postcard::to_stdvec(&board).unwrap_or_default();
+    let echo = &mut image.components[MONITOR.index()];
+    echo.name = "echo".to_owned();
+    echo.linked = Linked::new(&koboshi_echo::DESCRIPTION, koboshi_echo::start);
+    let setting = Setting { victim: DRIVER.0, every_us, report_each: REPORT_EACH };
+    echo.configuration = postcard::to_stdvec(&setting).unwrap_or_default();
+    // Above the driver: it can be ended between any two of its instructions.
+    echo.vcpu = 0;
+    echo.rights = Rights { control: DRIVER.bit(), blame: true, ..Rights::default() };
+    let ports = koboshi_echo::DESCRIPTION.ports.len() as u8;
+    image.connections.retain(|connection| {
+        [connection.near, connection.far].iter().all(|end| end.component != MONITOR || end.port < ports)
+    });
+    image.devices.truncate(1);
+    // SCIF of the SH7751R: ERI, RXI, BRI, TXI.
+    let placed = Placed { base: 0xFFE8_0000, interrupts: vec![0x700, 0x720, 0x740, 0x760] };
+    (image, vec![Some(placed)])
+}
+
+/// What came of one run.
+#[derive(Debug, Default)]
+struct Found {
+    sent: u32,
+    back: u32,
+    wrong: u32,
+    /// How often the driver was ended, and anybody else.
+    ends: [u32; 2],
+    /// The last line that the program wrote.
+    said: String,
+    longest_pause: Duration,
+}
+
+impl Found {
+    fn is_exact(&self, bytes: u32) -> bool {
+        let said = format!("answered {bytes} bytes; wrong 0, gaps 0, writes that failed 0");
+        self.back == bytes && self.wrong == 0 && self.ends[1] == 0 && self.said == said
+    }
+}
+
+/// The suite `sh4-serial`.
+pub fn serial(context: &Context<'_>) -> Report {
+    match run(context) {
+        Ok(report) => report,
+        Err(trouble) => {
+            let text = format!("{}\n  {}\n", trouble.what, trouble.remedy);
+            Report { failed: 1, text, ..Report::default() }
+        }
+    }
+}
+
+fn run(context: &Context<'_>) -> Result<Report, Trouble> {
+    let mut report = Report::default();
+    let bytes = BYTES[usize::from(context.quick)];
+    let mut check = |what: &str, good: bool, found: &Found| {
+        if good {
+            report.passed += 1;
+        } else {
+            report.failed += 1;
+            let _ = writeln!(report.text, "{what}: not as it must be: {found:?}");
+        }
+        let _ = writeln!(
+            report.text,
+            "{what}: {} bytes out, {} back, {} wrong, driver ended {} times, longest pause {:?}",
+            found.sent, found.back, found.wrong, found.ends[0], found.longest_pause
+        );
+    };
+    let calm = carry(context, 0, bytes / 4, WINDOW)?;
+    check("left alone", calm.is_exact(bytes / 4) && calm.ends[0] == 0, &calm);
+    let knocked = carry(context, EVERY_US, bytes, WINDOW)?;
+    // A byte takes 87 us at least, and a knock comes each 10 ms.
+    check("knocked over", knocked.is_exact(bytes) && knocked.ends[0] >= bytes / 500, &knocked);
+    // The emulator drops what goes beyond its FIFO: this suite sees it if bytes are lost.
+    let flooded = carry(context, 0, 2_000, 200)?;
+    check("flooded (bytes must be missing)", !flooded.is_exact(2_000), &flooded);
+    Ok(report)
+}
+
+fn carry(context: &Context<'_>, every_us: u32, bytes: u32, window: u32) -> Result<Found, Trouble> {
+    let (wanted, devices) = echo_image(every_us);
+    let sources = vec![
+        source("restart-manager", "koboshi_restart_manager::start"),
+        source("sos", "koboshi_sos::start"),
+        source("scif-driver", "koboshi_scif_driver::start"),
+        source("echo", "koboshi_echo::start"),
+    ];
+    let name = format!("serial-{every_us}");
+    let made = image(context, ("serial", &name), &wanted, sources, devices)?;
+    let unusable =
+        |error: std::io::Error| Trouble::new(format!("no socket can be made: {error}"), "make room in /tmp.");
+    let folder = tempfile::tempdir().map_err(unusable)?;
+    let path = folder.path().join("line");
+    let listener = UnixListener::bind(&path).map_err(unusable)?;
+    let how = How {
+        counted: Some(INSTRUCTION),
+        idles: true,
+        scif: Some(format!("unix:{}", path.display())),
+        ..How::default()
+    };
+    let qemu = Qemu::find()?;
+    let emulator = Emulator::start(qemu.path(), &made.file, &how)?;
+    let (line, _) = listener.accept().map_err(unusable)?;
+    line.set_nonblocking(true).map_err(unusable)?;
+    // A byte that comes before the receiver is on may be lost.
+    let up = emulator.lines_until(PATIENCE, |line| line.starts_with("koboshi: starts echo"));
+    if !up.last().is_some_and(|line| line.starts_with("koboshi: starts echo")) {
+        return Err(Trouble::new(format!("the image does not start its program: {up:?}"), "look at its log."));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    Ok(exchange(context, line, &emulator, bytes, window))
+}
+
+fn exchange(context: &Context<'_>, mut line: UnixStream, emulator: &Emulator, bytes: u32, window: u32) -> Found {
+    let mut found = Found::default();
+    let begun = Instant::now();
+    let mut last = begun;
+    // Where bytes were lost, nothing more comes: no need to wait for it long.
+    let patience = if window > WINDOW { Duration::from_secs(2) } else { PATIENCE };
+    while found.back < bytes && last.elapsed() < patience {
+        let due = (begun.elapsed().as_nanos() / BYTE_TIME.as_nanos()) as u32;
+        let most = bytes.min(due).min(found.back + window);
+        let mut waits = true;
+        if found.sent < most && line.write_all(&[asked(found.sent)]).is_ok() {
+            found.sent += 1;
+            waits = false;
+        }
+        let mut room = [0; 64];
+        match line.read(&mut room) {
+            Ok(0) => break,
+            Ok(count) => {
+                for byte in &room[..count] {
+                    found.wrong += u32::from(*byte != answer(found.back));
+                    found.back += 1;
+                }
+                found.longest_pause = found.longest_pause.max(last.elapsed());
+                last = Instant::now();
+                (context.progress)(found.back.into(), bytes.into());
+                waits = false;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+        if waits {
+            std::thread::sleep(BYTE_TIME / 4);
+        }
+    }
+    let until = Instant::now() + Duration::from_millis(500);
+    while let Ok(line) = emulator.line(until) {
+        if let Some(text) = line.strip_prefix("koboshi: echo says ") {
+            found.said = text.to_owned();
+        } else if let Some(who) = line.strip_prefix("koboshi: ends ") {
+            found.ends[usize::from(!who.starts_with("scif-driver "))] += 1;
+        }
+    }
+    found
+}
