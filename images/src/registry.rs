@@ -32,8 +32,21 @@ pub struct Package {
     pub manifest: &'static str,
     /// Its code.
     pub linked: fn() -> Linked,
+    /// Its crate, if a board's image can be built of it.
+    pub program: Option<Program>,
     /// What it reads.
     pub configure: Configure,
+}
+
+/// The crate of one of Koboshi's own packages.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Its name for cargo.
+    pub package: &'static str,
+    /// Its directory in Koboshi's own.
+    pub folder: &'static str,
+    /// Its function from `Start` to a future.
+    pub start: &'static str,
 }
 
 impl Package {
@@ -45,7 +58,7 @@ impl Package {
         manifest: &'static str,
         linked: fn() -> Linked,
     ) -> Self {
-        Package { name, manifest_path, manifest, linked, configure: nothing }
+        Package { name, manifest_path, manifest, linked, program: None, configure: nothing }
     }
 }
 
@@ -78,6 +91,11 @@ fn own() -> Vec<Package> {
                 manifest_path: concat!("components/", $name, "/component.toml"),
                 manifest: include_str!(concat!("../../components/", $name, "/component.toml")),
                 linked: || Linked::new(&$package::DESCRIPTION, $package::start),
+                program: Some(Program {
+                    package: concat!("koboshi-", $name),
+                    folder: concat!("components/", $name),
+                    start: concat!(stringify!($package), "::start"),
+                }),
                 configure: $configure,
             }
         };
@@ -87,6 +105,7 @@ fn own() -> Vec<Package> {
         package!("sos", koboshi_sos, hosts),
         package!("scif-driver", koboshi_scif_driver, board),
         package!("monitor", koboshi_monitor, watches),
+        package!("echo", koboshi_echo, answers),
     ]
 }
 
@@ -183,6 +202,13 @@ const DRIVER: u8 = 1;
 fn hosts(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
     let driver = wiring.server(wiring.component, DRIVER).ok_or("its port `driver` leads nowhere")?;
     bytes(&koboshi_sos::Hosts { driver: ComponentId(driver.far.component.0) })
+}
+
+/// Bytes after which `echo` writes a line to the log.
+const REPORT_EACH: u32 = 1_000;
+
+fn answers(_: &Wiring<'_>) -> Result<Vec<u8>, String> {
+    bytes(&koboshi_echo::Setting { victim: 0, every_us: 0, report_each: REPORT_EACH })
 }
 
 /// The Monitor's port to SOS.

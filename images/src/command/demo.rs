@@ -20,7 +20,7 @@ use koboshi_host::strike::How;
 
 use self::shown::{Recovery, Shown};
 use super::exact::{Chance, Exact};
-use super::{FINE, MISUSED, STOPPED, WRONG, complain, composed, count, listen_for_stop, stop_wanted, time};
+use super::{FINE, MISUSED, STOPPED, WRONG, complain, composed_for_host, count, listen_for_stop, stop_wanted, time};
 use crate::Composed;
 use crate::compose::speed_of_scif;
 use crate::manifest::{ClockKind, DeviceSettings, ImageManifest};
@@ -183,7 +183,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     if let Some(code) = unreachable_speed(arguments) {
         return code;
     }
-    let image = match composed(arguments.image.as_ref(), &change) {
+    let image = match composed_for_host(arguments.image.as_ref(), &change) {
         Ok(image) => image,
         Err(code) => return code,
     };
@@ -201,7 +201,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
 /// Says so if the image's serial interface cannot make the speed that is wanted; the exit code then.
 fn unreachable_speed(arguments: &Arguments) -> Option<i32> {
     let baud = arguments.baud?;
-    let image = match composed(arguments.image.as_ref(), &|_| {}) {
+    let image = match composed_for_host(arguments.image.as_ref(), &|_| {}) {
         Ok(image) => image,
         Err(code) => return Some(code),
     };

@@ -13,6 +13,7 @@ macro_rules! say {
 pub mod ask;
 #[cfg(feature = "suites")]
 pub mod bench;
+pub mod build;
 pub mod check;
 pub mod demo;
 pub mod doctor;
@@ -37,6 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Parser, Subcommand};
 
 use crate::compose::{Change, Composed, compose_changed};
+use crate::manifest::PlatformKind;
 use crate::probe;
 use crate::problem::{Problems, Rule};
 use crate::registry::{self, packages};
@@ -106,6 +108,9 @@ enum Command {
     /// Compose an image without running it, and say all that is wrong with it
     #[command(after_help = EXIT_CODES)]
     Check(check::Arguments),
+    /// Build an image for a board: one file to boot, and what everything in it takes
+    #[command(after_help = build::AFTER_HELP)]
+    Build(build::Arguments),
     /// Show what an image is: ports, restarts, memory, devices, margins
     #[command(after_help = EXIT_CODES)]
     Report(report::Arguments),
@@ -143,6 +148,7 @@ fn done(arguments: &Arguments) -> i32 {
         Command::Line(arguments) => ask::line(arguments),
         Command::Stop(arguments) => ask::stop(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Build(arguments) => build::run(arguments),
         Command::Report(arguments) => report::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Sh4(arguments) => sh4::run(arguments),
@@ -252,6 +258,21 @@ fn composed(path: Option<&PathBuf>, change: Change<'_>) -> Result<Composed, i32>
         show_problems(&problems);
         WRONG
     })
+}
+
+/// The same, for a platform that is one process of this machine.
+fn composed_for_host(path: Option<&PathBuf>, change: Change<'_>) -> Result<Composed, i32> {
+    let composed = composed(path, change)?;
+    let platform = composed.manifest.platform;
+    if platform == PlatformKind::Host {
+        return Ok(composed);
+    }
+    let name = path.map_or_else(String::new, |path| path.display().to_string());
+    complain(
+        &format!("{name} is an image for a board, {}: it does not run as a process of this machine.", platform.word()),
+        &format!("koboshi build {name} makes a file that the board boots."),
+    );
+    Err(MISUSED)
 }
 
 fn show_problems(problems: &Problems) {

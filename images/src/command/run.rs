@@ -9,7 +9,9 @@ use koboshi_host::journal::Depth;
 use koboshi_host::machine::{Clock, Machine, Options};
 
 use super::check::show_warnings;
-use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, listen_for_stop, print_out, stop_wanted, table};
+use super::{
+    FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed_for_host, listen_for_stop, print_out, stop_wanted, table,
+};
 use crate::run::directory::{self, RunDirectory};
 use crate::run::supervisor::{Over, Supervisor};
 use crate::units::Quantity;
@@ -71,7 +73,7 @@ impl Directory {
 /// Runs the image, and gives the exit code.
 pub(super) fn run(arguments: &Arguments) -> i32 {
     listen_for_stop();
-    let image = match composed(arguments.image.as_ref(), &|_| {}) {
+    let image = match composed_for_host(arguments.image.as_ref(), &|_| {}) {
         Ok(composed) => {
             show_warnings(&composed.warnings);
             composed.image

@@ -87,6 +87,33 @@ pub enum ClockKind {
     Real,
 }
 
+/// What an image runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum PlatformKind {
+    /// One process of this machine.
+    #[default]
+    Host,
+    /// The R2D-PLUS board, as QEMU emulates it.
+    R2d,
+    /// The SH-2007 board.
+    Sh2007,
+}
+
+impl PlatformKind {
+    pub(crate) const ALL: [(&'static str, PlatformKind); 3] =
+        [("host", PlatformKind::Host), ("r2d", PlatformKind::R2d), ("sh2007", PlatformKind::Sh2007)];
+
+    /// Its word in the manifests.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            PlatformKind::Host => "host",
+            PlatformKind::R2d => "r2d",
+            PlatformKind::Sh2007 => "sh2007",
+        }
+    }
+}
+
 /// What things cost in platform time.
 #[derive(Clone, Debug, Default)]
 pub struct CostsManifest {
@@ -271,6 +298,8 @@ pub struct GroupManifest {
 /// An image's manifest.
 #[derive(Clone, Debug)]
 pub struct ImageManifest {
+    /// What it runs on.
+    pub platform: PlatformKind,
     /// The clock.
     pub clock: ClockKind,
     /// The component that restarts the others.

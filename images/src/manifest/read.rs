@@ -9,8 +9,8 @@ use toml::de::DeValue;
 
 use super::{
     ClockKind, ComponentManifest, Connect, CostsManifest, DeviceKind, DeviceManifest, DeviceSettings, GroupManifest,
-    ImageDeviceManifest, ImageManifest, Instance, Layout, MemoryManifest, PortManifest, RightsManifest, StrategyKind,
-    UNREAD_VCPU,
+    ImageDeviceManifest, ImageManifest, Instance, Layout, MemoryManifest, PlatformKind, PortManifest, RightsManifest,
+    StrategyKind, UNREAD_VCPU,
 };
 use crate::problem::Rule;
 use crate::reader::{At, Reader, Section, kind};
@@ -83,7 +83,7 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
     let keys = ["platform", "clock", "manager", "costs", "memory", "component", "connect", "device", "rights", "group"];
     let document = reader.document(text, ("an image", &keys), ("a component", "package"));
     let section = reader.section(document.get_ref(), 0..text.len().min(1), "an image", &keys);
-    section.need_choice(reader, "platform", &[("host", ())]);
+    let platform = section.need_choice(reader, "platform", &PlatformKind::ALL);
     let clock = section.choice(reader, "clock", &[("real", ClockKind::Real), ("virtual", ClockKind::Virtual)]);
     let manager = section.need_text(reader, "manager", "manager");
     let costs = section.table(reader, "costs", "[costs]", &["turn", "start", "quantum"]);
@@ -139,6 +139,7 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
     let groups: Vec<GroupManifest> = tables.iter().filter_map(|table| group(reader, table)).collect();
     let groups_unread = groups.len() < tables.len();
     ImageManifest {
+        platform: platform.map_or_else(PlatformKind::default, |platform| platform.value),
         clock: clock.map_or_else(ClockKind::default, |clock| clock.value),
         manager,
         costs,

@@ -120,6 +120,7 @@ pub fn packages() -> Vec<Package> {
                 manifest_path: concat!($name, "/component.toml"),
                 manifest: include_str!(concat!("packages/", $name, ".toml")),
                 linked: || linked(&$description),
+                program: None,
                 configure: nothing,
             }
         };

@@ -215,7 +215,7 @@ impl Report {
         let manifest = &composed.manifest;
         Report {
             image: name,
-            platform: "host",
+            platform: manifest.platform.word(),
             manager: manifest.manager.as_ref().map(|manager| manager.value.clone()),
             components: components(composed),
             connections: connections(composed),

@@ -1,0 +1,209 @@
+//! `koboshi build`: an image for a board, as one file that it boots.
+
+use std::path::{Path, PathBuf};
+
+use koboshi_board::{Board, Made, Placed, Request, Source, build};
+use koboshi_sh4::link::Optimise;
+use koboshi_sh4::tools::{Gcc, Rust, Trouble};
+use serde::Serialize;
+
+use super::check::{print_json, show_warnings};
+use super::needs::cache;
+use super::{FINE, MISUSED, Paint, WRONG, complain, composed, count, print_out, table};
+use crate::compose::Composed;
+use crate::manifest::{DeviceKind, PlatformKind};
+use crate::registry::packages;
+
+pub(super) const AFTER_HELP: &str = "Example, and how the emulated R2D-PLUS boots it:
+  koboshi build images/r2d.toml
+  qemu-system-sh4 -M r2d -nic none -display none -monitor none -no-reboot \\
+      -icount shift=1 -serial stdio -serial unix:/tmp/line,server \\
+      -kernel target/koboshi/board/r2d/r2d.bin
+The kernel shows on the first serial line what it does; the driver's is the second.
+
+Exit codes:
+  0  it was built
+  1  the image is wrong, or a step failed
+  2  the command was not used as it can be";
+
+/// Arguments of `koboshi build`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The image's manifest, such as images/r2d.toml
+    image: PathBuf,
+    /// Fast rather than small
+    #[arg(long)]
+    fast: bool,
+    /// Where the files go [default: target/koboshi/board/NAME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints. All sizes are in bytes.
+#[derive(Serialize)]
+struct Report<'a> {
+    file: &'a Path,
+    file_size: u64,
+    kernel: &'a Path,
+    kernel_code: u32,
+    memory_end: u32,
+    components: Vec<Part<'a>>,
+}
+
+#[derive(Serialize)]
+struct Part<'a> {
+    name: &'a str,
+    elf: &'a Path,
+    code_and_constants: u32,
+    variables: u32,
+    stack: u32,
+    stack_needed: u32,
+    own_stack: u32,
+    own_stack_needed: u32,
+    /// Whether what is needed is a bound.
+    bounded: bool,
+}
+
+/// Builds it, and gives the exit code.
+pub(super) fn run(arguments: &Arguments) -> i32 {
+    let composed = match composed(Some(&arguments.image), &|_| {}) {
+        Ok(composed) => composed,
+        Err(code) => return code,
+    };
+    show_warnings(&composed.warnings);
+    let board = match composed.manifest.platform {
+        PlatformKind::R2d => Board::R2D,
+        PlatformKind::Sh2007 => Board::SH2007,
+        PlatformKind::Host => {
+            let what =
+                format!("{} is an image for this machine: there is nothing to build.", arguments.image.display());
+            complain(&what, &format!("koboshi run {}", arguments.image.display()));
+            return MISUSED;
+        }
+    };
+    match make(arguments, &composed, board) {
+        Ok(made) => show(arguments, &made),
+        Err(trouble) => {
+            complain(&trouble.what, &trouble.remedy);
+            WRONG
+        }
+    }
+}
+
+fn make(arguments: &Arguments, composed: &Composed, board: Board) -> Result<Made, Trouble> {
+    let koboshi = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf();
+    let cache = cache(Path::new("."));
+    let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
+    let all = packages();
+    let mut sources = Vec::new();
+    for instance in &composed.manifest.components {
+        let name = &instance.package.value;
+        let program = all.iter().find(|package| package.name == *name).and_then(|package| package.program);
+        let Some(program) = program else {
+            return Err(Trouble::new(
+                format!(
+                    "package `{name}` is a workspace's own: only Koboshi's packages can be built for a board so far"
+                ),
+                "use one of Koboshi's, or run the image on the host.",
+            ));
+        };
+        sources.push(Source {
+            package: program.package.to_owned(),
+            folder: koboshi.join(program.folder),
+            start: program.start.to_owned(),
+            features: Vec::new(),
+        });
+    }
+    let devices: Result<Vec<Option<Placed>>, Trouble> = composed.manifest.devices.iter().map(placed).collect();
+    let name =
+        arguments.image.file_stem().map_or_else(|| "image".to_owned(), |name| name.to_string_lossy().into_owned());
+    let folder = arguments.out.clone().unwrap_or_else(|| Path::new("target/koboshi/board").join(&name));
+    let folder = std::path::absolute(&folder).unwrap_or(folder);
+    let request = Request {
+        image: &composed.image,
+        sources,
+        devices: devices?,
+        board,
+        optimise: if arguments.fast { Optimise::Speed } else { Optimise::Size },
+        koboshi,
+        folder,
+        name,
+    };
+    build(&rust, &gcc, &cache, &request, &mut |what| eprintln!("building {what}"))
+}
+
+/// Where a device is, as its manifest says.
+fn placed(device: &crate::manifest::ImageDeviceManifest) -> Result<Option<Placed>, Trouble> {
+    let name = &device.name.value;
+    if device.settings.kind() == DeviceKind::Application {
+        return Err(Trouble::new(
+            format!("device `{name}` is a program's end of a line, which a board does not have yet"),
+            "join a component to SOS and the driver in its place, as images/r2d.toml does.",
+        ));
+    }
+    let numbers = device.interrupts.as_ref().map_or(&[][..], |numbers| &numbers.value);
+    let interrupts = numbers.iter().filter_map(|number| u16::try_from(number.value).ok()).collect();
+    let base = device.base.as_ref().and_then(|base| u32::try_from(base.value).ok());
+    match base {
+        Some(base) if !numbers.is_empty() => Ok(Some(Placed { base, interrupts })),
+        _ => Err(Trouble::new(
+            format!("device `{name}` has no `base` or no `interrupts`, which a board needs"),
+            "write the address of its first register, and what INTEVT shows of its interrupts.",
+        )),
+    }
+}
+
+fn show(arguments: &Arguments, made: &Made) -> i32 {
+    let length = |range: &std::ops::Range<u32>| range.end - range.start;
+    let parts: Vec<Part<'_>> = made
+        .components
+        .iter()
+        .map(|part| Part {
+            name: &part.name,
+            elf: &part.elf.path,
+            code_and_constants: part.size,
+            variables: length(&part.data),
+            stack: length(&part.stack),
+            stack_needed: part.bounds.machine.bytes,
+            own_stack: length(&part.shadow),
+            own_stack_needed: part.bounds.shadow.bytes,
+            bounded: part.bounds.machine.is_bound() && part.bounds.shadow.is_bound(),
+        })
+        .collect();
+    let report = Report {
+        file: &made.file,
+        file_size: made.size,
+        kernel: &made.kernel.path,
+        kernel_code: made.kernel_code,
+        memory_end: made.end,
+        components: parts,
+    };
+    if arguments.json {
+        return print_json(&report, FINE);
+    }
+    let heading = ["component", "code", "variables", "stack", "needs", "own stack", "needs"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    for part in &report.components {
+        let more = if part.bounded { "" } else { " or more" };
+        rows.push(vec![
+            part.name.to_owned(),
+            count(part.code_and_constants.into()),
+            count(part.variables.into()),
+            count(part.stack.into()),
+            count(part.stack_needed.into()) + more,
+            count(part.own_stack.into()),
+            count(part.own_stack_needed.into()) + more,
+        ]);
+    }
+    print_out(&table(&rows));
+    say!(
+        "the kernel's code: {} bytes; all memory ends at {:#010x}",
+        count(report.kernel_code.into()),
+        report.memory_end
+    );
+    say!("{} {} ({} bytes)", Paint::stdout().good("made:"), report.file.display(), count(report.file_size));
+    FINE
+}
