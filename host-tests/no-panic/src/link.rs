@@ -34,9 +34,9 @@ pub extern "C" fn link_new(session: u16, baud: u32) {
 }
 
 #[unsafe(no_mangle)]
-pub extern "C" fn link_receive(length: usize, now: u64) -> u64 {
+pub extern "C" fn link_receive(length: usize) -> u64 {
     with(length, |link, bytes| {
-        link.receive(bytes, Instant::from_ticks(now));
+        link.receive(bytes);
         0
     })
 }

@@ -214,7 +214,7 @@ pub(crate) enum Arrived {
     Repeated,
     /// Bytes with others missing before them.
     TooEarly,
-    /// More than there was said to be room for.
+    /// More than there is room for.
     TooMuch,
 }
 
@@ -235,8 +235,7 @@ impl<const WINDOW: usize> Receiver<WINDOW> {
             _ if bytes.is_empty() => return Arrived::New,
             _ => return Arrived::Repeated,
         };
-        let room = ahead(self.granted, self.expected).unwrap_or(0);
-        let taken = new.iter().take(room).take_while(|byte| self.held.push_back(**byte).is_ok()).count();
+        let taken = new.iter().take_while(|byte| self.held.push_back(**byte).is_ok()).count();
         self.expected = moved(self.expected, taken);
         self.missing = false;
         if taken < new.len() { Arrived::TooMuch } else { Arrived::New }

@@ -14,9 +14,9 @@
 //! for _ in 0..4 {
 //!     let mut line = [0; 64];
 //!     let sent = board.transmit(&mut line, now);
-//!     desk.receive(&line[..sent], now);
+//!     desk.receive(&line[..sent]);
 //!     let sent = desk.transmit(&mut line, now);
-//!     board.receive(&line[..sent], now);
+//!     board.receive(&line[..sent]);
 //! }
 //! let mut text = [0; 8];
 //! assert_eq!(desk.read(Channel::Log, &mut text)?, 2);
@@ -44,8 +44,8 @@
 //! - That an end that falls silent is noticed. Who needs to know asks the other end something.
 //! - That no damaged frame is ever taken for a good one. Of frames that are damaged at random, one in 2^32 is.
 //! - That a byte from more than 2^31 bytes ago is known for an old one.
-//! - Exact sessions on a line whose bytes overtake one another, or whose ends both begin anew with their old numbers while bytes
-//!   of their lives before are still on it.
+//! - Exact sessions on a line whose bytes overtake one another, or for an end that begins anew with its old number while bytes
+//!   from or to its life before are still on the line.
 //!
 //! # What stands on the line
 //!
@@ -306,12 +306,12 @@ impl<const WINDOW: usize> Link<WINDOW> {
     }
 
     /// Bytes came over the line.
-    pub fn receive(&mut self, bytes: &[u8], now: Instant) {
+    pub fn receive(&mut self, bytes: &[u8]) {
         for byte in bytes {
             match self.decoder.feed(*byte) {
                 None => {}
                 Some(Found::Spoilt) => count(&mut self.counts.spoilt),
-                Some(Found::Frame) => self.receive_frame(now),
+                Some(Found::Frame) => self.receive_frame(),
             }
         }
     }
@@ -416,7 +416,7 @@ impl<const WINDOW: usize> Link<WINDOW> {
         self.silent = false;
     }
 
-    fn receive_frame(&mut self, now: Instant) {
+    fn receive_frame(&mut self) {
         let decoded = self.decoder.take();
         let frame = match frame::parse(&decoded, !self.flaws.have(Flaw::NoChecksum)) {
             Ok(frame) => frame,
@@ -432,10 +432,7 @@ impl<const WINDOW: usize> Link<WINDOW> {
         }
         let present = frame.from == self.peer && frame.to == self.mine;
         if !present && !self.flaws.have(Flaw::NoSessions) {
-            count(&mut self.counts.foreign);
-            // Whoever sends it does not know how things stand.
-            self.hello_due |= self.hello_again.is_none_or(|at| now >= at);
-            return;
+            return count(&mut self.counts.foreign);
         }
         self.join();
         let (timing, flaws) = (self.timing, self.flaws);
@@ -465,21 +462,18 @@ impl<const WINDOW: usize> Link<WINDOW> {
             if to == self.mine { heard && self.peer == Session::NOBODY } else { !self.mine.is_later_than(to) };
         if to != Session::NOBODY && forgotten {
             self.begin_anew(Session::NOBODY);
-            self.mine = to.next();
-        } else {
-            let later = self.peer == Session::NOBODY || from.is_later_than(self.peer);
-            if from != self.peer && later {
-                self.begin_anew(from);
-                count(&mut self.counts.sessions);
-            }
-            let known = from == self.peer && to == self.mine;
-            if known {
-                self.join();
-            }
-            self.hello_due |= !(known && heard);
+            (self.mine, self.hello_due) = (to.next(), true);
             return;
         }
-        self.hello_due = true;
+        if self.peer == Session::NOBODY || from.is_later_than(self.peer) {
+            self.begin_anew(from);
+            count(&mut self.counts.sessions);
+        }
+        let known = from == self.peer && to == self.mine;
+        if known {
+            self.join();
+        }
+        self.hello_due |= !(known && heard);
     }
 
     /// Both ends know each other.

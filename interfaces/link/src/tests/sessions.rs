@@ -11,16 +11,16 @@ use super::world::{Habits, World};
 use crate::flaw::Flaw;
 use crate::{Channel, Instant, NewSession, Session, Wake};
 
-const ENDS: Habits = Habits { stall: 100, restart: 60, numbered: true };
+const ENDS: Habits = Habits { stall: 100, restart: 60, first: 1 };
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn what_is_read_of_a_session_is_the_beginning_of_what_was_written_in_it(
-        seed: u64, faults in faults(), stall in 0..200_u32, restart in 0..200_u32,
+        seed: u64, faults in faults(), stall in 0..200_u32, restart in 0..200_u32, first: u16,
     ) {
-        let habits = Habits { stall, restart, numbered: true };
+        let habits = Habits { stall, restart, first };
         World::<512>::new(seed, faults, habits, None).run(4_000).map_err(TestCaseError::fail)?;
     }
 }
@@ -33,6 +33,23 @@ fn what_was_written_before_the_ends_met_arrives() {
     let Wake::At(again) = one.wake() else { panic!("it says hello again") };
     exchange(&mut one, &mut other, again);
     assert_eq!(read(&mut other, Channel::Log), b"early");
+}
+
+#[test]
+fn a_hello_is_answered_until_the_other_end_has_heard_the_answer() {
+    let (mut one, mut other, now) = (new(10), new(20), Instant::from_ticks(0));
+    let hello = said(&mut one, now);
+    other.receive(&hello);
+    let hello = said(&mut other, now);
+    one.receive(&hello);
+    drop(said(&mut one, now));
+    assert_eq!((one.peer(), other.peer()), (Some(Session(20)), None), "the answer was lost");
+    let Wake::At(again) = other.wake() else { panic!("it says hello again") };
+    let hello = said(&mut other, again);
+    one.receive(&hello);
+    let answer = said(&mut one, again);
+    other.receive(&answer);
+    assert_eq!(other.peer(), Some(Session(10)));
 }
 
 #[test]
@@ -123,7 +140,7 @@ fn both_ends_may_lose_their_memory_at_once() {
     one.write(Channel::Control, b"old").unwrap();
     let on_the_line = said(&mut one, now);
     let (mut one, mut other) = (new(1), new(1));
-    other.receive(&on_the_line, now);
+    other.receive(&on_the_line);
     one.write(Channel::Control, b"new").unwrap();
     exchange(&mut one, &mut other, now);
     assert_eq!(read(&mut other, Channel::Control), b"new");
@@ -137,7 +154,7 @@ fn late_for_a_life(flaw: Option<Flaw>) -> (Vec<u8>, u32) {
     let mut other = new(21);
     other.flaws.0 = flaw;
     exchange(&mut one, &mut other, now);
-    other.receive(&late, now);
+    other.receive(&late);
     (read(&mut other, Channel::Application), other.counts().foreign)
 }
 
@@ -151,11 +168,11 @@ fn bytes_for_a_life_that_is_over_are_not_taken() {
 fn a_hello_that_comes_late_or_twice_changes_nothing() {
     let (mut one, mut other, now) = (new(10), new(20), Instant::from_ticks(0));
     let hello = said(&mut one, now);
-    other.receive(&hello, now);
+    other.receive(&hello);
     exchange(&mut one, &mut other, now);
     one.write(Channel::Application, b"still ").unwrap();
     exchange(&mut one, &mut other, now);
-    other.receive(&hello, now);
+    other.receive(&hello);
     exchange(&mut one, &mut other, now);
     one.write(Channel::Application, b"the same").unwrap();
     exchange(&mut one, &mut other, now);

@@ -26,6 +26,13 @@ proptest! {
     }
 
     #[test]
+    fn positions_go_round_the_corner_without_anybody_noticing(seed: u64, faults in faults(), before in 0..2_000_u32) {
+        let mut world = World::<512>::new(seed, faults, Habits::default(), None);
+        world.begin_at(u32::MAX - before);
+        world.run(4_000).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
     fn a_window_smaller_than_a_frame_is_enough(seed: u64, faults in faults()) {
         World::<7>::new(seed, faults, Habits::default(), None).run(2_000).map_err(TestCaseError::fail)?;
     }
@@ -81,6 +88,24 @@ fn one_way<const WINDOW: usize>() {
 }
 
 #[test]
+fn on_a_good_line_nothing_is_sent_twice_though_all_channels_send_all_they_can_both_ways() {
+    let mut world = World::<512>::new(1, Faults::NONE, Habits::default(), None);
+    for _ in 0..10_000 {
+        world.step().unwrap();
+    }
+    for end in [0, 1] {
+        let read: Vec<usize> = Channel::ALL.into_iter().map(|channel| world.total(end, channel)).collect();
+        assert_eq!(world.link(end).counts().sent_again, 0);
+        let (all, least) = (read.iter().sum::<usize>(), read.iter().min().unwrap());
+        println!(
+            "both ways at once: {} % of the line carries bytes of channels, {read:?}",
+            100 * all / (10_000 * STEP_BYTES)
+        );
+        assert!(all > 10_000 * STEP_BYTES * 3 / 4 && *least > all * 3 / 10, "{read:?}");
+    }
+}
+
+#[test]
 fn a_channel_that_nobody_reads_holds_its_own_sender_only() {
     let mut world = World::<256>::new(5, Faults::NONE, Habits::default(), None);
     world.stall(1, Channel::Log, true);
@@ -104,7 +129,7 @@ fn what_waits_is_sent_by_turns() {
     }
     let mut bytes = [0; 2_000];
     let sent = one.transmit(&mut bytes, now);
-    other.receive(&bytes[..sent], now);
+    other.receive(&bytes[..sent]);
     for channel in Channel::ALL {
         assert!(other.is_readable(channel), "{channel:?}");
     }
@@ -115,9 +140,9 @@ pub(super) fn exchange(one: &mut Link<512>, other: &mut Link<512>, now: Instant)
     for _ in 0..64 {
         let mut bytes = [0; 100];
         let sent = one.transmit(&mut bytes, now);
-        other.receive(&bytes[..sent], now);
+        other.receive(&bytes[..sent]);
         let sent = other.transmit(&mut bytes, now);
-        one.receive(&bytes[..sent], now);
+        one.receive(&bytes[..sent]);
     }
 }
 
@@ -155,8 +180,8 @@ fn what_comes_twice_is_read_once() {
     let (mut one, mut other, now) = joined();
     one.write(Channel::Application, b"once").unwrap();
     let frame = said(&mut one, now);
-    other.receive(&frame, now);
-    other.receive(&frame, now);
+    other.receive(&frame);
+    other.receive(&frame);
     assert_eq!(read(&mut other, Channel::Application), b"once");
     assert_eq!(other.counts().repeated, 1);
 }
@@ -170,7 +195,7 @@ fn what_is_lost_is_sent_again_after_the_time_for_it_and_not_before() {
     assert_eq!(at.as_ticks() - now.as_ticks(), Timing::of_line(115_200).retry.as_ticks());
     assert!(said(&mut one, Instant::from_ticks(at.as_ticks() - 1)).is_empty());
     let again = said(&mut one, at);
-    other.receive(&again, at);
+    other.receive(&again);
     assert_eq!(read(&mut other, Channel::Application), b"lost");
 }
 
@@ -181,13 +206,52 @@ fn what_is_missing_before_later_bytes_is_sent_again_at_once() {
     drop(said(&mut one, now));
     one.write(Channel::Application, b"second").unwrap();
     let second = said(&mut one, now);
-    other.receive(&second, now);
+    other.receive(&second);
     assert_eq!(read(&mut other, Channel::Application), b"");
     let complaint = said(&mut other, now);
-    one.receive(&complaint, now);
+    one.receive(&complaint);
     let again = said(&mut one, now);
-    other.receive(&again, now);
+    other.receive(&again);
     assert_eq!(read(&mut other, Channel::Application), b"firstsecond");
+}
+
+#[test]
+fn several_complaints_about_one_loss_are_one() {
+    let (mut one, mut other, now) = joined();
+    one.write(Channel::Application, &[1; 100]).unwrap();
+    drop(said(&mut one, now));
+    let mut complaints = Vec::new();
+    for _ in 0..3 {
+        one.write(Channel::Application, &[2; 100]).unwrap();
+        let frame = said(&mut one, now);
+        other.receive(&frame);
+        complaints.push(said(&mut other, now));
+    }
+    for complaint in complaints {
+        one.receive(&complaint);
+        let again = said(&mut one, now);
+        other.receive(&again);
+    }
+    assert_eq!(read(&mut other, Channel::Application).len(), 400);
+    assert_eq!(one.counts().sent_again, 400);
+}
+
+#[test]
+fn an_announcement_of_room_that_comes_late_takes_none_back() {
+    let (mut one, mut other, now) = joined();
+    one.write(Channel::Log, &[1; 512]).unwrap();
+    let frames = said(&mut one, now);
+    other.receive(&frames);
+    let full = said(&mut other, now);
+    one.receive(&full);
+    assert_eq!(read(&mut other, Channel::Log).len(), 512);
+    let room = said(&mut other, now);
+    one.receive(&room);
+    one.receive(&full);
+    one.write(Channel::Log, b"more").unwrap();
+    let more = said(&mut one, now);
+    other.receive(&more);
+    assert_eq!(read(&mut other, Channel::Log), b"more");
 }
 
 #[test]
@@ -196,6 +260,7 @@ fn an_announcement_of_room_that_is_lost_is_asked_for() {
     one.write(Channel::Log, &[1; 512]).unwrap();
     exchange(&mut one, &mut other, now);
     one.write(Channel::Log, b"more").unwrap();
+    assert_eq!(one.wake(), Wake::Now, "it begins to wait");
     assert!(said(&mut one, now).is_empty(), "there is no room");
     assert_eq!(read(&mut other, Channel::Log).len(), 512);
     assert!(!said(&mut other, now).is_empty(), "it says that there is, and nobody hears it");

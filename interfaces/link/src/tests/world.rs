@@ -30,8 +30,8 @@ pub(super) struct Habits {
     pub(super) stall: u32,
     /// An end loses its memory.
     pub(super) restart: u32,
-    /// It begins with a number of its own each time, and not with 1.
-    pub(super) numbered: bool,
+    /// The number of the first session; each life has the next one.
+    pub(super) first: u16,
 }
 
 /// Who writes to a channel.
@@ -70,7 +70,8 @@ pub(super) struct World<const WINDOW: usize> {
     flaw: Option<Flaw>,
     now: Instant,
     pub(super) writes: bool,
-    lives: u16,
+    /// The last one that was given.
+    session: u16,
 }
 
 fn new_link<const WINDOW: usize>(session: u16, flaw: Option<Flaw>) -> Link<WINDOW> {
@@ -82,13 +83,13 @@ fn new_link<const WINDOW: usize>(session: u16, flaw: Option<Flaw>) -> Link<WINDO
 impl<const WINDOW: usize> World<WINDOW> {
     pub(super) fn new(seed: u64, faults: Faults, habits: Habits, flaw: Option<Flaw>) -> Self {
         let end = |number: u64| End {
-            link: new_link(1, flaw),
+            link: new_link(habits.first, flaw),
             writers: Default::default(),
             readers: Default::default(),
             line: Line::new(seed.wrapping_mul(3).wrapping_add(number), faults),
         };
         let ends = [end(1), end(2)];
-        World { ends, dice: Dice(seed), habits, flaw, now: Instant::from_ticks(0), writes: true, lives: 1 }
+        World { ends, dice: Dice(seed), habits, flaw, now: Instant::from_ticks(0), writes: true, session: habits.first }
     }
 
     pub(super) fn link(&mut self, end: usize) -> &mut Link<WINDOW> {
@@ -109,10 +110,28 @@ impl<const WINDOW: usize> World<WINDOW> {
         self.ends[end].readers[channel as usize - 1].stalled = stalled;
     }
 
+    /// The ends meet, and go on as if each channel had carried so many bytes.
+    pub(super) fn begin_at(&mut self, position: u32) {
+        let (writes, habits) = (self.writes, self.habits);
+        let faults = self.ends.each_ref().map(|end| end.line.faults);
+        self.calm();
+        while !self.is_done() {
+            self.step().expect("nothing is written");
+        }
+        for (end, faults) in self.ends.iter_mut().zip(faults) {
+            end.line.faults = faults;
+            for lane in &mut end.link.lanes {
+                lane.sender.begin_at(position);
+                lane.receiver.begin_at(position);
+            }
+        }
+        (self.writes, self.habits) = (writes, habits);
+    }
+
     /// Nothing bad happens from now on, everybody reads, and nothing more is written.
     fn calm(&mut self) {
         self.writes = false;
-        self.habits = Habits { numbered: self.habits.numbered, ..Habits::default() };
+        self.habits = Habits::default();
         for end in &mut self.ends {
             end.line.faults = Faults::NONE;
             end.readers.iter_mut().for_each(|reader| reader.stalled = false);
@@ -169,7 +188,7 @@ impl<const WINDOW: usize> World<WINDOW> {
                 self.restart(end)?;
             }
             let bytes = self.ends[1 - end].line.take(self.now);
-            self.ends[end].link.receive(&bytes, self.now);
+            self.ends[end].link.receive(&bytes);
             for channel in Channel::ALL {
                 self.read(end, channel)?;
                 self.write(end, channel);
@@ -185,7 +204,7 @@ impl<const WINDOW: usize> World<WINDOW> {
 
     /// An end loses its memory.
     pub(super) fn restart(&mut self, end: usize) -> Result<(), String> {
-        self.lives += 1;
+        self.session = self.session.wrapping_add(1);
         for channel in Channel::ALL {
             self.judge(end, channel)?;
             let End { writers, readers, .. } = &mut self.ends[end];
@@ -193,8 +212,7 @@ impl<const WINDOW: usize> World<WINDOW> {
             *writer = Writer { generation: writer.generation + 1, written: 0 };
             reader.read.clear();
         }
-        let session = if self.habits.numbered { self.lives } else { 1 };
-        self.ends[end].link = new_link(session, self.flaw);
+        self.ends[end].link = new_link(self.session, self.flaw);
         Ok(())
     }
 
