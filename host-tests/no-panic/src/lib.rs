@@ -1,4 +1,4 @@
-//! Every public entry point of koboshi-core's kernel, rings, records, timers and schedule, as functions of a module.
+//! Every public entry point of koboshi-core's kernel, rings, records, timers and schedule, and of koboshi-link, as functions of a module.
 //!
 //! Job: give the optimiser all of them, with nothing known of their arguments. Its panic handler calls a function that
 //! the module imports. If that import is gone from the finished module, none of them can panic.
@@ -6,6 +6,8 @@
 //! Everything that describes an image (components, ports, geometry) is written by exported functions too, so that the
 //! optimiser cannot use what a fixed image would tell it.
 #![no_std]
+
+mod link;
 
 use core::cell::UnsafeCell;
 
