@@ -336,6 +336,7 @@ impl Machine {
         let mut result = None;
         match number {
             call::WAIT => {
+                self.end_window(id);
                 self.ring(id, a, now);
                 self.kernel.wait(id, u64::from(b) | u64::from(c) << 32, now);
                 self.give_way(id);
@@ -462,7 +463,9 @@ impl Machine {
             _ => return Some(answer::RIGHT),
         };
         let ends = matches!(wanted, Command::End(_) | Command::EndReported(..) | Command::Stop | Command::GiveUp);
-        if ends && target != id && self.must_close_first(target, now) {
+        // Whoever may not end it must not even make it close its window: it would run before everybody else for that.
+        let may = self.kernel.component(id).is_some_and(|component| component.rights.control & target.bit() != 0);
+        if ends && may && target != id && self.must_close_first(target, now) {
             // The command is given again when that is done.
             if let Some(context) = self.context(id) {
                 context.spc = context.spc.wrapping_sub(2);
@@ -492,8 +495,22 @@ impl Machine {
         wait
     }
 
+    /// A component came to its wait: no window outlasts that. Else it could sleep with its window open, with the time to
+    /// close it running, and nobody else would run meanwhile.
+    fn end_window(&mut self, id: ComponentId) {
+        if let Some(component) = self.component(id) {
+            memory::word(component.window).store(0, Ordering::Relaxed);
+        }
+        self.window_closed(id);
+    }
+
+    /// Who is closing its window, as long as it has time for that.
+    fn closes_until(&self, now: Nanoseconds) -> Option<(ComponentId, Nanoseconds)> {
+        self.closing.filter(|(_, until)| now < *until)
+    }
+
     fn window_closed(&mut self, id: ComponentId) {
-        self.closing = None;
+        self.closing = self.closing.filter(|(closing, _)| *closing != id);
         if let Some(component) = self.component(id) {
             memory::view(component.view).end_wanted.store(0, Ordering::Relaxed);
         }
@@ -550,8 +567,9 @@ impl Machine {
                 self.trace.text(b"koboshi: ends ").text(self.name(id).as_bytes()).text(b" ").number(facts.epoch);
             trace.text(b" fault ").number(fault).end();
         }
-        if self.closing.is_some_and(|(closing, _)| closing == id) {
-            self.window_closed(id);
+        if let Some((closing, _)) = self.closing {
+            // It has ended; or the one has who wanted it to end, and another one would begin its time anew.
+            self.window_closed(closing);
         }
         self.show_lines(id);
         self.show(id);
@@ -635,12 +653,13 @@ impl Machine {
         self.expire(now);
         self.carry_out();
         self.current = self.choose(now);
-        let wake = match self.current {
-            None => self.kernel.next_deadline(),
-            Some(id) => {
+        let wake = match (self.closes_until(now), self.current) {
+            // The deadline that it has missed has passed: waking by that would leave it no time at all.
+            (Some((_, until)), _) => until,
+            (None, None) => self.kernel.next_deadline(),
+            (None, Some(id)) => {
                 let quantum = self.turn_of(id).and_then(|turn| *turn).map_or(NEVER, |(_, end)| end);
-                let closing = self.closing.map_or(NEVER, |(_, until)| until);
-                self.kernel.next_deadline().min(quantum).min(closing)
+                self.kernel.next_deadline().min(quantum)
             }
         };
         self.time.wake_at(wake, now);
@@ -654,7 +673,7 @@ impl Machine {
     }
 
     fn choose(&mut self, now: Nanoseconds) -> Option<ComponentId> {
-        if let Some((closing, _)) = self.closing {
+        if let Some((closing, _)) = self.closes_until(now) {
             return Some(closing);
         }
         let vcpu = usize::from(self.kernel.highest_ready()?);

@@ -38,10 +38,12 @@ pub(crate) const PTEH: Long = Long(0xFF00_0000);
 pub(crate) const PTEA: Long = Long(0xFF00_0034);
 /// The address of a fault.
 pub(crate) const TEA: Long = Long(0xFF00_000C);
-/// The MMU: AT 0, TI 2, SV 8, URB 23 to 18.
+/// The MMU: AT 0, TI 2, SV 8, SQMD 9, URB 23 to 18.
 pub(crate) const MMUCR: Long = Long(0xFF00_0010);
 /// The number of a `trapa`, times 4.
 pub(crate) const TRA: Long = Long(0xFF00_0020);
 
-/// MMU on, and all entries forgotten. (QEMU keeps stale translations if AT changes without TI.)
-pub(crate) const MMUCR_ON: u32 = 1 << 2 | 1;
+/// MMU on, and all entries forgotten (QEMU keeps stale translations if AT changes without TI); and SQMD: the store queues
+/// are the kernel's alone. There is one pair of them, so what one component leaves there another one could send on. (QEMU
+/// lets everybody write there, and drops it.)
+pub(crate) const MMUCR_ON: u32 = 1 << 9 | 1 << 2 | 1;
