@@ -16,7 +16,7 @@ use crate::conformance;
 use crate::suite::{Context, Report};
 
 /// Nanoseconds of an instruction, as a power of 2: none is faster than that on the boards that we know.
-const INSTRUCTION: u32 = 0;
+pub(crate) const INSTRUCTION: u32 = 0;
 
 /// The emulator is given up if the suite takes longer than this. It takes a second.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -33,6 +33,7 @@ pub(crate) fn source(folder: &str, start: &str) -> Source {
         folder: koboshi().join("components").join(folder),
         start: start.to_owned(),
         features: Vec::new(),
+        assembler: Vec::new(),
     }
 }
 
@@ -47,6 +48,18 @@ pub fn image(
     sources: Vec<Source>,
     devices: Vec<Option<Placed>>,
 ) -> Result<Made, Trouble> {
+    changed_image(context, (folder, name), image, sources, devices, None)
+}
+
+/// The same, with something done to the text of the kernel's tables: what makes an image wrong on purpose.
+pub(crate) fn changed_image(
+    context: &Context<'_>,
+    (folder, name): (&str, &str),
+    image: &Image,
+    sources: Vec<Source>,
+    devices: Vec<Option<Placed>>,
+    change: Option<&dyn Fn(String) -> String>,
+) -> Result<Made, Trouble> {
     let cache = koboshi().join("target/koboshi/sh4");
     let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
     let request = Request {
@@ -58,6 +71,7 @@ pub fn image(
         koboshi: koboshi(),
         folder: koboshi().join("target/koboshi/board").join(folder),
         name: name.to_owned(),
+        change,
     };
     let steps = image.components.len() as u64 + 1;
     let mut step = 0;
@@ -67,15 +81,17 @@ pub fn image(
     })
 }
 
+/// What is reported of a suite that could not be run to its end.
+pub(crate) fn reported(outcome: Result<Report, Trouble>) -> Report {
+    outcome.unwrap_or_else(|trouble| {
+        let text = format!("{}\n  {}\n", trouble.what, trouble.remedy);
+        Report { failed: 1, text, ..Report::default() }
+    })
+}
+
 /// The suite `sh4-conformance`.
 pub fn on_board(context: &Context<'_>) -> Report {
-    match run(context) {
-        Ok(report) => report,
-        Err(trouble) => {
-            let text = format!("{}\n  {}\n", trouble.what, trouble.remedy);
-            Report { failed: 1, text, ..Report::default() }
-        }
-    }
+    reported(run(context))
 }
 
 fn run(context: &Context<'_>) -> Result<Report, Trouble> {

@@ -1,5 +1,6 @@
 //! All of it through the compile path, and into one file.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,10 @@ pub struct MadeComponent {
     pub stack: Range<u32>,
     /// What lies below both stacks, and is not mapped.
     pub guards: [Range<u32>; 2],
+    /// The page that it reads, and its configuration.
+    pub view: Range<u32>,
+    /// The page with its kept state.
+    pub kept: Range<u32>,
     /// What both stacks need.
     pub bounds: Bounds,
     /// Bytes of code and constants.
@@ -62,6 +67,8 @@ pub struct Made {
     pub kernel_code: u32,
     /// The components.
     pub components: Vec<MadeComponent>,
+    /// The outboxes, by their owner and by who reads them.
+    pub outboxes: BTreeMap<(usize, usize), Range<u32>>,
     /// The first address behind all memory that is used.
     pub end: u32,
 }
@@ -127,16 +134,22 @@ pub fn build(
     let builder = Builder { rust, gcc, cache, request, crates: &crates };
     let mut components: Vec<MadeComponent> = Vec::new();
     let mut place = layout::places(request);
-    for name in &names {
+    for (name, source) in names.iter().zip(&request.sources) {
         say(name);
-        let component = builder.component(name, place)?;
+        let component = builder.component(name, &source.assembler, place)?;
         place = component.end();
         components.push(component);
     }
     let layout = Layout::of(request, place)?;
+    for (at, component) in components.iter_mut().enumerate() {
+        component.view = layout.views[at]..layout.views[at] + layout::VIEW;
+        component.kept = layout.kept[at]..layout.kept[at] + PAGE;
+    }
     say("the kernel");
     put(&crates.join("kernel/Cargo.toml"), &generate::kernel_manifest(&request.koboshi))?;
-    put(&crates.join("kernel/src/lib.rs"), &generate::kernel(request, &layout, &components))?;
+    let tables = generate::kernel(request, &layout, &components);
+    let tables = if let Some(change) = request.change { change(tables) } else { tables };
+    put(&crates.join("kernel/src/lib.rs"), &tables)?;
     let (kernel, bytes) = builder.kernel()?;
 
     let mut file = bytes;
@@ -157,7 +170,8 @@ pub fn build(
     let path = request.folder.join(format!("{}.bin", request.name));
     std::fs::write(&path, &file).map_err(|error| unwritable(&path, &error))?;
     let kernel_code = kernel.sections.iter().filter(|section| section.code).map(|section| section.size).sum();
-    Ok(Made { file: path, size: file.len() as u64, kernel, kernel_code, components, end: layout.end })
+    let Layout { outbox: outboxes, end, .. } = layout;
+    Ok(Made { file: path, size: file.len() as u64, kernel, kernel_code, components, outboxes, end })
 }
 
 /// Writes a file, unless it says that already: cargo goes by its time.
@@ -201,11 +215,16 @@ impl Builder<'_> {
         program.build(self.rust)
     }
 
-    fn component(&self, name: &str, place: u32) -> Result<MadeComponent, Trouble> {
+    fn component(&self, name: &str, assembler: &[PathBuf], place: u32) -> Result<MadeComponent, Trouble> {
         let mut size = layout::SHADOW;
         let (built, compiled) = loop {
             let built = self.program(generate::crate_of(name), place, size)?;
-            let compiled = self.compile(name, &built.wasm, COMPONENT)?;
+            let mut compiled = self.compile(name, &built.wasm, COMPONENT)?;
+            for (number, source) in assembler.iter().enumerate() {
+                let object = self.request.folder.join(format!("{name}.{number}.o"));
+                let options = Options { cpu: self.request.board.cpu, ..Options::default() };
+                compiled.objects.push(compile(self.gcc, Text::File(source), &object, &options)?.object);
+            }
             let stack = &built.extent.stack;
             let need = compiled.bounds.shadow.bytes;
             if need <= stack.end - stack.start {
@@ -255,6 +274,8 @@ impl Builder<'_> {
             initial,
             shadow_pointer,
             guards: [extent.guard, shadow.end..stack.start],
+            view: 0..0,
+            kept: 0..0,
             shadow,
             stack,
             bounds,

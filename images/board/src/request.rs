@@ -16,6 +16,8 @@ pub struct Source {
     pub start: String,
     /// Features to switch on.
     pub features: Vec<String>,
+    /// Files of assembler that go into the program too.
+    pub assembler: Vec<PathBuf>,
 }
 
 /// Where a device of the image is on the board. A device without a place is one that the platform itself models.
@@ -97,4 +99,6 @@ pub struct Request<'a> {
     pub folder: PathBuf,
     /// The image's name.
     pub name: String,
+    /// What is done to the text of the kernel's tables: for a test that wants an image to be wrong.
+    pub change: Option<&'a dyn Fn(String) -> String>,
 }
