@@ -12,6 +12,7 @@ use crate::conformance;
 use crate::record_model::{self, Form, Mistake};
 use crate::scenario;
 use crate::sh4::field::field;
+use crate::sh4::isolation::isolation;
 use crate::sh4::on_board::on_board;
 use crate::sh4::random::random;
 use crate::sh4::serial::serial;
@@ -93,8 +94,27 @@ const SH4_SERIAL: Suite = Suite {
     run: serial,
 };
 
-const ALL: &[Suite] =
-    &[MODEL, CONFORMANCE, CRASH, SOAK, LOOM, SH4_SPEC, SH4_RANDOM, SH4_FIELD, SH4_CONFORMANCE, SH4_SERIAL, MIRI];
+const SH4_ISOLATION: Suite = Suite {
+    name: "sh4-isolation",
+    about: "what a component must not do, tried by one on the emulated SH-4 board: it ends, and nobody else notices",
+    on_request: false,
+    run: isolation,
+};
+
+const ALL: &[Suite] = &[
+    MODEL,
+    CONFORMANCE,
+    CRASH,
+    SOAK,
+    LOOM,
+    SH4_SPEC,
+    SH4_RANDOM,
+    SH4_FIELD,
+    SH4_CONFORMANCE,
+    SH4_ISOLATION,
+    SH4_SERIAL,
+    MIRI,
+];
 
 /// All of them.
 #[must_use]
