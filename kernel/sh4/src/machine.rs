@@ -495,8 +495,8 @@ impl Machine {
         wait
     }
 
-    /// A component came to its wait: no window outlasts that. Else it could sleep with its window open, with the time to
-    /// close it running, and nobody else would run meanwhile.
+    /// A component came to its wait: no window outlasts that. Else it would be run alone while it has nothing to do, and what
+    /// is known of its time would be taken for that of a later window.
     fn end_window(&mut self, id: ComponentId) {
         if let Some(component) = self.component(id) {
             memory::word(component.window).store(0, Ordering::Relaxed);
