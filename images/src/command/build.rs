@@ -115,6 +115,7 @@ fn make(arguments: &Arguments, composed: &Composed, board: Board) -> Result<Made
             folder: koboshi.join(program.folder),
             start: program.start.to_owned(),
             features: Vec::new(),
+            assembler: Vec::new(),
         });
     }
     let devices: Result<Vec<Option<Placed>>, Trouble> = composed.manifest.devices.iter().map(placed).collect();
@@ -131,6 +132,7 @@ fn make(arguments: &Arguments, composed: &Composed, board: Board) -> Result<Made
         koboshi,
         folder,
         name,
+        change: None,
     };
     build(&rust, &gcc, &cache, &request, &mut |what| eprintln!("building {what}"))
 }
