@@ -101,10 +101,9 @@ impl Time {
             return;
         }
         self.armed = at;
-        TSTR.write(2);
         TCNT0.write(self.clock.to_ticks(at.saturating_sub(now)));
+        // An underflow of the old count is over. The channel runs on: the others' bits in TSTR are not the kernel's.
         TCR0.write(UNIE);
-        TSTR.write(3);
     }
 }
 

@@ -16,6 +16,9 @@ impl Trace {
     }
 
     pub(crate) fn text(self, text: &[u8]) -> Self {
+        if self.0 == 0 {
+            return self;
+        }
         // What a component says must not look like a line of the kernel's.
         text.iter().for_each(|byte| self.put(if byte.is_ascii_control() { b' ' } else { *byte }));
         self
