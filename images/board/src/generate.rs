@@ -60,10 +60,10 @@ pub(crate) const KERNEL: &str = "koboshi-on-board-kernel";
 const INCIDENTS: usize = 32;
 
 /// `Cargo.toml` of the kernel with the tables of an image.
-pub(crate) fn kernel_manifest(koboshi: &Path) -> String {
-    let dependencies = [("koboshi-core", "kernel/core"), ("koboshi-sh4-kernel", "kernel/sh4")]
-        .map(|(name, folder)| dependency(name, &koboshi.join(folder), &[]))
-        .concat();
+pub(crate) fn kernel_manifest(request: &Request<'_>) -> String {
+    let trace: &[String] = if request.board.trace.is_some() { &["trace".to_owned()] } else { &[] };
+    let dependencies = dependency("koboshi-core", &request.koboshi.join("kernel/core"), &[])
+        + &dependency("koboshi-sh4-kernel", &request.koboshi.join("kernel/sh4"), trace);
     cargo_toml(KERNEL, &dependencies)
 }
 
