@@ -140,7 +140,7 @@ fn watch(policy: &Policy, records: &mut Option<Publisher<log::Port>>) -> Option<
             let id = ComponentId(id);
             facts(id).filter(|_| refused & authority::ComponentId(id.0).bit() == 0)
         };
-        match policy.next(known, now().as_ticks()) {
+        match policy.next_of(authority::down(), known, now().as_ticks()) {
             Next::Wait(at) => {
                 wake_at(Instant::from_ticks(at));
                 return None;

@@ -338,20 +338,35 @@ impl Policy {
     ///
     /// `facts` gives none for a component that the manager may not look after.
     pub fn next<F: Fn(u8) -> Option<Facts>>(&self, facts: F, now: u64) -> Next {
-        let order = self.order();
+        self.next_of(u64::MAX, facts, now)
+    }
+
+    /// The same where it is known who is down: `down` has at least the bits of all who are neither alive, nor stopped, nor
+    /// given up. The facts of others are not asked for, unless a remedy concerns them.
+    pub fn next_of<F: Fn(u8) -> Option<Facts>>(&self, down: u64, facts: F, now: u64) -> Next {
+        if down == 0 {
+            return Next::Wait(u64::MAX);
+        }
+        // Nearly always one is down. It needs no order, and one that no group lists is judged by none.
+        let only = down & down.wrapping_sub(1) == 0;
+        let order = if only { Vec::from_iter([down.trailing_zeros() as u8]) } else { self.order() };
         let mut downs: Vec<Down, MAX_COMPONENTS> = Vec::new();
-        for (id, found) in order.iter().filter_map(|id| facts(*id).map(|found| (*id, found))) {
+        let mut renewed = 0;
+        let found = order.iter().filter(|id| down & bit(**id) != 0).filter_map(|id| Some((*id, facts(*id)?)));
+        for (id, found) in found {
             match self.judge(id, &found, &facts) {
                 None => {}
                 Some(Remedy::GiveUp) => return Next::Act(ComponentId(id), Command::GiveUp),
                 Some(Remedy::Image) => return Next::Act(ComponentId(id), Command::Reboot),
                 Some(Remedy::Start { with, at }) => {
+                    renewed |= with;
                     // There is room: `order` names nobody twice.
                     let _ = downs.push(Down { id, state: found.state, since: found.failed_at, with, at });
                 }
             }
         }
-        for id in order.iter().rev().filter(|id| downs.iter().any(|down| down.with & bit(**id) != 0)) {
+        let order = if renewed == 0 { Vec::new() } else { self.order() };
+        for id in order.iter().rev().filter(|id| renewed & bit(**id) != 0) {
             let Some(found) = facts(*id).filter(|found| found.state.alive()) else {
                 continue;
             };
@@ -362,7 +377,8 @@ impl Policy {
         }
         let mut wake = u64::MAX;
         for down in &downs {
-            let at = hold(&downs, down.id);
+            // Where nobody is renewed with anybody, each goes by its own time.
+            let at = if renewed == 0 { down.at } else { hold(&downs, down.id) };
             if at <= now {
                 return Next::Act(ComponentId(down.id), Command::Start);
             }

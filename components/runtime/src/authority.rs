@@ -9,7 +9,7 @@ pub use koboshi_core::{ComponentId, MAX_COMPONENTS};
 
 use koboshi_core::life::Facts;
 
-use crate::platform::{Point, koboshi_command, koboshi_facts, koboshi_incident, step};
+use crate::platform::{Point, koboshi_command, koboshi_down, koboshi_facts, koboshi_incident, step};
 
 /// The facts about a component.
 ///
@@ -17,6 +17,13 @@ use crate::platform::{Point, koboshi_command, koboshi_facts, koboshi_incident, s
 /// [`Denied`] without the right, or for no such component.
 pub fn facts(of: ComponentId) -> Result<Facts, Denied> {
     koboshi_facts(of)
+}
+
+/// The components about whom something may have to be decided, as bits of [`ComponentId::bit`]: those who are down, and
+/// neither stopped nor given up. Who may not read facts is told of all.
+#[must_use]
+pub fn down() -> u64 {
+    koboshi_down()
 }
 
 /// The first incident with this number or a later one that is remembered.

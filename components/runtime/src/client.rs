@@ -164,9 +164,13 @@ impl RequestPort {
     /// A malformed one is its server's fault: it is reported, and the request is offered to the next incarnation.
     pub fn reply(&mut self, position: u32) -> Option<Reply> {
         let replies = self.end.peer_slots()?;
-        let mut message = Slot::new();
         // Asked once, and first: another incarnation may live when the slots were looked at.
         let living = self.server_epoch();
+        // Room for a reply is made only where there is one.
+        if replies.ready(position) == Ready::NotYet {
+            return if self.overtaken(position, living) { self.blame(position, living) } else { None };
+        }
+        let mut message = Slot::new();
         match replies.read(position, self.end.peer_epoch(), &mut message) {
             Ok(false) if self.overtaken(position, living) => self.blame(position, living),
             Ok(false) => None,
@@ -367,7 +371,10 @@ impl ClientEnd for RequestPort {
         if self.server_gone() {
             return Err(Failure::Gone { progress: 0 });
         }
-        if let Either::Second(()) = select(self.room(), sleep_until(deadline)).await {
+        self.consume();
+        if !self.has_room()
+            && let Either::Second(()) = select(self.room(), sleep_until(deadline)).await
+        {
             return Err(Failure::NotSent);
         }
         match self.send_message::<O>(request, 0, deadline) {

@@ -83,6 +83,8 @@ unsafe extern "Rust" {
     pub safe fn koboshi_blame(port: u8, position: u32, epoch: u32) -> bool;
     /// The facts about a component.
     pub safe fn koboshi_facts(of: ComponentId) -> Result<Facts, Denied>;
+    /// The components that are neither alive nor stopped nor given up, as bits; all of them for who may not read facts.
+    pub safe fn koboshi_down() -> u64;
     /// A command about a component.
     pub safe fn koboshi_command(target: ComponentId, command: Command) -> Result<(), Denied>;
     /// The first incident with this number or a later one that is remembered, if the component may read facts.

@@ -7,7 +7,7 @@
 use core::sync::atomic::AtomicU32;
 
 use koboshi_core::record::{Outcome, Position};
-use koboshi_core::ring::{Header, Malformed, Message as Slot};
+use koboshi_core::ring::{Header, Malformed, Message as Slot, Ready};
 use koboshi_core::sync::Ordering;
 use koboshi_interface_kit::{MAX_MESSAGE, Message, ServerEnd, Service, decode, encode};
 
@@ -120,6 +120,10 @@ impl ServicePort {
             self.pass_answered();
             let (requests, replies) = (self.end.peer_slots()?, self.end.own_slots()?);
             let position = self.taken;
+            // Room for a request is made only where there is one.
+            if requests.ready(position) == Ready::NotYet {
+                return None;
+            }
             let mut message = Slot::new();
             let read = requests.read(position, self.end.peer_epoch(), &mut message);
             match read {

@@ -10,13 +10,15 @@
 //! | `sh4-isolation` | a table of attacks, each with the end that it has to have | [`isolation`] |
 //!
 //! Both make a [`plan`]: instances of modules, and rows of calls with what each has to give. The plan's C [`driver`] goes
-//! into one image with the translated modules, and the [`machine`] runs it. What Rust costs beside C: [`cost`].
+//! into one image with the translated modules, and the [`machine`] runs it. What Rust costs beside C: [`cost`]. What Koboshi
+//! itself costs there: [`gauge`].
 //!
 //! The rule: what was not run is counted, with the reason. What the board did not come to has failed.
 
 pub mod cost;
 pub mod driver;
 pub mod field;
+pub mod gauge;
 pub mod generate;
 pub mod isolation;
 pub mod machine;

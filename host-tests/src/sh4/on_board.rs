@@ -22,7 +22,7 @@ pub(crate) const INSTRUCTION: u32 = 0;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The directory of Koboshi itself.
-fn koboshi() -> PathBuf {
+pub(super) fn koboshi() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
 }
 

@@ -128,7 +128,7 @@ pub fn build(
     }
     // Cargo wants all members to be there; the tables come when the components' sizes are known.
     if !crates.join("kernel/src/lib.rs").is_file() {
-        put(&crates.join("kernel/Cargo.toml"), &generate::kernel_manifest(&request.koboshi))?;
+        put(&crates.join("kernel/Cargo.toml"), &generate::kernel_manifest(request))?;
         put(&crates.join("kernel/src/lib.rs"), "#![no_std]\n")?;
     }
     let builder = Builder { rust, gcc, cache, request, crates: &crates };
@@ -146,7 +146,7 @@ pub fn build(
         component.kept = layout.kept[at]..layout.kept[at] + PAGE;
     }
     say("the kernel");
-    put(&crates.join("kernel/Cargo.toml"), &generate::kernel_manifest(&request.koboshi))?;
+    put(&crates.join("kernel/Cargo.toml"), &generate::kernel_manifest(request))?;
     let tables = generate::kernel(request, &layout, &components);
     let tables = if let Some(change) = request.change { change(tables) } else { tables };
     put(&crates.join("kernel/src/lib.rs"), &tables)?;
@@ -260,7 +260,12 @@ impl Builder<'_> {
         let data = constants.end..extent.data.end.next_multiple_of(PAGE).max(constants.end);
         let (first, raw) = self.raw(&elf, name)?;
         let filled = filled.unwrap_or(data.start).next_multiple_of(4);
-        let initial = raw.get((data.start - first) as usize..(filled - first) as usize).unwrap_or(&[]).to_vec();
+        // One without constants and variables has nothing in its file below its code.
+        let of_file = |address: u32| address.saturating_sub(first) as usize;
+        let mut initial = raw.get(of_file(data.start)..of_file(filled)).unwrap_or(&[]).to_vec();
+        // Zeros behind them need no place to be kept at: they are made.
+        let words = initial.as_chunks::<4>().0.iter().rposition(|word| *word != [0; 4]).map_or(0, |last| last + 1);
+        initial.truncate(4 * words);
         let size = elf.sections.iter().filter(|section| !section.writable).map(|section| section.size).sum();
         Ok(MadeComponent {
             name: name.to_owned(),

@@ -60,10 +60,10 @@ pub(crate) const KERNEL: &str = "koboshi-on-board-kernel";
 const INCIDENTS: usize = 32;
 
 /// `Cargo.toml` of the kernel with the tables of an image.
-pub(crate) fn kernel_manifest(koboshi: &Path) -> String {
-    let dependencies = [("koboshi-core", "kernel/core"), ("koboshi-sh4-kernel", "kernel/sh4")]
-        .map(|(name, folder)| dependency(name, &koboshi.join(folder), &[]))
-        .concat();
+pub(crate) fn kernel_manifest(request: &Request<'_>) -> String {
+    let trace: &[String] = if request.board.trace.is_some() { &["trace".to_owned()] } else { &[] };
+    let dependencies = dependency("koboshi-core", &request.koboshi.join("kernel/core"), &[])
+        + &dependency("koboshi-sh4-kernel", &request.koboshi.join("kernel/sh4"), trace);
     cargo_toml(KERNEL, &dependencies)
 }
 
@@ -340,6 +340,8 @@ fn group_of(controller: Controller, code: u16) -> Group {
     match (controller, code) {
         // SCIF: IPRC, bits 7 to 4.
         (Controller::Sh7751r, 0x700..=0x760) => Group { priority: 0xFFD0_000C, shift: 4, mask: 0 },
+        // TMU2: IPRA, bits 7 to 4.
+        (Controller::Sh7751r, 0x440..=0x460) => Group { priority: 0xFFD0_0004, shift: 4, mask: 0 },
         // IRL: the R2D-PLUS's FPGA and what is behind it. IPRD has a field for each of four pins only.
         (Controller::Sh7751r, _) => Group { priority: 0xFFD0_0010, shift: 12, mask: 0 },
         // SCIF0: INT2PRI2, bits 28 to 24, and bit 3. SCIF1: bits 20 to 16, and bit 4.

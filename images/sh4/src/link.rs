@@ -139,7 +139,8 @@ impl Options {
             // It has a statement for each step, so GCC takes a function for larger than it is when it weighs whether to put
             // it in place of a call; the limit is that of -O3.
             Optimise::Speed => &["--param", "max-inline-insns-auto=30"],
-            Optimise::Size => &["-Os"],
+            // What Rust has kept apart on purpose stays apart: a rare case then costs the frequent ones no registers.
+            Optimise::Size => &["-Os", "-fno-inline-functions-called-once"],
         };
         Options { cpu, more: more.iter().map(|option| (*option).to_owned()).collect(), ..Options::default() }
     }

@@ -114,8 +114,11 @@ pub struct Incidents<'a> {
 }
 
 impl<'a> Incidents<'a> {
-    /// A log in `log`; what it held is forgotten.
+    /// A log in `log`, of which it uses the first half or more: a power of two, so that nothing is divided to find a place.
+    /// What it held is forgotten.
     pub fn new(log: &'a mut [Option<Incident>]) -> Self {
+        let used = log.len().checked_ilog2().map_or(0, |exponent| 1usize.wrapping_shl(exponent));
+        let log = log.get_mut(..used).unwrap_or_default();
         log.fill(None);
         Incidents { log, count: 0 }
     }
@@ -126,8 +129,13 @@ impl<'a> Incidents<'a> {
         self.count
     }
 
+    /// Where the incident with this number lies.
+    const fn place(&self, number: u32) -> usize {
+        number as usize & self.log.len().wrapping_sub(1)
+    }
+
     fn slot(&mut self, number: u32) -> Option<&mut Option<Incident>> {
-        let at = (number as usize).checked_rem(self.log.len())?;
+        let at = self.place(number);
         self.log.get_mut(at)
     }
 
@@ -145,8 +153,7 @@ impl<'a> Incidents<'a> {
     /// The incident with this number, unless it was overwritten.
     #[must_use]
     pub fn get(&self, number: u32) -> Option<&Incident> {
-        let at = (number as usize).checked_rem(self.log.len())?;
-        self.log.get(at)?.as_ref().filter(|incident| incident.number == number)
+        self.log.get(self.place(number))?.as_ref().filter(|incident| incident.number == number)
     }
 
     /// The first incident with this number or a later one, of those that were not overwritten.

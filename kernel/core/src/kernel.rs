@@ -135,6 +135,12 @@ impl<'a> Kernel<'a> {
         core::mem::take(&mut self.actions)
     }
 
+    /// Whether the platform must do anything: whether [`Kernel::take_actions`] has something to give.
+    #[must_use]
+    pub const fn has_actions(&self) -> bool {
+        self.actions.halt | self.actions.load | self.actions.safe != 0 || self.actions.reboot
+    }
+
     /// The incidents since boot.
     #[must_use]
     pub const fn incidents(&self) -> &Incidents<'a> {
@@ -176,6 +182,29 @@ impl<'a> Kernel<'a> {
     pub fn facts_for(&self, from: ComponentId, of: ComponentId) -> Result<Facts, Denied> {
         let rights = self.component(from).ok_or(Denied::Unknown)?.rights;
         if rights.facts || from == of { self.facts(of).ok_or(Denied::Unknown) } else { Err(Denied::Right) }
+    }
+
+    /// Where a component stands, and its present or last epoch: of its facts what is asked for most.
+    #[must_use]
+    pub fn standing(&self, id: ComponentId) -> Option<(State, u32)> {
+        self.lives.get(id.index()).map(|life| (life.state, life.epoch))
+    }
+
+    /// What ended a component's last incarnation.
+    #[must_use]
+    pub fn last_fault(&self, id: ComponentId) -> Option<Fault> {
+        self.lives.get(id.index())?.fault
+    }
+
+    /// Those about whom somebody has to decide, asked for by a component: they are neither alive, nor stopped, nor given
+    /// up. All, if it may not read facts.
+    #[must_use]
+    pub fn down_for(&self, from: ComponentId) -> u64 {
+        if !self.component(from).is_some_and(|component| component.rights.facts) {
+            return u64::MAX;
+        }
+        let is_down = |life: &Life| !life.state.alive() && !life.state.gone();
+        (0u8..).zip(&*self.lives).filter(|(_, life)| is_down(life)).fold(0, |set, (id, _)| set | ComponentId(id).bit())
     }
 
     fn alive(&self, id: ComponentId) -> bool {
@@ -247,27 +276,30 @@ impl<'a> Kernel<'a> {
             return rung;
         };
         for port in 0..component.ports.len() as u8 {
-            if let Some((peer, _)) = self.across(id, port) {
-                rung |= self.signal(peer);
+            if let Some((peer, _)) = self.across(id, port)
+                && self.signal(peer)
+            {
+                rung |= peer.bit();
             }
         }
-        if let Some(manager) = self.manager.filter(|manager| *manager != id) {
-            rung |= self.signal(manager);
+        if let Some(manager) = self.manager.filter(|manager| *manager != id)
+            && self.signal(manager)
+        {
+            rung |= manager.bit();
         }
         rung
     }
 
-    /// Rings one component; the set that holds it if it lives.
-    fn signal(&mut self, id: ComponentId) -> u64 {
+    /// Rings one component, if it lives.
+    fn signal(&mut self, id: ComponentId) -> bool {
         let (Some(component), Some(life)) = (self.components.get(id.index()), self.lives.get_mut(id.index())) else {
-            return 0;
+            return false;
         };
-        if !life.state.alive() {
-            return 0;
+        if life.state.alive() {
+            life.signalled = true;
+            self.schedule.ready(component.vcpu, id);
         }
-        life.signalled = true;
-        self.schedule.ready(component.vcpu, id);
-        id.bit()
+        life.state.alive()
     }
 
     /// The platform itself wants a component to have a turn, though nothing has happened that concerns it.
@@ -277,10 +309,13 @@ impl<'a> Kernel<'a> {
 
     /// A component rings the peer behind its port.
     pub fn ring(&mut self, from: ComponentId, port: u8, now: Nanoseconds) {
-        let Some((peer, port)) = self.across(from, port).filter(|_| self.alive(from)) else {
+        let Some((peer, id)) = self.across(from, port) else {
             return;
         };
-        if let Some(life) = self.lives.get_mut(from.index()).filter(|life| !life.answered) {
+        let Some(life) = self.lives.get_mut(from.index()).filter(|life| life.state.alive()) else {
+            return;
+        };
+        if !life.answered {
             // It may answer before it comes to its first wait.
             life.answered = true;
             life.down_since = None;
@@ -291,11 +326,9 @@ impl<'a> Kernel<'a> {
                 });
             }
         }
-        if self.refuses(peer, port) {
-            self.answer_gone(peer, port);
+        if !self.signal(peer) && self.refuses(peer, id) {
+            self.answer_gone(peer, id);
             self.signal(from);
-        } else {
-            self.signal(peer);
         }
     }
 

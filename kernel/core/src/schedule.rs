@@ -5,45 +5,75 @@ use crate::ComponentId;
 /// VCPUs in one image.
 pub const MAX_VCPUS: usize = 8;
 
+/// A word of a set of components: on a machine of 32 bits it is one register.
+const WORD: u8 = 32;
+
+/// The words of a set of all components.
+const WORDS: usize = crate::MAX_COMPONENTS / WORD as usize;
+
 /// The components that are ready, by VCPU. VCPU 0 has the highest priority.
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
-    ready: [u64; MAX_VCPUS],
+    ready: [[u32; WORDS]; MAX_VCPUS],
+    /// The VCPUs with somebody who is ready, as bits.
+    busy: u32,
     /// The component that ran last on each VCPU: the next turn begins behind it.
     last: [u8; MAX_VCPUS],
 }
 
+/// Where a component is in a set: which word, and its bit there.
+const fn place(component: ComponentId) -> (usize, u32) {
+    ((component.0 / WORD) as usize & (WORDS - 1), 1u32.wrapping_shl(component.0 as u32))
+}
+
+/// The first member of a set whose words come in this order: the number of its word there, and of its bit.
+fn first(words: [u32; WORDS + 1]) -> Option<(u8, u8)> {
+    (0u8..).zip(words).find(|(_, word)| *word != 0).map(|(at, word)| (at, word.trailing_zeros() as u8))
+}
+
 impl Schedule {
     /// Makes a component ready on its VCPU.
+    #[inline]
     pub fn ready(&mut self, vcpu: u8, component: ComponentId) {
-        if let Some(set) = self.ready.get_mut(usize::from(vcpu)) {
-            *set |= component.bit();
+        let (word, bit) = place(component);
+        if let Some(set) = self.ready.get_mut(usize::from(vcpu)).and_then(|set| set.get_mut(word)) {
+            *set |= bit;
+            self.busy |= 1u32.wrapping_shl(vcpu.into());
         }
     }
 
     /// Takes a component out: it waits, or is dead.
+    #[inline]
     pub fn idle(&mut self, vcpu: u8, component: ComponentId) {
-        if let Some(set) = self.ready.get_mut(usize::from(vcpu)) {
-            *set &= !component.bit();
+        let (word, bit) = place(component);
+        let Some(set) = self.ready.get_mut(usize::from(vcpu)) else { return };
+        if let Some(word) = set.get_mut(word) {
+            *word &= !bit;
+        }
+        if *set == [0; WORDS] {
+            self.busy &= !1u32.wrapping_shl(vcpu.into());
         }
     }
 
     /// The highest VCPU with something to do.
+    #[inline]
     #[must_use]
     pub fn highest(&self) -> Option<u8> {
-        (0u8..).zip(&self.ready).find(|(_, set)| **set != 0).map(|(vcpu, _)| vcpu)
+        // It is one of the first few, nearly always.
+        (0..MAX_VCPUS as u8).find(|vcpu| self.busy & 1u32.wrapping_shl((*vcpu).into()) != 0)
     }
 
     /// Whose turn it is. The turn passes on with each call.
     pub fn turn(&mut self) -> Option<ComponentId> {
-        for (set, last) in self.ready.iter().zip(&mut self.last) {
-            if *set != 0 {
-                let behind = u32::from(*last).wrapping_add(1) & 63;
-                let next = (set.rotate_right(behind).trailing_zeros().wrapping_add(behind) & 63) as u8;
-                *last = next;
-                return Some(ComponentId(next));
-            }
-        }
-        None
+        let vcpu = usize::from(self.highest()?);
+        let (set, last) = (self.ready.get(vcpu)?, self.last.get_mut(vcpu)?);
+        // Those behind the last one; then those of the other word; then those up to the last one.
+        let (word, bit) = place(ComponentId(*last));
+        let upto = bit | bit.wrapping_sub(1);
+        let (own, other) = (*set.get(word)?, *set.get(word ^ 1)?);
+        let (at, number) = first([own & !upto, other, own & upto])?;
+        let word = word as u8 ^ (at & 1);
+        *last = (word * WORD) | number;
+        Some(ComponentId(*last))
     }
 }

@@ -1,7 +1,10 @@
 //! One deadline for each component, and the earliest of them.
 //!
-//! A tournament of the minimum over a fixed number of leaves: setting one walks [`STEPS`] levels, finding the earliest as
-//! many, whatever the number of components.
+//! A tournament of the minimum over a fixed number of leaves: setting one walks [`STEPS`] levels at most, finding the
+//! earliest as many, whatever the number of components. It walks up only as far as a minimum changes.
+//!
+//! The deadline that was set last is kept beside the tournament: that of whoever runs is set and taken back with each
+//! turn, and nearly always before another one is.
 
 use crate::{ComponentId, MAX_COMPONENTS, NEVER, Nanoseconds};
 
@@ -13,13 +16,21 @@ pub const STEPS: u32 = MAX_COMPONENTS.ilog2();
 pub struct Timers {
     /// Node n has the children 2n and 2n + 1; the leaves begin at `MAX_COMPONENTS`.
     nodes: [Nanoseconds; 2 * MAX_COMPONENTS],
+    /// Whose deadline was set last: its leaf is [`NEVER`].
+    last: usize,
+    /// That deadline.
+    deadline: Nanoseconds,
+}
+
+const fn leaf(component: ComponentId) -> usize {
+    MAX_COMPONENTS | component.index() & (MAX_COMPONENTS - 1)
 }
 
 impl Timers {
     /// No deadline is set.
     #[must_use]
     pub const fn new() -> Self {
-        Timers { nodes: [NEVER; 2 * MAX_COMPONENTS] }
+        Timers { nodes: [NEVER; 2 * MAX_COMPONENTS], last: MAX_COMPONENTS, deadline: NEVER }
     }
 
     const fn at(&self, node: usize) -> Nanoseconds {
@@ -28,29 +39,40 @@ impl Timers {
 
     /// Sets a component's deadline ([`NEVER`]: none).
     pub fn set(&mut self, component: ComponentId, deadline: Nanoseconds) {
-        let mut node = MAX_COMPONENTS | component.index() & (MAX_COMPONENTS - 1);
-        if let Some(leaf) = self.nodes.get_mut(node) {
-            *leaf = deadline;
+        let node = leaf(component);
+        if node != self.last {
+            self.put(self.last, self.deadline);
+            self.put(node, NEVER);
+            self.last = node;
         }
-        for _ in 0..STEPS {
-            node /= 2;
-            let earliest = self.at(2 * node).min(self.at(2 * node + 1));
-            if let Some(inner) = self.nodes.get_mut(node) {
-                *inner = earliest;
+        self.deadline = deadline;
+    }
+
+    /// Sets a leaf of the tournament.
+    fn put(&mut self, leaf: usize, deadline: Nanoseconds) {
+        let (mut node, mut earliest) = (leaf, deadline);
+        for _ in 0..=STEPS {
+            match self.nodes.get_mut(node) {
+                Some(found) if *found != earliest => *found = earliest,
+                // Nothing changes above.
+                _ => return,
             }
+            earliest = earliest.min(self.at(node ^ 1));
+            node /= 2;
         }
     }
 
     /// A component's deadline.
     #[must_use]
     pub fn get(&self, component: ComponentId) -> Nanoseconds {
-        self.at(MAX_COMPONENTS | component.index() & (MAX_COMPONENTS - 1))
+        let node = leaf(component);
+        if node == self.last { self.deadline } else { self.at(node) }
     }
 
     /// The earliest deadline; [`NEVER`] if there is none.
     #[must_use]
     pub fn earliest(&self) -> Nanoseconds {
-        self.at(1)
+        self.at(1).min(self.deadline)
     }
 
     /// The component whose deadline is the earliest and not after `now`.
@@ -61,7 +83,10 @@ impl Timers {
             return None;
         }
         let mut node = 1;
-        for _ in 0..STEPS {
+        if self.at(1) != earliest {
+            node = self.last;
+        }
+        while node < MAX_COMPONENTS {
             node *= 2;
             if self.at(node) != earliest {
                 node += 1;

@@ -133,6 +133,11 @@ fn koboshi_facts(of: ComponentId) -> Result<Facts, Denied> {
 }
 
 #[unsafe(no_mangle)]
+fn koboshi_down() -> u64 {
+    with(|world| world.down())
+}
+
+#[unsafe(no_mangle)]
 fn koboshi_command(target: ComponentId, command: Command) -> Result<(), Denied> {
     with(|world| world.command(target, command))
 }

@@ -286,6 +286,10 @@ impl World {
         self.kernel.borrow().facts_for(self.current(), of)
     }
 
+    pub(crate) fn down(&self) -> u64 {
+        self.kernel.borrow().down_for(self.current())
+    }
+
     pub(crate) fn incident(&self, number: u32) -> Option<Incident> {
         let kernel = self.kernel.borrow();
         let may = kernel.component(self.current()).is_some_and(|component| component.rights.facts);

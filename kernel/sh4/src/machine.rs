@@ -203,7 +203,8 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
         closing: None,
     });
     machine.start();
-    let next = machine.next();
+    let now = machine.time.now();
+    let next = machine.next(now);
     // SAFETY: both live for ever, and nobody else knows them; the context is one that `load` or this function has filled.
     unsafe { koboshi_enter(next, machine) }
 }
@@ -231,14 +232,34 @@ fn stop() -> ! {
 /// What happens in a trap: called by `start.S` with what has happened; gives the context to go on with.
 #[unsafe(no_mangle)]
 extern "C" fn koboshi_trap(machine: &mut Machine, event: u32) -> *mut Context {
-    if event & INTERRUPT != 0 {
-        machine.interrupted(event & !INTERRUPT);
-    } else if event == event::TRAPA {
-        machine.called(register::TRA.read() >> 2);
+    let now = if event == event::TRAPA {
+        match machine.called(register::TRA.read() >> 2) {
+            // What is due is done now, though its interrupt would come at once: QEMU takes none between two traps that
+            // follow each other closely, and so a component that polls the time would never be noticed.
+            Then::GoesOn if machine.time.rings() => {
+                machine.time.woken();
+                machine.time.now()
+            }
+            Then::GoesOn => return machine.running(),
+            Then::Next(now) => now,
+        }
     } else {
-        machine.excepted(event);
-    }
-    machine.next()
+        if event & INTERRUPT != 0 {
+            machine.interrupted(event & !INTERRUPT)
+        } else {
+            machine.excepted(event)
+        }
+        machine.time.now()
+    };
+    machine.next(now)
+}
+
+/// What follows a call.
+enum Then {
+    /// Nothing has changed for anybody: whoever has called goes on.
+    GoesOn,
+    /// Whoever is the next one goes on; it is that late.
+    Next(Nanoseconds),
 }
 
 impl Machine {
@@ -277,6 +298,7 @@ impl Machine {
     }
 
     /// An interrupt came, with this code.
+    #[inline(never)]
     fn interrupted(&mut self, code: u32) {
         if code == self.plan.controller.timer_code() {
             self.time.woken();
@@ -287,6 +309,7 @@ impl Machine {
     }
 
     /// Whoever runs did what it cannot do.
+    #[inline(never)]
     fn excepted(&mut self, event: u32) {
         let address = register::TEA.read();
         let Some(id) = self.current else {
@@ -328,27 +351,63 @@ impl Machine {
     }
 
     /// A `trapa` of whoever runs.
-    fn called(&mut self, number: u32) {
+    fn called(&mut self, number: u32) -> Then {
         let Some(id) = self.current else { stop() };
-        let now = self.time.now();
         let Some(context) = self.context(id) else { stop() };
         let [_, _, _, _, a, b, c, ..] = context.r;
-        let mut result = None;
-        match number {
+        let mut now = None;
+        let result = match number {
             call::WAIT => {
                 self.end_window(id);
-                self.ring(id, a, now);
-                self.kernel.wait(id, u64::from(b) | u64::from(c) << 32, now);
+                let at = self.time.now();
+                self.ring(id, a, at);
+                self.kernel.wait(id, u64::from(b) | u64::from(c) << 32, at);
                 self.give_way(id);
+                return Then::Next(at);
             }
-            call::RING => self.ring(id, a, now),
-            call::NOW => result = Some(now),
-            call::ACKNOWLEDGE => self.acknowledge(id, a),
-            call::BLAME => result = Some(self.kernel.blame(id, a as u8, b, c, now).into()),
-            call::FACTS => result = self.facts(id, a, b).map(Into::into),
-            call::COMMAND => result = self.command(id, a, b, c, now).map(Into::into),
-            call::INCIDENT => result = self.incident(id, a, b).map(Into::into),
-            call::LOG => self.log(id, a, b),
+            call::RING => {
+                let at = self.time.now();
+                self.ring(id, a, at);
+                return Then::Next(at);
+            }
+            call::NOTHING => return Then::GoesOn,
+            call::NOW => Some(self.time.now()),
+            call::ACKNOWLEDGE => {
+                self.acknowledge(id, a);
+                return Then::GoesOn;
+            }
+            call::DOWN => Some(self.kernel.down_for(id)),
+            call::FACTS => self.facts(id, a, b).map(Into::into),
+            call::INCIDENT => self.incident(id, a, b).map(Into::into),
+            call::LOG => {
+                self.log(id, a, b);
+                None
+            }
+            _ => {
+                let at = self.time.now();
+                now = Some(at);
+                self.called_rarely(id, number, [a, b, c], at)
+            }
+        };
+        if let (Some(result), Some(context)) = (result, self.context(id)) {
+            let [low, high, ..] = &mut context.r;
+            *low = result as u32;
+            *high = (result >> 32) as u32;
+        }
+        match now {
+            // It may have asked for what it has no right to.
+            None if self.kernel.has_actions() => Then::Next(self.time.now()),
+            None => Then::GoesOn,
+            Some(at) => Then::Next(at),
+        }
+    }
+
+    /// The calls after which others may have their turn; gives its result, if it has one.
+    #[inline(never)]
+    fn called_rarely(&mut self, id: ComponentId, number: u32, [a, b, c]: [u32; 3], now: Nanoseconds) -> Option<u64> {
+        match number {
+            call::BLAME => return Some(self.kernel.blame(id, a as u8, b, c, now).into()),
+            call::COMMAND => return self.command(id, a, b, c, now).map(Into::into),
             call::EXIT => {
                 self.log(id, a, b);
                 self.fault(id, Fault::Exit, event::TRAPA, 0);
@@ -358,15 +417,18 @@ impl Machine {
                 self.fault(id, Fault::Panic, event::TRAPA, 0);
             }
             call::WINDOW_CLOSED => self.window_closed(id),
-            call::NOTHING => {}
             call::TRANSLATED.. => self.fault(id, Fault::Panic, event::TRAPA, 0),
             // No such call: as an instruction that does not exist.
             _ => self.fault(id, Fault::IllegalInstruction, event::TRAPA, 0),
         }
-        if let (Some(result), Some(context)) = (result, self.context(id)) {
-            let [low, high, ..] = &mut context.r;
-            *low = result as u32;
-            *high = (result >> 32) as u32;
+        None
+    }
+
+    /// The context of whoever runs.
+    fn running(&mut self) -> *mut Context {
+        match self.current {
+            Some(id) => self.contexts.wrapping_add(id.index()),
+            None => self.idle,
         }
     }
 
@@ -390,6 +452,7 @@ impl Machine {
         }
     }
 
+    #[inline(never)]
     fn acknowledge(&mut self, id: ComponentId, number: u32) {
         self.kernel.acknowledge(id, number as u8);
         let line = self.plan.descriptions.get(id.index()).and_then(|component| component.lines.get(number as usize));
@@ -426,26 +489,24 @@ impl Machine {
         room
     }
 
+    #[inline(never)]
     fn facts(&mut self, id: ComponentId, of: u32, to: u32) -> Option<u32> {
         let room = self.room(id, to, words::FACTS)?;
         Some(match self.kernel.facts_for(id, ComponentId(of as u8)) {
             Ok(facts) => {
-                let mut found = [0; words::FACTS];
-                words::put_facts(&facts, &mut found);
-                room.iter().zip(found).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
+                words::put_facts(&facts, room);
                 answer::DONE
             }
             Err(denied) => answer_of(denied),
         })
     }
 
+    #[inline(never)]
     fn incident(&mut self, id: ComponentId, number: u32, to: u32) -> Option<u32> {
         let room = self.room(id, to, words::INCIDENT)?;
         let may = self.kernel.component(id).is_some_and(|component| component.rights.facts);
         let Some(incident) = self.kernel.incidents().first_from(number).filter(|_| may) else { return Some(0) };
-        let mut found = [0; words::INCIDENT];
-        words::put_incident(incident, &mut found);
-        room.iter().zip(found).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
+        words::put_incident(incident, room);
         Some(1)
     }
 
@@ -481,7 +542,7 @@ impl Machine {
     /// than [`WINDOW_WITHIN`].
     fn must_close_first(&mut self, id: ComponentId, now: Nanoseconds) -> bool {
         let Some(component) = self.component(id) else { return false };
-        let alive = self.kernel.facts(id).is_some_and(|facts| facts.state.alive());
+        let alive = self.kernel.standing(id).is_some_and(|(state, _)| state.alive());
         if !alive || memory::word(component.window).load(Ordering::Relaxed) == 0 {
             return false;
         }
@@ -516,6 +577,7 @@ impl Machine {
         }
     }
 
+    #[inline(never)]
     fn log(&mut self, id: ComponentId, text: u32, length: u32) {
         self.show_text(id, b" says ", text, length).end();
     }
@@ -531,6 +593,7 @@ impl Machine {
     }
 
     /// Deadlines that have passed: alarms, and components that are stuck.
+    #[inline(never)]
     fn expire(&mut self, now: Nanoseconds) {
         while self.kernel.next_deadline() <= now {
             if let Some(stuck) = self.kernel.stuck(now)
@@ -543,6 +606,7 @@ impl Machine {
     }
 
     /// Carries out what the core wants done.
+    #[inline(never)]
     fn carry_out(&mut self) {
         loop {
             let actions = self.kernel.take_actions();
@@ -561,10 +625,9 @@ impl Machine {
 
     fn halted(&mut self, id: ComponentId) {
         self.give_way(id);
-        if let Some(facts) = self.kernel.facts(id) {
-            let fault = facts.fault.map_or(0, |fault| fault.code().into());
-            let trace =
-                self.trace.text(b"koboshi: ends ").text(self.name(id).as_bytes()).text(b" ").number(facts.epoch);
+        if let Some((_, epoch)) = self.kernel.standing(id) {
+            let fault = self.kernel.last_fault(id).map_or(0, |fault| fault.code().into());
+            let trace = self.trace.text(b"koboshi: ends ").text(self.name(id).as_bytes()).text(b" ").number(epoch);
             trace.text(b" fault ").number(fault).end();
         }
         if let Some((closing, _)) = self.closing {
@@ -597,8 +660,7 @@ impl Machine {
         let Some(plan) = self.component(id) else { return };
         plan.resets.iter().for_each(memory::reset);
         let view = memory::view(plan.view);
-        let facts = self.kernel.facts(id);
-        let epoch = facts.map_or(0, |facts| facts.epoch);
+        let epoch = self.kernel.standing(id).map_or(0, |(_, epoch)| epoch);
         let begin = self.kernel.begin(id).map_or(0, abi::begin_in_words);
         view.epoch.store(epoch, Ordering::Relaxed);
         view.begin.store(begin, Ordering::Relaxed);
@@ -620,7 +682,7 @@ impl Machine {
 
     /// Tells a component's peers, in their pages, where it stands.
     fn show(&mut self, id: ComponentId) {
-        let Some(facts) = self.kernel.facts(id) else { return };
+        let Some((state, epoch)) = self.kernel.standing(id) else { return };
         let Some(component) = self.plan.descriptions.get(id.index()) else { return };
         for port in component.ports {
             let Some(port) = self.plan.ports.get(usize::from(port.0)) else { continue };
@@ -629,8 +691,8 @@ impl Machine {
             let Some(peer) = self.component(peer) else { continue };
             if let Some(shown) = memory::view(peer.view).ports.get(usize::from(number)) {
                 let waits = if port.waits { WAITS } else { 0 };
-                shown.peer_epoch.store(facts.epoch, Ordering::Relaxed);
-                shown.peer_state.store(abi::state_in_words(facts.state) | waits, Ordering::Relaxed);
+                shown.peer_epoch.store(epoch, Ordering::Relaxed);
+                shown.peer_state.store(abi::state_in_words(state) | waits, Ordering::Relaxed);
             }
         }
     }
@@ -648,45 +710,38 @@ impl Machine {
     }
 
     /// Who goes on. All that is due is done first.
-    fn next(&mut self) -> *mut Context {
-        let now = self.time.now();
-        self.expire(now);
-        self.carry_out();
-        self.current = self.choose(now);
-        let wake = match (self.closes_until(now), self.current) {
-            // The deadline that it has missed has passed: waking by that would leave it no time at all.
-            (Some((_, until)), _) => until,
-            (None, None) => self.kernel.next_deadline(),
-            (None, Some(id)) => {
-                let quantum = self.turn_of(id).and_then(|turn| *turn).map_or(NEVER, |(_, end)| end);
-                self.kernel.next_deadline().min(quantum)
-            }
-        };
-        self.time.wake_at(wake, now);
-        match self.current {
-            Some(id) => {
-                register::PTEH.write(u32::from(id.0) + 1);
-                self.contexts.wrapping_add(id.index())
-            }
-            None => self.idle,
+    fn next(&mut self, now: Nanoseconds) -> *mut Context {
+        if self.kernel.next_deadline() <= now {
+            self.expire(now);
         }
+        if self.kernel.has_actions() {
+            self.carry_out();
+        }
+        let chosen = self.choose(now);
+        // Of whoever is closing a window, the deadline that it has missed has passed: it would leave it no time at all.
+        let wake = if self.closes_until(now).is_some() { NEVER } else { self.kernel.next_deadline() };
+        let Some((id, until)) = chosen else {
+            self.current = None;
+            self.time.wake_at(wake, now);
+            return self.idle;
+        };
+        self.current = Some(id);
+        self.time.wake_at(wake.min(until), now);
+        register::PTEH.write(u32::from(id.0) + 1);
+        self.contexts.wrapping_add(id.index())
     }
 
-    fn choose(&mut self, now: Nanoseconds) -> Option<ComponentId> {
-        if let Some((closing, _)) = self.closes_until(now) {
+    /// Who goes on, and until when at the longest.
+    fn choose(&mut self, now: Nanoseconds) -> Option<(ComponentId, Nanoseconds)> {
+        if let Some(closing) = self.closes_until(now) {
             return Some(closing);
         }
         let vcpu = usize::from(self.kernel.highest_ready()?);
-        if let Some(Some((holder, end))) = self.turns.get(vcpu)
-            && now < *end
-        {
-            return Some(*holder);
+        let turn = self.turns.get_mut(vcpu)?;
+        if turn.is_none_or(|(_, end)| now >= end) {
+            *turn = Some((self.kernel.dispatch(now)?, now.saturating_add(self.plan.quantum)));
         }
-        let id = self.kernel.dispatch(now)?;
-        if let Some(turn) = self.turns.get_mut(vcpu) {
-            *turn = Some((id, now.saturating_add(self.plan.quantum)));
-        }
-        Some(id)
+        *turn
     }
 }
 

@@ -17,6 +17,8 @@ const TCNT1: Long = Long(0xFFD8_0018);
 const TCR1: Short = Short(0xFFD8_001C);
 /// Underflow raises an interrupt. Written with UNF = 0 it clears that.
 const UNIE: u16 = 1 << 5;
+/// It has underflowed.
+const UNF: u16 = 1 << 8;
 /// The longest wait: half of what channel 1 counts.
 const LONGEST: u32 = u32::MAX / 2;
 
@@ -89,6 +91,11 @@ impl Time {
         self.clock.to_nanoseconds(u64::from(self.high) << 32 | u64::from(ticks))
     }
 
+    /// Whether channel 0 wants to wake us: its interrupt is there, or will be as soon as interrupts come.
+    pub(crate) fn rings(&self) -> bool {
+        TCR0.read() & UNF != 0
+    }
+
     /// Channel 0 has woken us.
     pub(crate) fn woken(&mut self) {
         TCR0.write(UNIE);
@@ -101,10 +108,9 @@ impl Time {
             return;
         }
         self.armed = at;
-        TSTR.write(2);
         TCNT0.write(self.clock.to_ticks(at.saturating_sub(now)));
+        // An underflow of the old count is over. The channel runs on: the others' bits in TSTR are not the kernel's.
         TCR0.write(UNIE);
-        TSTR.write(3);
     }
 }
 

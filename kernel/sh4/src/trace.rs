@@ -1,6 +1,7 @@
 //! What the kernel shows of itself on a register that takes any byte at once: the emulator's way to watch a machine.
 //!
-//! A line each: `koboshi: ` and words. A board without such a register shows nothing.
+//! A line each: `koboshi: ` and words. A board without such a register shows nothing; the kernel for it is built without
+//! the feature `trace`, and has none of these texts.
 
 use crate::registers::Byte;
 
@@ -10,12 +11,15 @@ pub(crate) struct Trace(pub(crate) u32);
 
 impl Trace {
     fn put(self, byte: u8) {
-        if self.0 != 0 {
+        if cfg!(feature = "trace") && self.0 != 0 {
             Byte(self.0).write(byte);
         }
     }
 
     pub(crate) fn text(self, text: &[u8]) -> Self {
+        if !cfg!(feature = "trace") || self.0 == 0 {
+            return self;
+        }
         // What a component says must not look like a line of the kernel's.
         text.iter().for_each(|byte| self.put(if byte.is_ascii_control() { b' ' } else { *byte }));
         self
@@ -27,6 +31,9 @@ impl Trace {
     }
 
     pub(crate) fn number(self, number: u32) -> Self {
+        if !cfg!(feature = "trace") {
+            return self;
+        }
         let mut digits = [0; 10];
         let mut rest = number;
         let mut first = digits.len();

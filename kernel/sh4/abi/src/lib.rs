@@ -7,6 +7,7 @@
 //! It must never: hold a register, or a rule of the kernel's.
 #![no_std]
 
+mod bytes;
 pub mod words;
 
 use koboshi_core::life::{Begin, State};
@@ -43,6 +44,8 @@ pub mod call {
     pub const WINDOW_CLOSED: u32 = 11;
     /// Does nothing: what a trap costs.
     pub const NOTHING: u32 = 12;
+    /// The set of components that are down: r0 low half, r1 high half.
+    pub const DOWN: u32 = 13;
     /// The first of those that translated code makes.
     pub const TRANSLATED: u32 = 0x40;
 }

@@ -3,14 +3,17 @@
 //! Rule: each is written and read by the same list of fields, so that the two cannot drift apart unnoticed; a test
 //! carries every kind across.
 
+use core::slice;
+
 use koboshi_core::incident::{CutShort, Incident, Noticed};
 use koboshi_core::life::{Facts, Fault, HISTORY, History};
 use koboshi_core::record::{Fate, InHand, Seal};
+use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_core::{ComponentId, NEVER, PortId};
 
 use crate::{state_in_words, state_of_words};
 
-/// Words of [`Facts`].
+/// Words of [`Facts`], at most.
 pub const FACTS: usize = 11 + 2 * (2 * HISTORY + 1);
 
 /// Words of an [`Incident`].
@@ -19,17 +22,18 @@ pub const INCIDENT: usize = 37;
 /// Words that are written or read one behind the other. Beyond their end nothing is written, and 0 is read.
 struct Tape<W> {
     words: W,
-    at: usize,
 }
 
-impl Tape<&mut [u32]> {
+impl Tape<slice::Iter<'_, AtomicU32>> {
+    // Once, and not at each of its many places: the kernel is to be small.
+    #[inline(never)]
     fn put(&mut self, word: u32) {
-        if let Some(place) = self.words.get_mut(self.at) {
-            *place = word;
+        if let Some(place) = self.words.next() {
+            place.store(word, Ordering::Relaxed);
         }
-        self.at += 1;
     }
 
+    #[inline(never)]
     fn put_long(&mut self, long: u64) {
         self.put(long as u32);
         self.put((long >> 32) as u32);
@@ -44,17 +48,18 @@ impl Tape<&mut [u32]> {
         self.put(if let Some(Fault::Access { address }) = fault { address } else { 0 });
     }
 
+    /// Only times that were ever added are written.
+    #[inline(never)]
     fn put_history(&mut self, history: &History) {
-        self.put(history.count());
-        history.times().iter().for_each(|time| self.put_long(*time));
+        let count = history.count();
+        self.put(count);
+        history.times().iter().take(count as usize).for_each(|time| self.put_long(*time));
     }
 }
 
-impl Tape<&[u32]> {
+impl Tape<slice::Iter<'_, u32>> {
     fn get(&mut self) -> u32 {
-        let word = self.words.get(self.at).copied().unwrap_or(0);
-        self.at += 1;
-        word
+        self.words.next().copied().unwrap_or(0)
     }
 
     fn long(&mut self) -> u64 {
@@ -74,14 +79,14 @@ impl Tape<&[u32]> {
     fn history(&mut self) -> History {
         let count = self.get();
         let mut times = [0; HISTORY];
-        times.iter_mut().for_each(|time| *time = self.long());
+        times.iter_mut().take(count as usize).for_each(|time| *time = self.long());
         History::of(times, count)
     }
 }
 
 /// Writes facts.
-pub fn put_facts(facts: &Facts, words: &mut [u32; FACTS]) {
-    let mut tape = Tape { words: &mut words[..], at: 0 };
+pub fn put_facts(facts: &Facts, words: &[AtomicU32]) {
+    let mut tape = Tape { words: words.iter() };
     tape.put(state_in_words(facts.state));
     tape.put(facts.epoch);
     tape.put_fault(facts.fault);
@@ -96,7 +101,7 @@ pub fn put_facts(facts: &Facts, words: &mut [u32; FACTS]) {
 /// Reads facts.
 #[must_use]
 pub fn facts(words: &[u32; FACTS]) -> Facts {
-    let mut tape = Tape { words: &words[..], at: 0 };
+    let mut tape = Tape { words: words.iter() };
     Facts {
         state: state_of_words(tape.get()),
         epoch: tape.get(),
@@ -154,8 +159,8 @@ const fn cut_of_words(kind: u32, at: u64) -> Option<(CutShort, u64)> {
 }
 
 /// Writes an incident.
-pub fn put_incident(incident: &Incident, words: &mut [u32; INCIDENT]) {
-    let mut tape = Tape { words: &mut words[..], at: 0 };
+pub fn put_incident(incident: &Incident, words: &[AtomicU32]) {
+    let mut tape = Tape { words: words.iter() };
     tape.put(incident.number);
     tape.put(incident.component.0.into());
     tape.put(incident.epoch);
@@ -193,7 +198,7 @@ pub fn put_incident(incident: &Incident, words: &mut [u32; INCIDENT]) {
 /// Reads an incident.
 #[must_use]
 pub fn incident(words: &[u32; INCIDENT]) -> Incident {
-    let mut tape = Tape { words: &words[..], at: 0 };
+    let mut tape = Tape { words: words.iter() };
     Incident {
         number: tape.get(),
         component: ComponentId(tape.get() as u8),
@@ -213,7 +218,7 @@ pub fn incident(words: &[u32; INCIDENT]) -> Incident {
     }
 }
 
-fn seal(tape: &mut Tape<&[u32]>) -> Seal {
+fn seal(tape: &mut Tape<slice::Iter<'_, u32>>) -> Seal {
     let (offered_again, interrupted, poisoned, flags) = (tape.get(), tape.get(), tape.get(), tape.get());
     let (port, position, kind, progress) = (PortId(tape.get() as u16), tape.get(), tape.get(), tape.get());
     let then = match kind >> 8 {
@@ -238,9 +243,9 @@ mod tests {
     use koboshi_core::life::State;
 
     fn across(incident_: &Incident) -> Incident {
-        let mut words = [0; INCIDENT];
-        put_incident(incident_, &mut words);
-        incident(&words)
+        let words = [const { AtomicU32::new(0) }; INCIDENT];
+        put_incident(incident_, &words);
+        incident(&words.map(AtomicU32::into_inner))
     }
 
     #[test]
@@ -248,7 +253,7 @@ mod tests {
         let mut starts = History::EMPTY;
         (0..20).for_each(|at| starts.add(at << 33));
         let mut fruitless = History::EMPTY;
-        fruitless.add(7);
+        (0..HISTORY as u64).for_each(|at| fruitless.add(7 + at));
         for fault in [None, Some(Fault::Access { address: 0xDEAD_BEEF }), Some(Fault::Late)] {
             let there = Facts {
                 state: State::Backoff,
@@ -261,11 +266,34 @@ mod tests {
                 down_since: Some(5),
                 recover_within: fault.map(|_| 6),
             };
-            let mut words = [0; FACTS];
-            put_facts(&there, &mut words);
+            let words = [const { AtomicU32::new(0) }; FACTS];
+            put_facts(&there, &words);
+            let words = words.map(AtomicU32::into_inner);
             assert_eq!(facts(&words), there);
             assert_eq!(words.last(), Some(&((there.recover_within.unwrap_or(NEVER) >> 32) as u32)), "it is full");
         }
+    }
+
+    #[test]
+    fn facts_of_one_who_has_hardly_lived_are_short() {
+        let mut starts = History::EMPTY;
+        starts.add(1 << 40);
+        let there = Facts {
+            state: State::Running,
+            epoch: 1,
+            fault: None,
+            failed_at: 0,
+            starts,
+            fruitless: History::EMPTY,
+            fruitless_in_a_row: 0,
+            down_since: None,
+            recover_within: Some(6),
+        };
+        let words = [const { AtomicU32::new(u32::MAX) }; FACTS];
+        put_facts(&there, &words);
+        let words = words.map(AtomicU32::into_inner);
+        assert_eq!(facts(&words), there);
+        assert_eq!(words[15..], [u32::MAX; FACTS - 15], "nothing is written behind them");
     }
 
     #[test]

@@ -41,6 +41,7 @@ unsafe extern "C" {
     safe fn koboshi_trap_exit(text: *const u8, length: usize) -> !;
     safe fn koboshi_trap_panic(file: *const u8, length: usize, line: u32) -> !;
     safe fn koboshi_trap_window_closed();
+    safe fn koboshi_trap_down() -> u64;
 }
 
 /// What the kernel and the composer tell. The kernel passes it to the component's first instruction.
@@ -49,8 +50,9 @@ static VIEW: AtomicU32 = AtomicU32::new(0);
 /// Peers to ring at the end of the turn, as bits of their ports.
 static RINGS: AtomicU32 = AtomicU32::new(0);
 
-/// The earliest alarm that was asked for in this turn: low half, high half.
-static ALARM: [AtomicU32; 2] = [const { AtomicU32::new(u32::MAX) }; 2];
+/// The earliest alarm that was asked for in this turn: low half, high half, all bits inverted. So it begins with zeros: a
+/// component whose variables all do takes a page less, and less time to begin anew.
+static ALARM: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
 
 fn get(word: &AtomicU32) -> u32 {
     word.load(Ordering::Relaxed)
@@ -81,9 +83,9 @@ pub fn run<F: Future<Output = Exit>>(view: u32, start: impl FnOnce(Start) -> F) 
     loop {
         match turn(future.as_mut()) {
             Poll::Pending => {
-                let (rings, low, high) = (get(&RINGS), get(&ALARM[0]), get(&ALARM[1]));
+                let (rings, low, high) = (get(&RINGS), !get(&ALARM[0]), !get(&ALARM[1]));
                 set(&RINGS, 0);
-                ALARM.iter().for_each(|half| set(half, u32::MAX));
+                ALARM.iter().for_each(|half| set(half, 0));
                 koboshi_trap_wait(rings, low, high);
             }
             Poll::Ready(exit) => {
@@ -127,10 +129,10 @@ fn koboshi_now() -> u64 {
 
 #[unsafe(no_mangle)]
 fn koboshi_alarm(at: u64) {
-    let before = u64::from(get(&ALARM[0])) | u64::from(get(&ALARM[1])) << 32;
+    let before = u64::from(!get(&ALARM[0])) | u64::from(!get(&ALARM[1])) << 32;
     if at < before {
-        set(&ALARM[0], at as u32);
-        set(&ALARM[1], (at >> 32) as u32);
+        set(&ALARM[0], !(at as u32));
+        set(&ALARM[1], !((at >> 32) as u32));
     }
 }
 
@@ -254,6 +256,11 @@ fn koboshi_facts(of: ComponentId) -> Result<Facts, Denied> {
         answer::DONE => Ok(words::facts(&room)),
         refused => Err(denied(refused)),
     }
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_down() -> u64 {
+    koboshi_trap_down()
 }
 
 #[unsafe(no_mangle)]

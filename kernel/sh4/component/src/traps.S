@@ -24,3 +24,4 @@
         call    koboshi_trap_panic, 10
         call    koboshi_trap_window_closed, 11
         call    koboshi_trap_nothing, 12
+        call    koboshi_trap_down, 13
