@@ -540,6 +540,9 @@ pub extern "C" fn kernel_look(id: u8, of: u8, port: u8, number: u32, back: u32) 
         sum ^= kernel.next_deadline() ^ kernel.highest_ready().map_or(99, u64::from);
         sum ^= kernel.begin(id).map_or(99, |begin| begin as u64);
         sum ^= kernel.component(id).map_or(0, |component| component.respond_within);
+        sum ^= kernel.down_for(id) ^ u64::from(kernel.has_actions());
+        sum ^= kernel.standing(id).map_or(99, |(state, epoch)| state as u64 ^ u64::from(epoch));
+        sum ^= kernel.last_fault(id).map_or(99, |fault| u64::from(fault.code()));
         if let Some(facts) = kernel.facts_for(id, of).ok().or_else(|| kernel.facts(of)) {
             sum ^= u64::from(facts.starts.since(sum));
             sum ^= facts.fruitless.last(back).unwrap_or(0) ^ u64::from(facts.fruitless.count());
