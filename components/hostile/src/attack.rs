@@ -34,6 +34,8 @@ pub enum Attack {
     WaitInWindow(u32),
     /// Has itself ended, opens a window, and never comes back. Its own place in the image.
     ToldInWindow(u8),
+    /// Never comes back, opens a window again and again, and says each time that it has closed it.
+    Reopens,
 }
 
 /// How wide an access is.

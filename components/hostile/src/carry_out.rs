@@ -28,9 +28,10 @@ const FORGERIES: u32 = 40;
 /// How often it waits when it is to close its window.
 const WAITS: u32 = 2_000;
 
-/// The trap that waits, and the one that rings.
+/// The traps that wait, ring, and say that a window is closed.
 const WAIT: u8 = 0;
 const RING: u8 = 1;
+const WINDOW_CLOSED: u8 = 11;
 
 /// Where a component finds, in its page to read, that it is to close its window.
 const END_WANTED: u32 = 12;
@@ -92,6 +93,10 @@ async fn carry_out(attack: Attack, arguments: &Arguments) -> u32 {
             koboshi_window(true);
             endless()
         }
+        Attack::Reopens => loop {
+            koboshi_window(true);
+            arms::trap(WINDOW_CLOSED, [0; 4]);
+        },
         Attack::WaitInWindow(page) => {
             koboshi_window(true);
             while arms::read(Width::Word, page + END_WANTED) == 0 {}

@@ -442,6 +442,7 @@ impl Targets<'_> {
         put("flood of doorbells".to_owned(), Attack::Flood(FLOOD), GoesOn(None));
         put("endless".to_owned(), Attack::Endless, Ends(STUCK));
         put("endless with a window open".to_owned(), Attack::EndlessInWindow, Ends(STUCK));
+        put("opens its window again and again".to_owned(), Attack::Reopens, Ends(STUCK));
         put("waits with a window open".to_owned(), Attack::WaitInWindow(own.view.start), GoesOn(None));
         put("told to end with a window open".to_owned(), Attack::ToldInWindow(HOSTILE.0), Ends(TOLD));
         all

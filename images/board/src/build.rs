@@ -388,6 +388,8 @@ fn start(stack: u32, pointer: u32, zeros: &Range<u32>) -> String {
     .section .text.first, \"ax\"
     .global koboshi_start
 koboshi_start:
+    mov.l   .Lsr, r0            ! privileged, bank 1, no interrupts: whatever whoever entered us had
+    ldc     r0, sr
     mov.l   .Lstack, r15
     mov.l   .Lshadow, r0
     ldc     r0, gbr
@@ -406,6 +408,7 @@ koboshi_start:
 3:  bra     3b
     nop
     .balign 4
+.Lsr:     .long 0x700000f0
 .Lstack:  .long {stack:#x}
 .Lshadow: .long {pointer:#x}
 .Lzeros:  .long {from:#x}

@@ -35,6 +35,11 @@ const TIMER_SH7751R: Group = Group { priority: 0xFFD0_0004, shift: 12, mask: 0 }
 /// SH7780: TMU0 is in bits 28 to 24 of INT2PRI0, and the first bit of INT2MSKR.
 const TIMER_SH7780: Group = Group { priority: 0xFFD4_0000, shift: 24, mask: 0 };
 
+/// SH7751R: IPRA to IPRD.
+const IPR: [Short; 4] = [Short(0xFFD0_0004), Short(0xFFD0_0008), Short(0xFFD0_000C), Short(0xFFD0_0010)];
+/// SH7780: the pins; 1 masks.
+const INTMSK0: Long = Long(0xFFD0_0044);
+const INTMSK1: Long = Long(0xFFD0_0048);
 const ICR0: Long = Long(0xFFD0_0000);
 /// SH7780: holds no request that its source has taken back, as the SH-4 does.
 const ICR0_SH4: u32 = 1 << 21;
@@ -52,8 +57,13 @@ impl Controller {
 
     /// Masks everything of the image's, and lets the timer through.
     pub(crate) fn start(self, groups: &[Group]) {
-        if self == Controller::Sh7780 {
-            ICR0.write(ICR0.read() | ICR0_SH4);
+        // A source that no line knows would come again and again: whoever ran before may have left any of them open.
+        match self {
+            Controller::Sh7751r => IPR.into_iter().for_each(|register| register.write(0)),
+            Controller::Sh7780 => {
+                ICR0.write(ICR0.read() | ICR0_SH4);
+                [INT2MSKR, INTMSK0, INTMSK1].into_iter().for_each(|register| register.write(u32::MAX));
+            }
         }
         for group in groups {
             if self == Controller::Sh7780 {

@@ -115,6 +115,16 @@ impl<const C: usize, const P: usize, const L: usize, const I: usize> Default for
     }
 }
 
+/// Who has a window open and is to be ended.
+#[derive(Clone, Copy)]
+struct Closing {
+    who: ComponentId,
+    /// It runs alone until then.
+    until: Nanoseconds,
+    /// Who wants it to end; `None`: the clock.
+    by: Option<ComponentId>,
+}
+
 /// The kernel, its image, and who runs.
 pub struct Machine {
     plan: &'static Plan,
@@ -128,7 +138,7 @@ pub struct Machine {
     /// On each VCPU: who has the turn there, and until when.
     turns: [Option<(ComponentId, Nanoseconds)>; MAX_VCPUS],
     /// Somebody is to be ended and has a window open: it alone runs, until then.
-    closing: Option<(ComponentId, Nanoseconds)>,
+    closing: Option<Closing>,
 }
 
 // SAFETY: its pointers are to memory that is its own alone, and there is one processor.
@@ -406,7 +416,15 @@ impl Machine {
     #[inline(never)]
     fn called_rarely(&mut self, id: ComponentId, number: u32, [a, b, c]: [u32; 3], now: Nanoseconds) -> Option<u64> {
         match number {
-            call::BLAME => return Some(self.kernel.blame(id, a as u8, b, c, now).into()),
+            call::BLAME => {
+                let Ok(port) = u8::try_from(a) else { return Some(0) };
+                let may = self.kernel.component(id).is_some_and(|component| component.rights.blame);
+                if may && self.behind(id, port).is_some_and(|peer| self.must_close_first(peer, Some(id), now)) {
+                    self.again(id);
+                    return None;
+                }
+                return Some(self.kernel.blame(id, port, b, c, now).into());
+            }
             call::COMMAND => return self.command(id, a, b, c, now).map(Into::into),
             call::EXIT => {
                 self.log(id, a, b);
@@ -416,12 +434,27 @@ impl Machine {
                 self.show_panic(id, a, b, c);
                 self.fault(id, Fault::Panic, event::TRAPA, 0);
             }
-            call::WINDOW_CLOSED => self.window_closed(id),
+            // Whatever the window's word says: who says so again and again must not get more time by that.
+            call::WINDOW_CLOSED => self.end_window(id),
             call::TRANSLATED.. => self.fault(id, Fault::Panic, event::TRAPA, 0),
             // No such call: as an instruction that does not exist.
             _ => self.fault(id, Fault::IllegalInstruction, event::TRAPA, 0),
         }
         None
+    }
+
+    /// The call is made again when whoever made it goes on.
+    fn again(&mut self, id: ComponentId) {
+        if let Some(context) = self.context(id) {
+            context.spc = context.spc.wrapping_sub(2);
+        }
+    }
+
+    /// Who is behind a component's port.
+    fn behind(&self, id: ComponentId, port: u8) -> Option<ComponentId> {
+        let port = self.plan.descriptions.get(id.index())?.ports.get(usize::from(port))?;
+        let port = self.plan.ports.get(usize::from(port.0))?;
+        Some(if port.near.component == id { port.far.component } else { port.near.component })
     }
 
     /// The context of whoever runs.
@@ -454,7 +487,8 @@ impl Machine {
 
     #[inline(never)]
     fn acknowledge(&mut self, id: ComponentId, number: u32) {
-        self.kernel.acknowledge(id, number as u8);
+        let Ok(short) = u8::try_from(number) else { return };
+        self.kernel.acknowledge(id, short);
         let line = self.plan.descriptions.get(id.index()).and_then(|component| component.lines.get(number as usize));
         if let Some(line) = line {
             self.show_line(line.0);
@@ -492,7 +526,8 @@ impl Machine {
     #[inline(never)]
     fn facts(&mut self, id: ComponentId, of: u32, to: u32) -> Option<u32> {
         let room = self.room(id, to, words::FACTS)?;
-        Some(match self.kernel.facts_for(id, ComponentId(of as u8)) {
+        let Ok(of) = u8::try_from(of) else { return Some(answer::UNKNOWN) };
+        Some(match self.kernel.facts_for(id, ComponentId(of)) {
             Ok(facts) => {
                 words::put_facts(&facts, room);
                 answer::DONE
@@ -511,7 +546,7 @@ impl Machine {
     }
 
     fn command(&mut self, id: ComponentId, target: u32, number: u32, argument: u32, now: Nanoseconds) -> Option<u32> {
-        let target = ComponentId(target as u8);
+        let Ok(target) = u8::try_from(target).map(ComponentId) else { return Some(answer::UNKNOWN) };
         let fault = Fault::of_code(argument as u8, 0).unwrap_or(Fault::Told);
         let wanted = match number {
             command::START => Command::Start,
@@ -526,11 +561,8 @@ impl Machine {
         let ends = matches!(wanted, Command::End(_) | Command::EndReported(..) | Command::Stop | Command::GiveUp);
         // Whoever may not end it must not even make it close its window: it would run before everybody else for that.
         let may = self.kernel.component(id).is_some_and(|component| component.rights.control & target.bit() != 0);
-        if ends && may && target != id && self.must_close_first(target, now) {
-            // The command is given again when that is done.
-            if let Some(context) = self.context(id) {
-                context.spc = context.spc.wrapping_sub(2);
-            }
+        if ends && may && target != id && self.must_close_first(target, Some(id), now) {
+            self.again(id);
             return None;
         }
         let done = self.kernel.command_for(id, target, wanted, now);
@@ -540,18 +572,18 @@ impl Machine {
 
     /// Whether a component that is to be ended has a window open. Then it alone runs until it has closed it; but not longer
     /// than [`WINDOW_WITHIN`].
-    fn must_close_first(&mut self, id: ComponentId, now: Nanoseconds) -> bool {
+    fn must_close_first(&mut self, id: ComponentId, by: Option<ComponentId>, now: Nanoseconds) -> bool {
         let Some(component) = self.component(id) else { return false };
         let alive = self.kernel.standing(id).is_some_and(|(state, _)| state.alive());
         if !alive || memory::word(component.window).load(Ordering::Relaxed) == 0 {
             return false;
         }
-        let until = match self.closing {
-            Some((closing, until)) if closing == id => until,
-            _ => now.saturating_add(WINDOW_WITHIN),
+        let closing = match self.closing {
+            Some(closing) if closing.who == id => closing,
+            _ => Closing { who: id, until: now.saturating_add(WINDOW_WITHIN), by },
         };
-        let wait = now < until;
-        self.closing = wait.then_some((id, until));
+        let wait = now < closing.until;
+        self.closing = wait.then_some(closing);
         memory::view(component.view).end_wanted.store(wait.into(), Ordering::Relaxed);
         wait
     }
@@ -567,11 +599,11 @@ impl Machine {
 
     /// Who is closing its window, as long as it has time for that.
     fn closes_until(&self, now: Nanoseconds) -> Option<(ComponentId, Nanoseconds)> {
-        self.closing.filter(|(_, until)| now < *until)
+        self.closing.filter(|closing| now < closing.until).map(|closing| (closing.who, closing.until))
     }
 
     fn window_closed(&mut self, id: ComponentId) {
-        self.closing = self.closing.filter(|(closing, _)| *closing != id);
+        self.closing = self.closing.filter(|closing| closing.who != id);
         if let Some(component) = self.component(id) {
             memory::view(component.view).end_wanted.store(0, Ordering::Relaxed);
         }
@@ -597,7 +629,7 @@ impl Machine {
     fn expire(&mut self, now: Nanoseconds) {
         while self.kernel.next_deadline() <= now {
             if let Some(stuck) = self.kernel.stuck(now)
-                && self.must_close_first(stuck, now)
+                && self.must_close_first(stuck, None, now)
             {
                 return;
             }
@@ -630,9 +662,9 @@ impl Machine {
             let trace = self.trace.text(b"koboshi: ends ").text(self.name(id).as_bytes()).text(b" ").number(epoch);
             trace.text(b" fault ").number(fault).end();
         }
-        if let Some((closing, _)) = self.closing {
-            // It has ended; or the one has who wanted it to end, and another one would begin its time anew.
-            self.window_closed(closing);
+        // It has ended; or the one has who wanted it to end.
+        if let Some(closing) = self.closing.filter(|closing| closing.who == id || closing.by == Some(id)) {
+            self.window_closed(closing.who);
         }
         self.show_lines(id);
         self.show(id);
@@ -710,12 +742,14 @@ impl Machine {
     }
 
     /// Who goes on. All that is due is done first.
-    fn next(&mut self, now: Nanoseconds) -> *mut Context {
+    fn next(&mut self, mut now: Nanoseconds) -> *mut Context {
         if self.kernel.next_deadline() <= now {
             self.expire(now);
         }
         if self.kernel.has_actions() {
             self.carry_out();
+            // Memory that began anew took its time: nobody is to be charged for it.
+            now = self.time.now();
         }
         let chosen = self.choose(now);
         // Of whoever is closing a window, the deadline that it has missed has passed: it would leave it no time at all.

@@ -104,13 +104,18 @@ impl Time {
 
     /// Wakes at `at` at the latest.
     pub(crate) fn wake_at(&mut self, at: Nanoseconds, now: Nanoseconds) {
-        if self.armed != 0 && self.armed <= at {
+        // One that has passed wakes nobody any more.
+        if self.armed > now && self.armed <= at {
             return;
         }
         self.armed = at;
-        TCNT0.write(self.clock.to_ticks(at.saturating_sub(now)));
-        // An underflow of the old count is over. The channel runs on: the others' bits in TSTR are not the kernel's.
+        // The counter is written while the channel stands (SH7751R manual, TMU), and what the old count has left is cleared before:
+        // an underflow of the new one must not get lost. The others' bits in TSTR are not the kernel's.
+        let running = TSTR.read();
+        TSTR.write(running & !1);
         TCR0.write(UNIE);
+        TCNT0.write(self.clock.to_ticks(at.saturating_sub(now)));
+        TSTR.write(running | 1);
     }
 }
 

@@ -161,8 +161,13 @@ fn koboshi_port(port: u8) -> Option<PortMemory> {
 #[unsafe(no_mangle)]
 fn koboshi_peer(port: u8) -> Option<Peer> {
     let port = port_view(port)?;
-    let state = get(&port.peer_state);
-    Some(Peer { epoch: get(&port.peer_epoch), state: abi::state_of_words(state & 0xFF), waits: state & WAITS != 0 })
+    // The kernel may write both in between: the state goes with an epoch that was the same before and after it.
+    let mut epoch = get(&port.peer_epoch);
+    let mut state = get(&port.peer_state);
+    while epoch != get(&port.peer_epoch) {
+        (epoch, state) = (get(&port.peer_epoch), get(&port.peer_state));
+    }
+    Some(Peer { epoch, state: abi::state_of_words(state & 0xFF), waits: state & WAITS != 0 })
 }
 
 #[unsafe(no_mangle)]
