@@ -23,6 +23,7 @@ use koboshi_interface_kit::Interface;
 use koboshi_interfaces::control;
 use koboshi_restart_manager::policy::{Escalation, Group, Policy, Strategy};
 use koboshi_sh4::tools::{Qemu, Trouble};
+use koboshi_sh4_abi::{answer, call};
 
 use crate::sh4::on_board::{INSTRUCTION, changed_image, reported, source};
 use crate::suite::{Context, Report};
@@ -258,9 +259,9 @@ impl Targets<'_> {
     }
 
     /// What lies in a component's memory: what, and where.
-    fn places(&self, id: ComponentId) -> [(String, u32); 8] {
+    fn places(&self, id: ComponentId) -> Vec<(String, u32)> {
         let of = self.of(id);
-        let places = [
+        let mut places = vec![
             ("data", of.data.start),
             ("own stack", of.shadow.end - 4),
             ("machine's stack", of.stack.end - 4),
@@ -268,9 +269,12 @@ impl Targets<'_> {
             ("constants", of.constants.start),
             ("page to read", of.view.start),
             ("kept state", of.kept.start),
-            ("initial data", of.kept_initial),
         ];
-        places.map(|(what, address)| (format!("the {what} of {}", of.name), address))
+        // Where there is none, the next component begins.
+        if !of.initial.is_empty() {
+            places.push(("initial data", of.kept_initial));
+        }
+        places.into_iter().map(|(what, address)| (format!("the {what} of {}", of.name), address)).collect()
     }
 
     /// Arguments of traps: wild ones, and well-formed ones that it has no right to.
@@ -294,7 +298,7 @@ impl Targets<'_> {
             [1, 3, 9, 0],
             [1, 5, 9, 0],
             [1, 6, 9, 0],
-            // A number that would be the asker's if it were cut.
+            // A number that would be the asker's if it were cut: there is no such component.
             [0x0100_0101, 1, 9, 0],
         ]
     }
@@ -302,19 +306,22 @@ impl Targets<'_> {
     fn traps(&self, all: &mut Vec<Try>) {
         let arguments = self.arguments();
         for number in 0..=u8::MAX {
-            let sets = if number < 13 { 0..arguments.len() as u8 } else { number % 16..number % 16 + 1 };
+            let sets = if number <= call::DOWN as u8 { 0..arguments.len() as u8 } else { number % 16..number % 16 + 1 };
             for set in sets {
                 let wanted = arguments[usize::from(set)];
                 let writable = wanted[1] == self.of(HOSTILE).shadow.start;
                 let expected = match number {
                     // What is asked for is written nowhere but in the component's own memory, and only with the right to ask.
                     5 | 7 if !writable => Expected::At(wanted[1]),
-                    5 | 6 => Expected::GoesOn(Some(koboshi_sh4_abi::answer::RIGHT)),
+                    5 | 6 if wanted[0] > u8::MAX.into() => Expected::GoesOn(Some(answer::UNKNOWN)),
+                    5 | 6 => Expected::GoesOn(Some(answer::RIGHT)),
                     4 | 7 => Expected::GoesOn(Some(0)),
                     0..=3 | 8 | 11 | 12 => Expected::GoesOn(None),
                     9 => Expected::Ends(EXIT),
                     10 => Expected::Ends(PANIC),
-                    13..0x40 => Expected::Ends(ILLEGAL),
+                    // All might be down, for who may not know.
+                    13 => Expected::GoesOn(Some(u32::MAX)),
+                    14..0x40 => Expected::Ends(ILLEGAL),
                     0x40.. => Expected::Ends(PANIC),
                 };
                 let about = format!("trapa #{number} with {}", wanted.map(|word| format!("{word:#x}")).join(", "));
