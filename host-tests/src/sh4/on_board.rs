@@ -12,6 +12,7 @@ use koboshi_host::image::Image;
 use koboshi_sh4::link::Optimise;
 use koboshi_sh4::tools::{Gcc, Qemu, Rust, Trouble};
 
+use super::spec::cannot_begin;
 use crate::conformance;
 use crate::suite::{Context, Report};
 
@@ -83,10 +84,7 @@ pub(crate) fn changed_image(
 
 /// What is reported of a suite that could not be run to its end.
 pub(crate) fn reported(outcome: Result<Report, Trouble>) -> Report {
-    outcome.unwrap_or_else(|trouble| {
-        let text = format!("{}\n  {}\n", trouble.what, trouble.remedy);
-        Report { failed: 1, text, ..Report::default() }
-    })
+    outcome.unwrap_or_else(|trouble| cannot_begin(&trouble))
 }
 
 /// The suite `sh4-conformance`.

@@ -18,7 +18,7 @@ use koboshi_interfaces::serial::Line;
 use koboshi_scif_driver::device::{Board, Chip};
 use koboshi_sh4::tools::{Qemu, Trouble};
 
-use super::on_board::{image, source};
+use super::on_board::{image, reported, source};
 use crate::suite::{Context, Report};
 use crate::system::{self, DRIVER, MONITOR, Setup};
 
@@ -95,13 +95,7 @@ impl Found {
 
 /// The suite `sh4-serial`.
 pub fn serial(context: &Context<'_>) -> Report {
-    match run(context) {
-        Ok(report) => report,
-        Err(trouble) => {
-            let text = format!("{}\n  {}\n", trouble.what, trouble.remedy);
-            Report { failed: 1, text, ..Report::default() }
-        }
-    }
+    reported(run(context))
 }
 
 fn run(context: &Context<'_>) -> Result<Report, Trouble> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use koboshi_sh4::link::{Elf, Layout as Placing, Options, Section, Source as Text, compile, link, raw_image};
 use koboshi_sh4::program::{Artifact, Built, Program, build_helpers};
 use koboshi_sh4::stack::{Bounds, Calls};
-use koboshi_sh4::tools::{Gcc, Rust, Trouble};
+use koboshi_sh4::tools::{Gcc, Rust, Trouble, read, unwritable};
 use koboshi_sh4::translate::{self, Segment, Trust, translate};
 use koboshi_sh4_abi::PAGE;
 
@@ -184,13 +184,6 @@ fn put(path: &Path, text: &str) -> Result<(), Trouble> {
     std::fs::write(path, text).map_err(|error| unwritable(path, &error))
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Trouble {
-    Trouble::new(
-        format!("{} cannot be written: {error}", path.display()),
-        "make its directory writable, or name another one.",
-    )
-}
-
 struct Builder<'a> {
     rust: &'a Rust,
     gcc: &'a Gcc,
@@ -341,7 +334,10 @@ impl Builder<'_> {
         let assembler = format!("{name}-{assembler}");
         let assembled = compile(gcc, Text::Text { name: &assembler, text }, &file("assembler.o"), &plain)?;
         let helpers = build_helpers(self.rust, gcc, cpu, self.cache)?;
-        let texts: Result<Vec<String>, Trouble> = [&calls, &helpers.calls].into_iter().map(|path| read(path)).collect();
+        let texts: Result<Vec<String>, Trouble> = [&calls, &helpers.calls]
+            .into_iter()
+            .map(|path| read(path).map(|text| String::from_utf8_lossy(&text).into_owned()))
+            .collect();
         let bounds = Calls::new(&texts?, &[&module])?.bounds(entry)?;
         let Some(shadow_pointer) = module.stack_pointer else {
             return Err(Trouble::new(
@@ -363,20 +359,12 @@ impl Builder<'_> {
         let path = self.request.folder.join(format!("{name}.raw"));
         let first = elf.sections.iter().find(|section| section.in_file).map_or(0, |section| section.address);
         raw_image(self.gcc, elf, &path, first)?;
-        Ok((first, std::fs::read(&path).map_err(|error| unreadable(&path, &error))?))
+        Ok((first, read(&path)?))
     }
 }
 
 /// The kernel's own stack, in bytes.
 const KERNEL_STACK: u32 = 0x2000;
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Trouble {
-    Trouble::new(format!("{} cannot be read: {error}", path.display()), "it was written just now: try again.")
-}
-
-fn read(path: &Path) -> Result<String, Trouble> {
-    std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))
-}
 
 /// Where the board enters: sets up both stacks, makes the zeros, and calls the kernel. A boot loader may enter through any
 /// alias of the address.

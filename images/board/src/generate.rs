@@ -84,7 +84,7 @@ impl Tables<'_> {
         let (groups, lines) = self.lines();
         let counts = (image.components.len(), image.connections.len(), lines.len());
         let mut text = String::from(
-            "//! Made by Koboshi: the tables of an image, and its kernel.\n#![no_std]\n#![allow(unused_imports)]\n\n\
+            "//! Made by Koboshi: the tables of an image, and its kernel.\n#![no_std]\n#![allow(unused_imports, reason = \"an image may have no interrupts, or no safe action\")]\n\n\
              use koboshi_core::kernel::{Component, Rights as May};\nuse koboshi_core::record::Contracts;\n\
              use koboshi_core::ring::Geometry;\nuse koboshi_core::{ComponentId, LineId, PortId};\n\
              use koboshi_sh4_kernel::{\n    Clock, ComponentPlan, ConstStaticCell, Controller, Group, LinePlan, Plan, PortEnd, PortPlan, Region, \

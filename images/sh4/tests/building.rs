@@ -10,7 +10,7 @@ use koboshi_sh4::tools::{Gcc, Qemu, Rust, Trouble};
 
 /// The board's serial interface and its switch.
 const BOARD: &str = "#![no_std]
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code, unused_imports, reason = \"each program uses some of this\")]
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 fn say(text: &str) {
     for byte in text.bytes() {

@@ -15,7 +15,6 @@ pub(crate) struct Byte(pub(crate) u32);
 macro_rules! register {
     ($name:ident, $word:ty) => {
         impl $name {
-            #[allow(dead_code, reason = "the kernel reads no register of 8 bits")]
             pub(crate) fn read(self) -> $word {
                 // SAFETY: a device register that only the kernel uses; it is no memory of the program.
                 unsafe { ptr::read_volatile(self.0 as *const $word) }

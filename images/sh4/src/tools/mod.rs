@@ -74,12 +74,16 @@ pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), Trouble>
 }
 
 /// A file or directory could not be written.
-pub(crate) fn unwritable(path: &Path, error: &std::io::Error) -> Trouble {
+#[must_use]
+pub fn unwritable(path: &Path, error: &std::io::Error) -> Trouble {
     Trouble::new(format!("{} cannot be written: {error}", path.display()), "is there room, and may you write there?")
 }
 
-/// Reads a file, or says which could not be read.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
+/// Reads a file.
+///
+/// # Errors
+/// It could not be read: which, and why.
+pub fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
     std::fs::read(path).map_err(|error| {
         Trouble::new(format!("{} cannot be read: {error}", path.display()), "is it there, and may you read it?")
     })
