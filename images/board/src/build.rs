@@ -13,6 +13,7 @@ use koboshi_sh4_abi::PAGE;
 
 use crate::generate;
 use crate::layout::{self, Layout};
+use crate::line_end;
 use crate::request::Request;
 
 /// A component that was built.
@@ -109,6 +110,8 @@ pub fn build(
     request: &Request<'_>,
     say: &mut dyn FnMut(&str),
 ) -> Result<Made, Trouble> {
+    let (image, ends) = line_end::joined(request.image, &request.devices)?;
+    let request = &Request { image: &image, ..request.clone() };
     layout::check(request)?;
     let crates = request.folder.join("crates");
     let names: Vec<String> = request.image.components.iter().map(|component| component.name.clone()).collect();
@@ -121,8 +124,9 @@ pub fn build(
     {
         put(&lock, &String::from_utf8_lossy(&text))?;
     }
-    for (name, source) in names.iter().zip(&request.sources) {
-        let (manifest, text) = generate::component(&request.koboshi, name, source);
+    for (at, (name, source)) in names.iter().zip(&request.sources).enumerate() {
+        let at_line_end = ends.iter().any(|end| end.side(at).is_some());
+        let (manifest, text) = generate::component(&request.koboshi, name, source, at_line_end);
         put(&crates.join(name).join("Cargo.toml"), &manifest)?;
         put(&crates.join(name).join("src/lib.rs"), &text)?;
     }
@@ -140,7 +144,7 @@ pub fn build(
         place = component.end();
         components.push(component);
     }
-    let layout = Layout::of(request, place)?;
+    let layout = Layout::of(request, &ends, place)?;
     for (at, component) in components.iter_mut().enumerate() {
         component.view = layout.views[at]..layout.views[at] + layout::VIEW;
         component.kept = layout.kept[at]..layout.kept[at] + PAGE;
@@ -162,7 +166,7 @@ pub fn build(
         file[at..at + bytes.len()].copy_from_slice(bytes);
     };
     for (at, component) in components.iter().enumerate() {
-        lay(layout.views[at], &generate::view(request, &layout, at));
+        lay(layout.views[at], &generate::view(request, &layout, &ends, at));
         let (address, bytes) = builder.raw(&component.elf, &component.name)?;
         lay(address, &bytes);
         lay(component.kept_initial, &component.initial);

@@ -13,6 +13,7 @@ use koboshi_interface_kit::{ContractKind, Kind};
 
 use crate::build::MadeComponent;
 use crate::layout::{Layout, PlacedHalf, window};
+use crate::line_end::LineEnd;
 use crate::request::{Controller, Placed, Request, Source};
 
 /// The workspace of all generated crates, whose members are these folders.
@@ -43,8 +44,9 @@ fn cargo_toml(name: &str, dependencies: &str) -> String {
 }
 
 /// `Cargo.toml` and `src/lib.rs` of a component's program.
-pub(crate) fn component(koboshi: &Path, name: &str, source: &Source) -> (String, String) {
-    let dependencies = dependency("koboshi-sh4-component", &koboshi.join("kernel/sh4/component"), &[])
+pub(crate) fn component(koboshi: &Path, name: &str, source: &Source, at_line_end: bool) -> (String, String) {
+    let features: &[String] = if at_line_end { &["line-end".to_owned()] } else { &[] };
+    let dependencies = dependency("koboshi-sh4-component", &koboshi.join("kernel/sh4/component"), features)
         + &dependency(&source.package, &source.folder, &source.features);
     let text = format!(
         "//! Made by Koboshi: the program of component `{name}`.\n#![no_std]\n\nkoboshi_sh4_component::component!({});\n",
@@ -55,6 +57,9 @@ pub(crate) fn component(koboshi: &Path, name: &str, source: &Source) -> (String,
 
 /// The name of the kernel's generated crate.
 pub(crate) const KERNEL: &str = "koboshi-on-board-kernel";
+
+/// A line that no image has so many of.
+const NO_LINE: usize = u8::MAX as usize;
 
 /// Incidents that are remembered.
 const INCIDENTS: usize = 32;
@@ -114,6 +119,10 @@ impl Tables<'_> {
                 line.owner, line.number, line.code, line.group
             );
         }
+        let _ = writeln!(text, "];\n\nstatic SHARED: [(u32, u32); {}] = [", 2 * self.layout.line_ends.len());
+        for half in self.layout.line_ends.iter().flatten() {
+            let _ = writeln!(text, "    ({half:#010x}, {}),", koboshi_sh4_abi::line_end::WORDS);
+        }
         let _ = writeln!(text, "];\n\nstatic GROUPS: [Group; {}] = [", groups.len());
         for group in &groups {
             let _ = writeln!(
@@ -130,7 +139,7 @@ impl Tables<'_> {
         let manager = image.manager.map_or("None".to_owned(), |manager| format!("Some(ComponentId({}))", manager.0));
         let _ = write!(
             text,
-            "];\n\nstatic PLAN: Plan = Plan {{\n    components: &COMPONENTS,\n    descriptions: &DESCRIPTIONS,\n    ports: &PORTS,\n    \
+            "];\n\nstatic PLAN: Plan = Plan {{\n    components: &COMPONENTS,\n    descriptions: &DESCRIPTIONS,\n    ports: &PORTS,\n    shared: &SHARED,\n    \
              lines: &LINES,\n    groups: &GROUPS,\n    controller: Controller::{controller},\n    manager: {manager},\n    \
              clock: Clock::of({}),\n    quantum: {},\n    trace: {:#x},\n}};\n\n",
             board.ticks,
@@ -156,8 +165,11 @@ impl Tables<'_> {
                 None => "PortId::NONE".to_owned(),
             })
             .collect();
-        let own = lines.iter().enumerate().filter(|(_, line)| line.owner == at);
-        let lines: Vec<String> = own.map(|(number, _)| format!("LineId({number})")).collect();
+        let line = |number| {
+            let place = lines.iter().position(|line| (line.owner, line.number) == (at, number));
+            format!("LineId({})", place.unwrap_or(NO_LINE))
+        };
+        let lines: Vec<String> = (0..component.linked.description().interrupts.len()).map(line).collect();
         let Rights { control, facts, blame, reboot } = component.rights;
         let within = component.recover_within.map_or("None".to_owned(), |within| format!("Some({within})"));
         let _ = writeln!(
@@ -283,7 +295,8 @@ impl Tables<'_> {
         let mut lines = Vec::new();
         for (at, component) in self.request.image.components.iter().enumerate() {
             for number in 0..component.linked.description().interrupts.len() {
-                let code = code_of(self.request, at, number).unwrap_or(0);
+                // That of a line's end is no line of the controller: a doorbell tells of it.
+                let Some(code) = code_of(self.request, at, number) else { continue };
                 let group = group_of(self.request.board.controller, code);
                 let place = groups.iter().position(|known| *known == group).unwrap_or_else(|| {
                     groups.push(group);
@@ -363,10 +376,11 @@ pub(crate) fn ports_of(image: &Image, at: usize) -> Vec<Option<usize>> {
     let mut ports = vec![None; image.components[at].linked.description().ports.len()];
     for (number, connection) in image.connections.iter().enumerate() {
         for end in [connection.near, connection.far] {
-            if end.component.index() == at
-                && let Some(place) = ports.get_mut(usize::from(end.port))
-            {
-                *place = Some(number);
+            if end.component.index() == at {
+                let port = usize::from(end.port);
+                // The port of a line's end stands behind those that the component describes.
+                ports.resize(ports.len().max(port + 1), None);
+                ports[port] = Some(number);
             }
         }
     }
@@ -374,8 +388,9 @@ pub(crate) fn ports_of(image: &Image, at: usize) -> Vec<Option<usize>> {
 }
 
 /// The page that a component reads, and its configuration behind it, as bytes.
-pub(crate) fn view(request: &Request<'_>, layout: &Layout, at: usize) -> Vec<u8> {
+pub(crate) fn view(request: &Request<'_>, layout: &Layout, ends: &[LineEnd], at: usize) -> Vec<u8> {
     use koboshi_sh4_abi::{MAX_DEVICES, MAX_PORTS, PAGE, View, WAITS};
+    use koboshi_sh4_abi::line_end::Face;
     let image = request.image;
     let component = &image.components[at];
     let configuration = &component.configuration;
@@ -385,8 +400,19 @@ pub(crate) fn view(request: &Request<'_>, layout: &Layout, at: usize) -> Vec<u8>
     let mut words =
         vec![0, 0, 0, 0, kept, kept_words, layout.views[at] + PAGE, configuration.len() as u32, window(kept)];
     words.push(ports.len() as u32);
-    let devices = devices_of(request, at);
+    let mut devices = devices_of(request, at);
+    let mut line_end = [0; 3];
+    for (end, halves) in ends.iter().zip(&layout.line_ends) {
+        let Some((face, device, own, _)) = end.side(at) else { continue };
+        if let Some(place) = devices.get_mut(usize::from(device)) {
+            *place = Some(face.mark());
+        }
+        let [application, program] = *halves;
+        let (own_half, other) = if face == Face::Application { (application, program) } else { (program, application) };
+        line_end = [own_half, other, own.port.into()];
+    }
     words.extend((0..MAX_DEVICES).map(|number| devices.get(number).copied().flatten().unwrap_or(0)));
+    words.extend(line_end);
     let slots = |slots: Option<Geometry>| slots.map_or([0, 0], |slots| [slots.slots(), slots.payload() as u32]);
     for number in 0..MAX_PORTS {
         let Some(connection) = ports.get(number).copied().flatten() else {

@@ -18,6 +18,7 @@ use koboshi_runtime::kept;
 use koboshi_sh4::tools::Trouble;
 use koboshi_sh4_abi::{MAX_DEVICES, MAX_PORTS, PAGE};
 
+use crate::line_end::{self, LineEnd};
 use crate::request::Request;
 
 /// The kernel's code and constants.
@@ -58,6 +59,8 @@ pub(crate) struct Layout {
     pub(crate) outbox: BTreeMap<(usize, usize), Range<u32>>,
     /// The connections, with their memory.
     pub(crate) connections: Vec<PlacedConnection>,
+    /// The halves of lines' ends, each with its first address: the application's, and the program's.
+    pub(crate) line_ends: Vec<[u32; 2]>,
     /// The first address behind everything.
     pub(crate) end: u32,
 }
@@ -112,7 +115,7 @@ pub(crate) fn check(request: &Request<'_>) -> Result<(), Trouble> {
 
 impl Layout {
     /// Finds a place for everything but the components themselves, which end before `places_end`.
-    pub(crate) fn of(request: &Request<'_>, places_end: u32) -> Result<Self, Trouble> {
+    pub(crate) fn of(request: &Request<'_>, ends: &[LineEnd], places_end: u32) -> Result<Self, Trouble> {
         let image = request.image;
         let count = image.components.len();
         let mut at = places_end;
@@ -134,6 +137,11 @@ impl Layout {
             *sizes.entry((near, far)).or_default() += bytes(near_slots);
             *sizes.entry((far, near)).or_default() += bytes(far_slots);
         }
+        for end in ends {
+            let (one, other) = (end.application.component.index(), end.program.component.index());
+            *sizes.entry((one, other)).or_default() += line_end::SIZE;
+            *sizes.entry((other, one)).or_default() += line_end::SIZE;
+        }
         let mut outbox = BTreeMap::new();
         for (&(owner, peer), &size) in &sizes {
             let start = take(size);
@@ -147,10 +155,21 @@ impl Layout {
             })
             .collect();
         let mut used: BTreeMap<(usize, usize), u32> = outbox.iter().map(|(pair, range)| (*pair, range.start)).collect();
-        let mut half = |from: PortEnd, to: PortEnd, slots| {
+        let mut next = |from: PortEnd, to: PortEnd, size| {
             let next = used.get_mut(&(from.component.index(), to.component.index()))?;
             let address = *next;
-            *next += bytes(slots);
+            *next += size;
+            Some(address)
+        };
+        let line_ends: Option<Vec<[u32; 2]>> = ends
+            .iter()
+            .map(|LineEnd { application, program, .. }| {
+                let mut half = |from, to| next(from, to, line_end::SIZE);
+                Some([half(*application, *program)?, half(*program, *application)?])
+            })
+            .collect();
+        let mut half = |from: PortEnd, to: PortEnd, slots| {
+            let address = next(from, to, bytes(slots))?;
             Some(PlacedHalf { address, words: Half::words(slots) as u32, slots })
         };
         let connections: Option<Vec<PlacedConnection>> = image
@@ -173,6 +192,7 @@ impl Layout {
                 "take components or slots out.",
             ));
         }
-        Ok(Layout { views, kept, outboxes, outbox, connections: connections.unwrap_or_default(), end })
+        let (connections, line_ends) = (connections.unwrap_or_default(), line_ends.unwrap_or_default());
+        Ok(Layout { views, kept, outboxes, outbox, connections, line_ends, end })
     }
 }

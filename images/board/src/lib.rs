@@ -7,6 +7,7 @@
 //! | the kernel's tables and the components' programs, as crates | `generate` |
 //! | all of it through the compile path, and into one file | [`build`](mod@build) |
 //! | it runs | [`emulator`] |
+//! | a computer beside it | [`running`] |
 //!
 //! Rule: what is joined to what is the composer's and is not looked at again here; here everything gets its address.
 //!
@@ -16,7 +17,9 @@ pub mod build;
 pub mod emulator;
 mod generate;
 mod layout;
+mod line_end;
 pub mod request;
+pub mod running;
 
 pub use build::{Made, MadeComponent, build};
 pub use request::{Board, Placed, Request, Source};

@@ -82,6 +82,7 @@ impl Board {
 }
 
 /// An image, and what it is made of.
+#[derive(Clone)]
 pub struct Request<'a> {
     /// What is joined to what.
     pub image: &'a Image,

@@ -6,6 +6,7 @@ use crate::{ComponentId, Nanoseconds, PortId};
 
 /// One recovery, or the beginning of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Incident {
     /// Its number: 0, 1, 2, ... since boot.
     pub number: u32,
@@ -41,6 +42,7 @@ pub struct Incident {
 
 /// Who noticed that an incarnation was to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Noticed {
     /// The kernel itself: a trap, a panic, an end of its `run`.
     Kernel,
@@ -77,6 +79,7 @@ const _: () = assert!(size_of::<Incident>() <= 256);
 
 /// What ended an incident before the component was up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CutShort {
     /// The incarnation that followed died before it was up; the incident of that death goes on with this one's time.
     DiedAgain,

@@ -37,6 +37,7 @@ pub const MAX_COMPONENTS: usize = 64;
 
 /// Names a component of this image: its place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ComponentId(pub u8);
 
 impl ComponentId {
@@ -55,6 +56,7 @@ impl ComponentId {
 
 /// Names a port of this image: its place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PortId(pub u16);
 
 impl PortId {

@@ -4,6 +4,7 @@ use crate::Nanoseconds;
 
 /// Where a component stands in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum State {
     /// Never started.
     #[default]
@@ -40,6 +41,7 @@ impl State {
 
 /// What ended an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Fault {
     /// An access that its rights do not cover.
     Access {
@@ -138,6 +140,7 @@ pub const HISTORY: usize = 16;
 
 /// A short history of times, the newest overwriting the oldest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct History {
     times: [Nanoseconds; HISTORY],
     count: u32,
@@ -198,6 +201,7 @@ impl Default for History {
 
 /// The facts about a component that the restart manager decides by. They outlive the manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Facts {
     /// Where it stands.
     pub state: State,

@@ -143,6 +143,7 @@ fn run_of_ready(slots: Slots<'_>, from: u32) -> u32 {
 
 /// What becomes of a request that was in hand at a death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Fate {
     /// The next incarnation is offered it again.
     OfferedAgain,
@@ -154,6 +155,7 @@ pub enum Fate {
 
 /// A request that was in hand at a death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InHand {
     /// The port of the image; the record itself knows none, and the kernel fills it in.
     pub port: PortId,
@@ -169,6 +171,7 @@ pub struct InHand {
 
 /// What sealing found, and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Seal {
     /// Requests in hand that the next incarnation is offered again.
     pub offered_again: u32,

@@ -8,7 +8,7 @@ use koboshi_core::{MAX_COMPONENTS, PortId};
 use koboshi_interface_kit::Kind;
 
 use crate::device::{BadAccess, Width};
-use crate::image::{Connection, Image};
+use crate::image::{Connection, DeviceModelKind, Image};
 
 /// Interrupt lines in one image: as many as a `LineId` can name.
 const MOST_LINES: usize = 1 << u8::BITS;
@@ -47,6 +47,12 @@ pub enum ImageError {
         /// What is wrong.
         why: &'static str,
     },
+    /// A device that only a board has.
+    #[error("device {device} is the program's side of a line's end, which is held from outside of an image here")]
+    ProgramSide {
+        /// The device's name.
+        device: String,
+    },
     /// A safe action that the device refuses.
     #[error(
         "the safe action of device {device} cannot be carried out: its {width:?} write at offset {offset:#x}: {why}"
@@ -79,6 +85,9 @@ pub(crate) fn check(image: &Image) -> Result<(), ImageError> {
         return Err(ImageError::Lines { found });
     }
     for device in &image.devices {
+        if matches!(device.model, DeviceModelKind::Program(_)) {
+            return Err(ImageError::ProgramSide { device: device.name.clone() });
+        }
         let mut model = device.model.clone();
         for write in &device.safe {
             model.registers().write(write.offset, write.width, write.value, 0).map_err(|why| {

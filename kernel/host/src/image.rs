@@ -5,7 +5,7 @@ use koboshi_core::{ComponentId, Nanoseconds};
 use koboshi_interface_kit::Interface;
 
 use crate::application::Application;
-use crate::device::{DeviceModel, Width};
+use crate::device::{BadAccess, DeviceModel, Width};
 use crate::linked::Linked;
 use crate::scif::Scif;
 
@@ -71,6 +71,35 @@ pub enum DeviceModelKind {
     Scif(Box<Scif>),
     /// The application's end of a line.
     Application(Box<Application>),
+    /// The other side of it, where a component carries the program's bytes: on a board. Here that side is held from outside.
+    Program(ProgramSide),
+}
+
+/// The program's side of a line's end, which a board has and this platform has no model of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramSide {
+    /// The application's end, by its name in the image.
+    pub of: String,
+}
+
+impl DeviceModel for ProgramSide {
+    fn read(&mut self, offset: u32, _: Width, _now: u64) -> Result<u32, BadAccess> {
+        Err(BadAccess::NoRegister { offset })
+    }
+
+    fn write(&mut self, offset: u32, _: Width, _: u32, _now: u64) -> Result<(), BadAccess> {
+        Err(BadAccess::NoRegister { offset })
+    }
+
+    fn advance(&mut self, _now: u64) {}
+
+    fn next_event(&self) -> Option<u64> {
+        None
+    }
+
+    fn asserted(&self) -> u32 {
+        0
+    }
 }
 
 impl DeviceModelKind {
@@ -79,6 +108,7 @@ impl DeviceModelKind {
         match self {
             DeviceModelKind::Scif(scif) => &mut **scif,
             DeviceModelKind::Application(application) => &mut **application,
+            DeviceModelKind::Program(side) => side,
         }
     }
 }

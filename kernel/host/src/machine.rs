@@ -328,7 +328,7 @@ impl Machine {
     pub fn application<T>(&mut self, name: &str, act: impl FnOnce(&mut Application) -> T) -> Option<T> {
         self.with_device(name, |model, _| match model {
             DeviceModelKind::Application(application) => Some(act(application)),
-            DeviceModelKind::Scif(_) => None,
+            DeviceModelKind::Scif(_) | DeviceModelKind::Program(_) => None,
         })
     }
 
@@ -336,7 +336,7 @@ impl Machine {
     pub fn scif<T>(&mut self, name: &str, act: impl FnOnce(&mut Scif) -> T) -> Option<T> {
         self.with_device(name, |model, _| match model {
             DeviceModelKind::Scif(scif) => Some(act(scif)),
-            DeviceModelKind::Application(_) => None,
+            DeviceModelKind::Application(_) | DeviceModelKind::Program(_) => None,
         })
     }
 

@@ -69,6 +69,7 @@ impl DeviceModelKind {
                 Bytes { taken: counters.popped, given: counters.pushed }
             }
             DeviceModelKind::Application(end) => Bytes { taken: end.popped(), given: end.pushed() },
+            DeviceModelKind::Program(_) => Bytes::default(),
         }
     }
 }

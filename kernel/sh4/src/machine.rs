@@ -226,6 +226,7 @@ fn clear_shared(plan: &Plan) {
         clear(port.near.half.0, port.near.half.1);
         clear(port.far.half.0, port.far.half.1);
     }
+    plan.shared.iter().for_each(|(address, count)| clear(*address, *count));
     for component in plan.components {
         let [kept, count] = memory::view(component.view).kept;
         clear(kept, count);

@@ -8,6 +8,7 @@
 #![no_std]
 
 mod bytes;
+pub mod line_end;
 pub mod words;
 
 use koboshi_core::life::{Begin, State};
@@ -109,8 +110,11 @@ pub struct View {
     pub window: u32,
     /// Ports in [`View::ports`].
     pub port_count: u32,
-    /// Its devices: the address of each one's first register.
+    /// Its devices: the address of each one's first register, or the mark of a [line's end](line_end).
     pub devices: [u32; MAX_DEVICES],
+    /// The line's end that it shares with another component: the address of its own half, that of the other one, and the port
+    /// that rings the other component.
+    pub line_end: [u32; 3],
     /// Its ports.
     pub ports: [PortView; MAX_PORTS],
 }

@@ -25,6 +25,8 @@ use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_runtime::executor::turn;
 use koboshi_runtime::life::{Exit, Start};
 use koboshi_runtime::platform::{Point, PortMemory, Width};
+#[cfg(feature = "line-end")]
+use koboshi_sh4_abi::line_end::{self, Face, LineEnd};
 use koboshi_sh4_abi::{self as abi, PortView, View, WAITS, answer, command, words};
 
 unsafe extern "C" {
@@ -197,8 +199,29 @@ fn register(device: u8, offset: u32) -> u32 {
     if base == 0 { offset & 0xFFF } else { base.wrapping_add(offset) }
 }
 
+/// The line's end that this device is, if it is one.
+#[cfg(feature = "line-end")]
+fn line_end(device: u8) -> Option<LineEnd<'static>> {
+    let face = Face::marked(*view().devices.get(usize::from(device))?)?;
+    let [own, peer, _] = view().line_end;
+    Some(LineEnd::new(face, words([own, line_end::WORDS as u32]), words([peer, line_end::WORDS as u32])))
+}
+
+/// The other side of a line's end is to look, if this access tells it something.
+#[cfg(feature = "line-end")]
+fn tell_other_side(end: LineEnd<'_>, offset: u32, written: bool) {
+    if end.tells(offset, written) {
+        koboshi_ring(view().line_end[2] as u8);
+    }
+}
+
 #[unsafe(no_mangle)]
 fn koboshi_read(device: u8, offset: u32, width: Width) -> u32 {
+    #[cfg(feature = "line-end")]
+    if let Some(end) = line_end(device) {
+        tell_other_side(end, offset, false);
+        return end.read(offset);
+    }
     let address = register(device, offset);
     match width {
         // SAFETY: whatever the address: the MMU lets the component reach its own, and ends it for any other.
@@ -212,6 +235,11 @@ fn koboshi_read(device: u8, offset: u32, width: Width) -> u32 {
 
 #[unsafe(no_mangle)]
 fn koboshi_write(device: u8, offset: u32, width: Width, value: u32) {
+    #[cfg(feature = "line-end")]
+    if let Some(end) = line_end(device) {
+        tell_other_side(end, offset, true);
+        return end.write(offset, value);
+    }
     let address = register(device, offset);
     match width {
         // SAFETY: as in `koboshi_read`: a device's register is no memory of the program.

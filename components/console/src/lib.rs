@@ -1,0 +1,254 @@
+//! A board's one line to a computer: carries a program's bytes to and from the Monitor, and answers questions about the image.
+//!
+//! Rules kept here: bytes go through `koboshi_link`, which keeps them exact whatever becomes of the line and its driver; a
+//! program's byte leaves the Monitor's side only for a message that has room. What was in hand when this component dies is
+//! lost with its session of the link, and both the program and whoever asks are told so at the other end.
+//!
+//! It must never: judge what it carries, or command anything that it was not asked for.
+#![no_std]
+
+pub mod message;
+
+use core::cell::RefCell;
+use core::convert::Infallible;
+
+use koboshi_interface_kit::Fill;
+use koboshi_interface_kit::wire::Bytes;
+use koboshi_interfaces::received::{self, Received};
+use koboshi_interfaces::serial::{self, Chunk, Line};
+use koboshi_link::{Channel, Link, Session, Timing, Wake};
+use koboshi_runtime::authority::{self, Command, ComponentId, Denied};
+use koboshi_runtime::executor::apart;
+use koboshi_runtime::kit::{Failure, Ticket};
+use koboshi_runtime::time::{until, wake_at};
+use koboshi_runtime::{
+    Description, Device, Duration, Exit, Fault, PortDescription, RequestPort, Side, Start, Subscriber, configuration,
+    join, join4, now, sleep, window,
+};
+
+use message::{Ask, Assembly, FromProgram, Health, PART, Told, ToProgram};
+
+/// The console, for the composer.
+pub const DESCRIPTION: Description = Description {
+    name: "console",
+    ports: &[
+        PortDescription { name: "serial", side: Side::Uses, interface: &serial::INTERFACE },
+        PortDescription { name: "received", side: Side::Uses, interface: &received::INTERFACE },
+    ],
+    devices: &["program"],
+    interrupts: &[],
+    kept: None,
+};
+
+/// Bytes that a channel holds in each direction.
+pub const WINDOW: usize = 512;
+
+/// A write of the line's driver may take so long. The link sends again what did not go out.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The driver refused: it is asked again after so long.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
+
+/// Registers of the device `program`: a line's end seen from its program's side.
+mod register {
+    pub(super) const WAITING: u32 = 0x00;
+    pub(super) const POP: u32 = 0x04;
+    pub(super) const ROOM: u32 = 0x08;
+    pub(super) const PUSH: u32 = 0x0C;
+    pub(super) const ANNOUNCE: u32 = 0x10;
+    pub(super) const STATE: u32 = 0x18;
+    pub(super) const WANTED: u32 = 0x1C;
+    pub(super) const APPLIED: u32 = 0x20;
+    pub(super) const BAUD: u32 = 0x24;
+    pub(super) const FRAMING: u32 = 0x28;
+    pub(super) const BREAK: u32 = 0x2C;
+}
+
+type End = RefCell<Link<WINDOW>>;
+
+/// One incarnation, from what the image gives it. How it begins does not matter: the other end hears of a new session.
+pub async fn start(_: Start) -> Exit {
+    let Some(line) = configuration::<Line>() else { return Exit::Unfit("it is not told how its line is set") };
+    let (mut serial, received) = match (RequestPort::open::<serial::Port>(0), Subscriber::open(1)) {
+        (Ok(serial), Ok(received)) => (serial::Client::new(serial), received),
+        (Err(unfit), _) | (_, Err(unfit)) => return unfit,
+    };
+    let session = Session(serial.end().epoch().0 as u16);
+    let link = RefCell::new(Link::new(session, Timing::of_line(line.baud)));
+    let program = Device::open(0);
+    // In this order: what was received is acted on in the same turn, and sent at its end.
+    join(
+        join4(
+            receive(&link, received),
+            apart(from_program(&link, &program)),
+            apart(to_program(&link, &program)),
+            apart(answer(&link)),
+        ),
+        transmit(&link, serial),
+    )
+    .await;
+    Exit::Done
+}
+
+/// Gives the link what arrives. What the line has lost or spoilt the link finds out by itself.
+async fn receive(link: &End, mut received: Subscriber<received::Port>) -> Infallible {
+    loop {
+        match received.item().await {
+            Ok(Received::Bytes(bytes)) => link.borrow_mut().receive(bytes.as_slice()),
+            Ok(Received::Framing(byte) | Received::Parity(byte)) => link.borrow_mut().receive(&[byte]),
+            Ok(Received::Break | Received::Overrun | Received::Gap) | Err(_) => {}
+        }
+        received.release();
+    }
+}
+
+/// Puts on the line what the link has to send.
+async fn transmit(link: &End, mut serial: serial::Client<RequestPort>) -> Infallible {
+    // Asked by an incarnation before this one, in a session that is over.
+    serial.end().cancel_all();
+    loop {
+        let chunk = until(|| {
+            let mut room = [0; Chunk::CAPACITY];
+            let mut link = link.borrow_mut();
+            let count = link.transmit(&mut room, now());
+            if count == 0 {
+                if let Wake::At(at) = link.wake() {
+                    wake_at(at);
+                }
+                return None;
+            }
+            let mut bytes = Bytes::new();
+            let _fits = bytes.extend_from_slice(room.get(..count)?);
+            Some(Chunk(bytes))
+        })
+        .await;
+        match serial.within(PATIENCE).write(chunk).await {
+            Ok(_) => {}
+            Err(Failure::Late { ticket: Ticket { position, .. }, .. }) => serial.end().cancel(position),
+            Err(_) => sleep(TRY_AGAIN).await,
+        }
+    }
+}
+
+/// What a program does at its end of the line.
+async fn from_program(link: &End, program: &Device) -> Infallible {
+    let mut found = Assembly::default();
+    loop {
+        next(link, Channel::Application, &mut found).await;
+        match found.message() {
+            Some(FromProgram::Bytes(bytes)) => {
+                for byte in bytes {
+                    until(|| (program.read32(register::ROOM) > 0).then_some(())).await;
+                    window(|| program.write32(register::PUSH, (*byte).into()));
+                }
+            }
+            Some(FromProgram::Line { baud, framing }) => {
+                program.write32(register::BAUD, baud);
+                program.write32(register::FRAMING, framing);
+                program.write32(register::WANTED, 0);
+            }
+            Some(FromProgram::Break(milliseconds)) => program.write32(register::BREAK, milliseconds),
+            None => {}
+        }
+        found.next();
+    }
+}
+
+/// Waits for the next message. Where a session begins, its first one is the next.
+async fn next(link: &End, channel: Channel, found: &mut Assembly) {
+    until(|| {
+        loop {
+            if let Ok(whole) = found.fill(&mut link.borrow_mut(), channel) {
+                return whole.then_some(());
+            }
+        }
+    })
+    .await;
+}
+
+/// Sends a message as soon as there is room. Where a session has begun, it belongs to that one.
+async fn say(link: &End, channel: Channel, message: &impl serde::Serialize) {
+    until(|| {
+        loop {
+            if let Ok(sent) = message::send(&mut link.borrow_mut(), channel, message) {
+                return sent.then_some(());
+            }
+        }
+    })
+    .await;
+}
+
+/// What the program is told.
+async fn to_program(link: &End, program: &Device) -> Infallible {
+    let (mut gone, mut applied) = (false, 0);
+    loop {
+        // Nothing is taken for which there is no room.
+        until(|| (link.borrow().room(Channel::Application) >= PART + 8).then_some(())).await;
+        let mut bytes = [0; PART];
+        let mut count = 0;
+        while count < PART && program.read32(register::WAITING) > 0 {
+            if let Some(place) = bytes.get_mut(count) {
+                window(|| *place = program.read32(register::POP) as u8);
+            }
+            count += 1;
+        }
+        if let Some(bytes) = bytes.get(..count).filter(|bytes| !bytes.is_empty()) {
+            say(link, Channel::Application, &ToProgram::Bytes(bytes)).await;
+            continue;
+        }
+        let news = until(|| {
+            let (state, set) = (program.read32(register::STATE) == 2, program.read32(register::APPLIED));
+            if state != gone {
+                gone = state;
+                return Some(Some(ToProgram::Gone(gone)));
+            }
+            if set != applied {
+                applied = set;
+                return Some(Some(ToProgram::Applied(applied)));
+            }
+            if let Some(what) = program.read32(register::ANNOUNCE).checked_sub(1) {
+                return Some(Some(ToProgram::Announced(what)));
+            }
+            (program.read32(register::WAITING) > 0).then_some(None)
+        })
+        .await;
+        if let Some(news) = news {
+            say(link, Channel::Application, &news).await;
+        }
+    }
+}
+
+/// Answers questions, one after the other.
+async fn answer(link: &End) -> Infallible {
+    let mut found = Assembly::default();
+    loop {
+        next(link, Channel::Control, &mut found).await;
+        if let Some(ask) = found.message() {
+            say(link, Channel::Control, &told(ask)).await;
+        }
+        found.next();
+    }
+}
+
+fn told(ask: Ask) -> Told {
+    let command = |who, wanted| match authority::command(ComponentId(who), wanted) {
+        Ok(()) => Told::Done,
+        Err(Denied::State(state)) => Told::NotNow(state),
+        Err(Denied::Unknown | Denied::Right) => Told::Denied,
+    };
+    match ask {
+        Ask::Health(who) => match authority::facts(ComponentId(who)) {
+            Ok(facts) => Told::Health(Health {
+                now: now().as_ticks(),
+                state: facts.state,
+                epoch: facts.epoch,
+                starts: facts.starts.count(),
+                fault: facts.fault,
+            }),
+            Err(_) => Told::Denied,
+        },
+        Ask::Incident(number) => Told::Incident(now().as_ticks(), authority::incident(number)),
+        Ask::End(who) => command(who, Command::End(Fault::Told)),
+        Ask::Start(who) => command(who, Command::Start),
+    }
+}

@@ -1,0 +1,171 @@
+//! What travels over the link's channels: postcard messages, each behind its length in two bytes, the lower one first.
+//!
+//! Rule: a message goes into a channel whole or not at all; so after a new session a reader begins with a message.
+
+use heapless::Vec;
+use koboshi_core::incident::Incident;
+use koboshi_core::life::{Fault, State};
+use koboshi_link::{Channel, Link, NewSession};
+use serde::{Deserialize, Serialize};
+
+/// The longest message, in bytes.
+pub const LONGEST: usize = 254;
+
+/// Bytes of a program in one message, at most.
+pub const PART: usize = 64;
+
+/// From the computer: what a program does at its end of the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromProgram<'a> {
+    /// It sends, [`PART`] bytes at most.
+    Bytes(&'a [u8]),
+    /// It sets the line: the bit rate, and the bits of FRAMING of the device `application`.
+    Line {
+        /// Bits per second.
+        baud: u32,
+        /// As the device has it.
+        framing: u32,
+    },
+    /// It sends a break of so many milliseconds.
+    Break(u32),
+}
+
+/// To the computer: what the program is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToProgram<'a> {
+    /// Bytes from the line.
+    Bytes(&'a [u8]),
+    /// An announcement, as the Monitor numbers them, between the bytes where it stands.
+    Announced(u32),
+    /// So many settings of the line were carried out.
+    Applied(u32),
+    /// The line was given up, or is back.
+    Gone(bool),
+}
+
+/// From the computer: a question, or a wish. Components are numbered as in the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// How a component is.
+    Health(u8),
+    /// The first incident with this number or a later one that is remembered.
+    Incident(u32),
+    /// End a component's incarnation.
+    End(u8),
+    /// Start a component that was stopped or given up.
+    Start(u8),
+}
+
+/// To the computer: one answer to each [`Ask`], in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Told {
+    /// How it is.
+    Health(Health),
+    /// The incident, and the board's time, in nanoseconds.
+    Incident(u64, Option<Incident>),
+    /// It was done, or is about to be.
+    Done,
+    /// The kernel refused: the console has no right to do it, or there is no such component.
+    Denied,
+    /// The component is in no state for it.
+    NotNow(State),
+}
+
+/// How a component is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// The board's time, in nanoseconds since boot.
+    pub now: u64,
+    /// Where it is in its life.
+    pub state: State,
+    /// Its incarnation.
+    pub epoch: u32,
+    /// How often it was started since the image booted.
+    pub starts: u32,
+    /// What ended its last incarnation.
+    pub fault: Option<Fault>,
+}
+
+/// Writes a message, if there is room for all of it: true if there was.
+///
+/// # Errors
+/// As [`Link::write`] has it: nothing was written then.
+pub fn send<const W: usize>(
+    link: &mut Link<W>,
+    channel: Channel,
+    message: &impl Serialize,
+) -> Result<bool, NewSession> {
+    let mut room = [0; LONGEST + 2];
+    let Some(body) = room.get_mut(2..) else { return Ok(false) };
+    let Ok(length) = postcard::to_slice(message, body).map(|body| body.len()) else { return Ok(false) };
+    let [low, high] = (length as u16).to_le_bytes();
+    room[0] = low;
+    room[1] = high;
+    let Some(whole) = room.get(..length + 2) else { return Ok(false) };
+    if link.room(channel) < whole.len() {
+        return Ok(false);
+    }
+    link.write(channel, whole).map(|taken| taken == whole.len())
+}
+
+/// Puts messages together from what comes over a channel.
+#[derive(Debug, Default)]
+pub struct Assembly {
+    found: Vec<u8, { LONGEST + 2 }>,
+    /// Messages that were too long, and so no messages: the other end breaks a rule.
+    pub refused: u32,
+}
+
+impl Assembly {
+    /// The next message is whole.
+    ///
+    /// # Errors
+    /// [`NewSession`] where one begins; what there was of a message is dropped.
+    pub fn fill<const W: usize>(&mut self, link: &mut Link<W>, channel: Channel) -> Result<bool, NewSession> {
+        loop {
+            let missing = match self.length() {
+                Some(length) if length > LONGEST => {
+                    // Where the next one begins nobody can tell: what has come is thrown away.
+                    self.refused = self.refused.wrapping_add(1);
+                    self.found.clear();
+                    continue;
+                }
+                Some(length) => length + 2 - self.found.len(),
+                None => 2 - self.found.len(),
+            };
+            if missing == 0 {
+                return Ok(true);
+            }
+            let mut part = [0; LONGEST];
+            let Some(room) = part.get_mut(..missing.min(LONGEST)) else { return Ok(false) };
+            match link.read(channel, room) {
+                Ok(0) => return Ok(false),
+                Ok(count) => {
+                    let _fits = self.found.extend_from_slice(room.get(..count).unwrap_or(&[]));
+                }
+                Err(new) => {
+                    self.found.clear();
+                    return Err(new);
+                }
+            }
+        }
+    }
+
+    fn length(&self) -> Option<usize> {
+        match self.found.as_slice() {
+            [low, high, ..] => Some(u16::from_le_bytes([*low, *high]).into()),
+            _ => None,
+        }
+    }
+
+    /// The message that [`Assembly::fill`] has found; `None`: it is none of these.
+    #[must_use]
+    pub fn message<'a, T: Deserialize<'a>>(&'a self) -> Option<T> {
+        postcard::from_bytes(self.found.get(2..)?).ok()
+    }
+
+    /// Done with it.
+    pub fn next(&mut self) {
+        self.found.clear();
+    }
+}

@@ -1,0 +1,489 @@
+//! An image that runs on the emulated board, as the computer beside it sees it: its line to the console, and its SCIF's line.
+//!
+//! Job: carry bytes between the board's two lines and whoever holds this value, and questions to the board's console.
+//!
+//! Rules: the emulator's SCIF drops what goes beyond its FIFO without a word, and the wall's clock is not the board's. So the
+//! outside sends at the line's rate and never has more under way than the FIFO surely holds: what counts as arrived is what the
+//! program at the other end was given. The line to the console needs no such care: the emulated 16550 holds its sender, and the
+//! link keeps its channels exact.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use koboshi_console::WINDOW;
+use koboshi_console::message::{self, Ask, Assembly, FromProgram, PART, Told, ToProgram};
+use koboshi_link::{Channel, Instant as LinkTime, Link, Session, Timing};
+use koboshi_sh4::tools::Trouble;
+use rustix::event::{PollFd, PollFlags, poll};
+
+use crate::emulator::{Emulator, How, NoLine};
+
+/// Bytes that may be under way to the SCIF: fewer than its FIFO holds.
+const UNDER_WAY: u64 = 12;
+
+/// Without an arrival for so long, bytes under way are lost: they are not waited for any more.
+const LOST_AFTER: Duration = Duration::from_secs(2);
+
+/// How long the emulator may take to open its lines.
+const OPEN_WITHIN: Duration = Duration::from_secs(20);
+
+/// How the lines are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lines {
+    /// The bit rate of the SCIF's line, ten bits a byte.
+    pub scif_baud: u32,
+    /// That of the console's.
+    pub console_baud: u32,
+}
+
+/// The emulator has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// What it had to say.
+    pub complaints: Vec<String>,
+}
+
+/// Answers to one question or wish.
+pub type Answer<T> = (T, Told);
+
+/// A board that runs. `T` names who has asked something.
+pub struct Running<T> {
+    emulator: Emulator,
+    began: Instant,
+    link: Link<WINDOW>,
+    console: Line,
+    scif: Line,
+    /// What the link wants to put on the line, and the line has not taken.
+    to_console: VecDeque<u8>,
+    from_application: Assembly,
+    from_control: Assembly,
+    to_application: VecDeque<Vec<u8>>,
+    questions: VecDeque<(T, Ask)>,
+    /// Sent, and not answered.
+    asked: VecDeque<T>,
+    answers: VecDeque<Answer<T>>,
+    received: Vec<u8>,
+    announced: Vec<(u64, u32)>,
+    arrived: u64,
+    gone: bool,
+    wanted: u32,
+    applied: u32,
+    wire: Wire,
+    log: VecDeque<String>,
+}
+
+/// A line of the emulator's: a socket.
+struct Line(UnixStream);
+
+/// The SCIF's line, seen from outside.
+struct Wire {
+    byte_time: Duration,
+    to_send: VecDeque<u8>,
+    sent: u64,
+    /// Of these, what has arrived or is not waited for.
+    settled: u64,
+    lost: u64,
+    /// When the next byte may go.
+    due: Instant,
+    moved_at: Instant,
+    received: Vec<u8>,
+}
+
+impl Line {
+    fn open(listener: &UnixListener, emulator: &mut Emulator) -> Result<Self, Trouble> {
+        let unusable = |error: std::io::Error| {
+            Trouble::new(format!("the emulator's line cannot be opened: {error}"), "is there room for files in /tmp?")
+        };
+        listener.set_nonblocking(true).map_err(unusable)?;
+        let until = Instant::now() + OPEN_WITHIN;
+        loop {
+            match listener.accept() {
+                Ok((line, _)) => {
+                    line.set_nonblocking(true).map_err(unusable)?;
+                    return Ok(Line(line));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock && emulator.runs() && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let said = emulator.complaints().join("; ");
+                    return Err(Trouble::new(
+                        format!("the emulator does not open its lines: {said}"),
+                        "look at the image with `koboshi check`.",
+                    ));
+                }
+                Err(error) => return Err(unusable(error)),
+            }
+        }
+    }
+
+    /// As many as it takes.
+    fn write(&mut self, bytes: &[u8]) -> Option<usize> {
+        match self.0.write(bytes) {
+            Ok(count) => Some(count),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Some(0),
+            Err(_) => None,
+        }
+    }
+
+    /// What has come; `None`: the other end is gone.
+    fn read(&mut self) -> Option<Vec<u8>> {
+        let mut found = Vec::new();
+        let mut room = [0; 4096];
+        loop {
+            match self.0.read(&mut room) {
+                Ok(0) => return None,
+                Ok(count) => found.extend_from_slice(room.get(..count)?),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Some(found),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+impl Wire {
+    /// Bytes that may go now: at the line's rate, and no more than its other end surely takes.
+    fn may_send(&mut self, now: Instant) -> usize {
+        if self.sent == self.settled {
+            self.moved_at = now;
+        } else if now.duration_since(self.moved_at) > LOST_AFTER {
+            self.lost += self.sent - self.settled;
+            self.settled = self.sent;
+            self.moved_at = now;
+        }
+        let room = UNDER_WAY.saturating_sub(self.sent - self.settled) as usize;
+        // A line that was idle does not make up for it.
+        let late = now.saturating_duration_since(self.due).as_nanos() / self.byte_time.as_nanos().max(1);
+        if now < self.due {
+            return 0;
+        }
+        room.min(self.to_send.len()).min(late as usize + 1)
+    }
+}
+
+impl<T> Running<T> {
+    /// Starts an image. `how`: all but the lines.
+    ///
+    /// # Errors
+    /// The emulator cannot be started.
+    pub fn start(qemu: &Path, image: &Path, lines: Lines, how: How) -> Result<Self, Trouble> {
+        let unusable = |error: std::io::Error| {
+            Trouble::new(format!("no socket can be made for the emulator: {error}"), "make room in /tmp.")
+        };
+        let folder = tempfile::tempdir().map_err(unusable)?;
+        let listen = |name: &str| {
+            let path = folder.path().join(name);
+            UnixListener::bind(&path).map(|listener| (listener, format!("unix:{}", path.display())))
+        };
+        let (scif, scif_path) = listen("scif").map_err(unusable)?;
+        let (console, console_path) = listen("console").map_err(unusable)?;
+        let how = How { scif: Some(scif_path), uart: Some(console_path), ..how };
+        let mut emulator = Emulator::start(qemu, image, &how)?;
+        let (scif, console) = (Line::open(&scif, &mut emulator)?, Line::open(&console, &mut emulator)?);
+        let now = Instant::now();
+        Ok(Running {
+            emulator,
+            began: now,
+            link: Link::new(Session(1), Timing::of_line(lines.console_baud)),
+            console,
+            scif,
+            to_console: VecDeque::new(),
+            from_application: Assembly::default(),
+            from_control: Assembly::default(),
+            to_application: VecDeque::new(),
+            questions: VecDeque::new(),
+            asked: VecDeque::new(),
+            answers: VecDeque::new(),
+            received: Vec::new(),
+            announced: Vec::new(),
+            arrived: 0,
+            gone: false,
+            wanted: 0,
+            applied: 0,
+            wire: Wire {
+                byte_time: Duration::from_nanos(10_000_000_000 / u64::from(lines.scif_baud.max(1))),
+                to_send: VecDeque::new(),
+                sent: 0,
+                settled: 0,
+                lost: 0,
+                due: now,
+                moved_at: now,
+                received: Vec::new(),
+            },
+            log: VecDeque::new(),
+        })
+    }
+
+    fn link_time(&self) -> LinkTime {
+        LinkTime::from_ticks(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Carries what can be carried now; whether anything has moved.
+    ///
+    /// # Errors
+    /// The emulator has ended.
+    pub fn turn(&mut self) -> Result<bool, Ended> {
+        let mut moved = self.take_lines()?;
+        let (Some(from_console), Some(from_scif)) = (self.console.read(), self.scif.read()) else {
+            return Err(self.ended());
+        };
+        moved |= !from_console.is_empty() || !from_scif.is_empty();
+        self.link.receive(&from_console);
+        self.wire.received.extend(from_scif);
+        moved |= self.take_messages();
+        moved |= self.give_messages();
+        moved |= self.send().ok_or_else(|| self.ended())?;
+        Ok(moved)
+    }
+
+    /// Waits until something may have moved, or for so long.
+    pub fn wait(&self, most: Duration) {
+        let mut lines = [PollFd::new(&self.console.0, PollFlags::IN), PollFd::new(&self.scif.0, PollFlags::IN)];
+        let most = if self.wire.to_send.is_empty() { most } else { most.min(self.wire.byte_time) };
+        if let Ok(most) = most.try_into() {
+            // Too early is as good as in time.
+            let _interrupted = poll(&mut lines, Some(&most));
+        }
+    }
+
+    fn ended(&mut self) -> Ended {
+        Ended { complaints: self.emulator.complaints() }
+    }
+
+    fn take_lines(&mut self) -> Result<bool, Ended> {
+        let mut moved = false;
+        loop {
+            match self.emulator.line(Instant::now()) {
+                Ok(line) => self.log.push_back(line),
+                Err(NoLine::Late) => return Ok(moved),
+                Err(NoLine::Ended) => return Err(self.ended()),
+            }
+            moved = true;
+        }
+    }
+
+    /// What has come over the link.
+    fn take_messages(&mut self) -> bool {
+        let mut moved = false;
+        loop {
+            match self.from_application.fill(&mut self.link, Channel::Application) {
+                Ok(false) => break,
+                Ok(true) => {}
+                Err(_) => {
+                    // The console began anew, with bytes in hand.
+                    self.announced.push((self.arrived, GAP));
+                    continue;
+                }
+            }
+            moved = true;
+            match self.from_application.message() {
+                Some(ToProgram::Bytes(bytes)) => {
+                    self.received.extend_from_slice(bytes);
+                    self.arrived += bytes.len() as u64;
+                    self.wire.settled = (self.wire.settled + bytes.len() as u64).min(self.wire.sent);
+                    self.wire.moved_at = Instant::now();
+                }
+                Some(ToProgram::Announced(what)) => self.announced.push((self.arrived, what)),
+                Some(ToProgram::Applied(applied)) => self.applied = applied,
+                Some(ToProgram::Gone(gone)) => self.gone = gone,
+                None => {}
+            }
+            self.from_application.next();
+        }
+        loop {
+            match self.from_control.fill(&mut self.link, Channel::Control) {
+                Ok(false) => break,
+                Ok(true) => {
+                    if let (Some(told), Some(who)) = (self.from_control.message(), self.asked.pop_front()) {
+                        self.answers.push_back((who, told));
+                    }
+                    self.from_control.next();
+                    moved = true;
+                }
+                // What was asked before is not answered any more.
+                Err(_) => self.answers.extend(self.asked.drain(..).map(|who| (who, Told::Denied))),
+            }
+        }
+        moved
+    }
+
+    /// What is to go over the link.
+    fn give_messages(&mut self) -> bool {
+        let mut moved = false;
+        while let Some(message) = self.to_application.front() {
+            match self.link.room(Channel::Application) >= message.len() {
+                true => match self.link.write(Channel::Application, message) {
+                    Ok(_) => drop(self.to_application.pop_front()),
+                    Err(_) => self.announced.push((self.arrived, NOT_SENT)),
+                },
+                false => break,
+            }
+            moved = true;
+        }
+        while let Some((who, ask)) = self.questions.pop_front() {
+            match message::send(&mut self.link, Channel::Control, &ask) {
+                Ok(true) => {
+                    self.asked.push_back(who);
+                    moved = true;
+                }
+                Ok(false) => {
+                    self.questions.push_front((who, ask));
+                    break;
+                }
+                Err(_) => {
+                    self.questions.push_front((who, ask));
+                    self.answers.extend(self.asked.drain(..).map(|who| (who, Told::Denied)));
+                }
+            }
+        }
+        moved
+    }
+
+    /// Puts bytes on both lines; `None`: one of them is gone.
+    fn send(&mut self) -> Option<bool> {
+        let mut moved = false;
+        let now = self.link_time();
+        loop {
+            if self.to_console.is_empty() {
+                let mut room = [0; 256];
+                let count = self.link.transmit(&mut room, now);
+                self.to_console.extend(room.get(..count)?);
+            }
+            let (bytes, _) = self.to_console.as_slices();
+            if bytes.is_empty() {
+                break;
+            }
+            let count = self.console.write(bytes)?;
+            self.to_console.drain(..count);
+            if count == 0 {
+                break;
+            }
+            moved = true;
+        }
+        let now = Instant::now();
+        let count = self.wire.may_send(now);
+        if count > 0 {
+            let bytes: Vec<u8> = self.wire.to_send.iter().take(count).copied().collect();
+            let count = self.scif.write(&bytes)?;
+            self.wire.to_send.drain(..count);
+            self.wire.sent += count as u64;
+            self.wire.due = self.wire.due.max(now.checked_sub(self.wire.byte_time * 16).unwrap_or(now))
+                + self.wire.byte_time * count as u32;
+            moved |= count > 0;
+        }
+        Some(moved)
+    }
+
+    /// The program sends: how many bytes were taken. Fewer than offered is back-pressure.
+    pub fn offer(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        for part in bytes.chunks(PART) {
+            if self.gone || self.to_application.len() >= WAITING {
+                break;
+            }
+            self.tell(&FromProgram::Bytes(part));
+            taken += part.len();
+        }
+        taken
+    }
+
+    fn tell(&mut self, what: &FromProgram<'_>) {
+        let body = postcard::to_stdvec(what).unwrap_or_default();
+        let mut message = (body.len() as u16).to_le_bytes().to_vec();
+        message.extend(body);
+        self.to_application.push_back(message);
+    }
+
+    /// The program sets its line.
+    pub fn set_line(&mut self, baud: u32, framing: u32) {
+        self.tell(&FromProgram::Line { baud, framing });
+        self.wanted += 1;
+    }
+
+    /// Whether the line is set as the program last wanted.
+    #[must_use]
+    pub fn line_is_set(&self) -> bool {
+        self.wanted == self.applied
+    }
+
+    /// Whether all that the program has sent is on its way to the board.
+    #[must_use]
+    pub fn has_sent(&self) -> bool {
+        self.to_application.is_empty() && self.link.unacknowledged(Channel::Application) == 0
+    }
+
+    /// Whether the line was given up.
+    #[must_use]
+    pub fn line_is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// What has come for the program.
+    pub fn take_received(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.received)
+    }
+
+    /// What the program is told, each with the number of bytes before it: see the Monitor's announcements.
+    pub fn take_announced(&mut self) -> Vec<(u64, u32)> {
+        std::mem::take(&mut self.announced)
+    }
+
+    /// The outside sends. It is sent as the line and its other end allow.
+    pub fn send_outside(&mut self, bytes: &[u8]) {
+        self.wire.to_send.extend(bytes);
+    }
+
+    /// Bytes of the outside that are not on the line yet.
+    #[must_use]
+    pub fn waiting_outside(&self) -> usize {
+        self.wire.to_send.len()
+    }
+
+    /// Bytes of the outside that did not arrive: not in time, or never.
+    #[must_use]
+    pub fn lost_outside(&self) -> u64 {
+        self.wire.lost
+    }
+
+    /// The outside's line has another rate from now on.
+    pub fn set_outside_baud(&mut self, baud: u32) {
+        self.wire.byte_time = Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1)));
+    }
+
+    /// What has come to the outside.
+    pub fn take_received_outside(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.wire.received)
+    }
+
+    /// Asks the board something; the answer comes with `who`.
+    pub fn ask(&mut self, who: T, ask: Ask) {
+        self.questions.push_back((who, ask));
+    }
+
+    /// The next answer.
+    pub fn answer(&mut self) -> Option<Answer<T>> {
+        self.answers.pop_front()
+    }
+
+    /// The next line that the kernel has shown.
+    pub fn said(&mut self) -> Option<String> {
+        self.log.pop_front()
+    }
+
+    /// Whether the board's console has been heard.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        self.link.peer().is_some()
+    }
+}
+
+/// Messages of a program that wait for the link: some hundred bytes, so that back-pressure is felt soon.
+const WAITING: usize = 8;
+
+/// Announcements, as the Monitor numbers them.
+const GAP: u32 = 0;
+const NOT_SENT: u32 = 5;
