@@ -106,6 +106,7 @@ fn own() -> Vec<Package> {
         package!("scif-driver", koboshi_scif_driver, board),
         package!("monitor", koboshi_monitor, watches),
         package!("echo", koboshi_echo, answers),
+        package!("console", koboshi_console, carries),
     ]
 }
 
@@ -135,7 +136,7 @@ impl Wiring<'_> {
     }
 
     /// The serial interface at the end of a way that begins at this port, through those who only forward.
-    fn line(&self, component: usize, port: u8) -> Option<Line> {
+    pub(crate) fn line(&self, component: usize, port: u8) -> Option<Line> {
         let mut connection = self.server(component, port)?;
         for _ in self.connections {
             let server = connection.far.component.index();
@@ -218,4 +219,12 @@ fn watches(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
     let sos = wiring.server(wiring.component, SERIAL).ok_or("its port `serial` leads nowhere")?;
     let line = wiring.line(wiring.component, SERIAL).ok_or("its port `serial` leads to no serial interface")?;
     bytes(&koboshi_monitor::Watches { sos: ComponentId(sos.far.component.0), line })
+}
+
+/// The console's port to the driver of its own line.
+const CONSOLE_LINE: u8 = 0;
+
+fn carries(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
+    let line = wiring.line(wiring.component, CONSOLE_LINE);
+    bytes(&line.ok_or("its port `serial` leads to no serial interface")?)
 }

@@ -60,9 +60,9 @@ fn the_tables_for_the_sh7780_are_its_manuals() {
 }
 
 #[test]
-fn a_boards_image_does_not_run_here_and_this_machines_is_not_built() {
+fn an_image_of_a_board_that_is_not_emulated_does_not_run_here_and_this_machines_is_not_built() {
     for (arguments, said) in [
-        (["run", "images/r2d.toml"], "koboshi build images/r2d.toml"),
+        (["run", "images/sh2007.toml"], "koboshi build images/sh2007.toml"),
         (["build", "images/host.toml"], "koboshi run images/host.toml"),
     ] {
         let output = koboshi(&arguments);

@@ -26,7 +26,7 @@ use koboshi_runtime::{
     join, join4, now, sleep, window,
 };
 
-use message::{Ask, Assembly, FromProgram, Health, PART, Told, ToProgram};
+use message::{Ask, Assembly, FromProgram, Health, PART, ToProgram, Told};
 
 /// The console, for the composer.
 pub const DESCRIPTION: Description = Description {

@@ -169,3 +169,86 @@ impl Assembly {
         self.found.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use koboshi_link::{Instant, Session, Timing};
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn exchange(one: &mut Link<64>, other: &mut Link<64>) {
+        for _ in 0..20 {
+            let mut room = [0; 200];
+            let count = one.transmit(&mut room, Instant::from_ticks(0));
+            other.receive(&room[..count]);
+            let count = other.transmit(&mut room, Instant::from_ticks(0));
+            one.receive(&room[..count]);
+        }
+    }
+
+    fn joined() -> (Link<64>, Link<64>) {
+        let timing = Timing::of_line(115_200);
+        let (mut one, mut other) = (Link::new(Session(1), timing), Link::new(Session(1), timing));
+        exchange(&mut one, &mut other);
+        (one, other)
+    }
+
+    #[test]
+    fn messages_arrive_whole_and_in_order_though_none_fits_into_the_window_at_once_with_the_next() {
+        let (mut one, mut other) = joined();
+        let mut found = Assembly::default();
+        let mut arrived = Vec::new();
+        let mut sent = 0;
+        while arrived.len() < 30 {
+            while sent < 30 && send(&mut one, Channel::Application, &FromProgram::Bytes(&[sent; 40])) == Ok(true) {
+                sent += 1;
+            }
+            exchange(&mut one, &mut other);
+            while found.fill(&mut other, Channel::Application) == Ok(true) {
+                let Some(FromProgram::Bytes(bytes)) = found.message() else { panic!("no bytes: {found:?}") };
+                assert!(bytes.len() == 40 && bytes.iter().all(|byte| *byte == bytes[0]));
+                arrived.push(bytes[0]);
+                found.next();
+            }
+        }
+        assert_eq!(arrived, (0..30).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn a_message_that_has_no_room_is_not_begun() {
+        let (mut one, _) = joined();
+        assert_eq!(send(&mut one, Channel::Control, &FromProgram::Bytes(&[1; 40])), Ok(true));
+        let room = one.room(Channel::Control);
+        assert_eq!(send(&mut one, Channel::Control, &FromProgram::Bytes(&[2; 40])), Ok(false));
+        assert_eq!(one.room(Channel::Control), room);
+    }
+
+    #[test]
+    fn half_a_message_of_a_session_that_is_over_is_dropped() {
+        let (mut one, mut other) = joined();
+        assert_eq!(one.write(Channel::Control, &[20, 0, 1, 2, 3]), Ok(5));
+        exchange(&mut one, &mut other);
+        let mut found = Assembly::default();
+        assert_eq!(found.fill(&mut other, Channel::Control), Ok(false));
+        let mut one = Link::new(Session(2), Timing::of_line(115_200));
+        exchange(&mut one, &mut other);
+        assert_eq!(send(&mut one, Channel::Control, &Ask::Health(7)), Ok(true));
+        exchange(&mut one, &mut other);
+        assert!(found.fill(&mut other, Channel::Control).is_err(), "the new session is told of");
+        assert_eq!(found.fill(&mut other, Channel::Control), Ok(true));
+        assert_eq!(found.message(), Some(Ask::Health(7)));
+    }
+
+    #[test]
+    fn a_length_that_no_message_has_is_refused_and_counted() {
+        let (mut one, mut other) = joined();
+        assert_eq!(one.write(Channel::Control, &[0xFF, 0xFF]), Ok(2));
+        exchange(&mut one, &mut other);
+        let mut found = Assembly::default();
+        assert_eq!(found.fill(&mut other, Channel::Control), Ok(false));
+        assert_eq!(found.refused, 1);
+    }
+}

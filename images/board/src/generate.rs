@@ -389,8 +389,8 @@ pub(crate) fn ports_of(image: &Image, at: usize) -> Vec<Option<usize>> {
 
 /// The page that a component reads, and its configuration behind it, as bytes.
 pub(crate) fn view(request: &Request<'_>, layout: &Layout, ends: &[LineEnd], at: usize) -> Vec<u8> {
-    use koboshi_sh4_abi::{MAX_DEVICES, MAX_PORTS, PAGE, View, WAITS};
     use koboshi_sh4_abi::line_end::Face;
+    use koboshi_sh4_abi::{MAX_DEVICES, MAX_PORTS, PAGE, View, WAITS};
     let image = request.image;
     let component = &image.components[at];
     let configuration = &component.configuration;

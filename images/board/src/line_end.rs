@@ -59,7 +59,10 @@ pub(crate) fn joined(image: &Image, places: &[Option<Placed>]) -> Result<(Image,
         };
         let Some(other) = image.devices.iter().find(is_it) else {
             return Err(Trouble::new(
-                format!("`{}` is the program's side of `{}`, which is no application's end of a line", device.name, side.of),
+                format!(
+                    "`{}` is the program's side of `{}`, which is no application's end of a line",
+                    device.name, side.of
+                ),
                 "name a device of kind \"application\".",
             ));
         };

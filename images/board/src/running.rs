@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use koboshi_console::WINDOW;
-use koboshi_console::message::{self, Ask, Assembly, FromProgram, PART, Told, ToProgram};
+use koboshi_console::message::{self, Ask, Assembly, FromProgram, PART, ToProgram, Told};
 use koboshi_link::{Channel, Instant as LinkTime, Link, Session, Timing};
 use koboshi_sh4::tools::Trouble;
 use rustix::event::{PollFd, PollFlags, poll};

@@ -74,17 +74,13 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         Err(code) => return code,
     };
     show_warnings(&composed.warnings);
-    let board = match composed.manifest.platform {
-        PlatformKind::R2d => Board::R2D,
-        PlatformKind::Sh2007 => Board::SH2007,
-        PlatformKind::Host => {
-            let what =
-                format!("{} is an image for this machine: there is nothing to build.", arguments.image.display());
-            complain(&what, &format!("koboshi run {}", arguments.image.display()));
-            return MISUSED;
-        }
+    let optimise = if arguments.fast { Optimise::Speed } else { Optimise::Size };
+    let Some(board) = board_of(composed.manifest.platform) else {
+        let what = format!("{} is an image for this machine: there is nothing to build.", arguments.image.display());
+        complain(&what, &format!("koboshi run {}", arguments.image.display()));
+        return MISUSED;
     };
-    match make(arguments, &composed, board) {
+    match make(&arguments.image, arguments.out.clone(), optimise, &composed, board) {
         Ok(made) => show(arguments, &made),
         Err(trouble) => {
             complain(&trouble.what, &trouble.remedy);
@@ -93,7 +89,23 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     }
 }
 
-fn make(arguments: &Arguments, composed: &Composed, board: Board) -> Result<Made, Trouble> {
+/// The board of a platform; `None`: this machine.
+pub(super) const fn board_of(platform: PlatformKind) -> Option<Board> {
+    match platform {
+        PlatformKind::Host => None,
+        PlatformKind::R2d => Some(Board::R2D),
+        PlatformKind::Sh2007 => Some(Board::SH2007),
+    }
+}
+
+/// Builds an image for its board. `image`: its manifest; `out`: where the files go, if not in the usual place.
+pub(super) fn make(
+    image: &Path,
+    out: Option<PathBuf>,
+    optimise: Optimise,
+    composed: &Composed,
+    board: Board,
+) -> Result<Made, Trouble> {
     let koboshi = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf();
     let cache = cache(Path::new("."));
     let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
@@ -119,16 +131,15 @@ fn make(arguments: &Arguments, composed: &Composed, board: Board) -> Result<Made
         });
     }
     let devices: Result<Vec<Option<Placed>>, Trouble> = composed.manifest.devices.iter().map(placed).collect();
-    let name =
-        arguments.image.file_stem().map_or_else(|| "image".to_owned(), |name| name.to_string_lossy().into_owned());
-    let folder = arguments.out.clone().unwrap_or_else(|| Path::new("target/koboshi/board").join(&name));
+    let name = image.file_stem().map_or_else(|| "image".to_owned(), |name| name.to_string_lossy().into_owned());
+    let folder = out.unwrap_or_else(|| Path::new("target/koboshi/board").join(&name));
     let folder = std::path::absolute(&folder).unwrap_or(folder);
     let request = Request {
         image: &composed.image,
         sources,
         devices: devices?,
         board,
-        optimise: if arguments.fast { Optimise::Speed } else { Optimise::Size },
+        optimise,
         koboshi,
         folder,
         name,
@@ -140,11 +151,8 @@ fn make(arguments: &Arguments, composed: &Composed, board: Board) -> Result<Made
 /// Where a device is, as its manifest says.
 fn placed(device: &crate::manifest::ImageDeviceManifest) -> Result<Option<Placed>, Trouble> {
     let name = &device.name.value;
-    if device.settings.kind() == DeviceKind::Application {
-        return Err(Trouble::new(
-            format!("device `{name}` is a program's end of a line, which a board does not have yet"),
-            "join a component to SOS and the driver in its place, as images/r2d.toml does.",
-        ));
+    if matches!(device.settings.kind(), DeviceKind::Application | DeviceKind::Program) {
+        return Ok(None);
     }
     let numbers = device.interrupts.as_ref().map_or(&[][..], |numbers| &numbers.value);
     let interrupts = numbers.iter().filter_map(|number| u16::try_from(number.value).ok()).collect();

@@ -15,17 +15,20 @@ use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_host::application::Announcement;
 use koboshi_host::image::DeviceModelKind;
-use koboshi_host::machine::{Clock, Machine, Options, RunEnd};
+use koboshi_host::machine::{Clock, Machine, Options};
 use koboshi_host::strike::How;
 
 use self::shown::{Recovery, Shown};
+use super::build::board_of;
 use super::exact::{Chance, Exact};
-use super::{FINE, MISUSED, STOPPED, WRONG, complain, composed_for_host, count, listen_for_stop, stop_wanted, time};
+use super::on_board::{self, Wishes};
+use super::{FINE, MISUSED, STOPPED, WRONG, complain, composed, count, listen_for_stop, stop_wanted, time};
 use crate::Composed;
 use crate::compose::speed_of_scif;
 use crate::manifest::{ClockKind, DeviceSettings, ImageManifest};
 use crate::problem::instead;
 use crate::run::knock;
+use crate::run::system::{Carried, CarriedOutside, Here, Over, System};
 use crate::units::Quantity;
 
 pub(super) const AFTER_HELP: &str = "Examples:
@@ -49,9 +52,6 @@ const MOST_LENGTH: u64 = 1 << 30;
 
 /// The machine runs for so long between two looks at what arrived: 2 ms are at most 200 bytes at 1 Mbaud.
 const SLICE: u64 = 2_000_000;
-
-/// Bytes that wait at the outside end.
-const AHEAD: usize = 4_096;
 
 /// When nothing has moved for so long, nothing will: the longest wait inside, a held line, ends after 5 s.
 const STUCK_AFTER: u64 = 15_000_000_000;
@@ -100,6 +100,8 @@ pub struct Arguments {
     /// Boot this image instead of the one that is built in
     #[arg(long, value_name = "PATH")]
     image: Option<PathBuf>,
+    #[command(flatten)]
+    board: Wishes,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -183,25 +185,54 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     if let Some(code) = unreachable_speed(arguments) {
         return code;
     }
-    let image = match composed_for_host(arguments.image.as_ref(), &change) {
+    let image = match composed(arguments.image.as_ref(), &change) {
         Ok(image) => image,
         Err(code) => return code,
     };
+    let board = board_of(image.manifest.platform);
+    if board.is_none()
+        && let Err(code) = arguments.board.refuse_here()
+    {
+        return code;
+    }
     let targets = match targets(arguments, &image) {
         Ok(targets) => targets,
         Err(code) => return code,
     };
     listen_for_stop();
-    match Demo::new(arguments, &image, file, targets) {
-        Ok(demo) => demo.run(),
-        Err(code) => code,
-    }
+    let ran = match (board, &arguments.image) {
+        (Some(board), Some(path)) => on_board::start(path, &image, board, arguments.board)
+            .and_then(|system| Demo::new(arguments, &image, system, Clock::Real, file, targets))
+            .map(Demo::run),
+        _ => here(arguments, &image)
+            .and_then(|(system, clock)| Demo::new(arguments, &image, system, clock, file, targets))
+            .map(Demo::run),
+    };
+    ran.unwrap_or_else(|code| code)
+}
+
+/// The image as a process of this machine, and its clock.
+fn here(arguments: &Arguments, composed: &Composed) -> Result<(Here, Clock), i32> {
+    let clock = match arguments.clock {
+        Some(ClockName::Real) => Clock::Real,
+        Some(ClockName::Virtual) => Clock::Virtual,
+        None if composed.clock == ClockKind::Virtual => Clock::Virtual,
+        None => Clock::Real,
+    };
+    let image = &composed.image;
+    let options = Options { clock, watchdog: Some(PATIENCE), ..Options::default() };
+    let machine = Machine::new(image, options).map_err(|error| {
+        complain(&format!("the image cannot run: {error}."), "look at it with `koboshi check`.");
+        WRONG
+    })?;
+    let names = image.components.iter().map(|component| component.name.clone()).collect();
+    Ok((Here::new(machine, names), clock))
 }
 
 /// Says so if the image's serial interface cannot make the speed that is wanted; the exit code then.
 fn unreachable_speed(arguments: &Arguments) -> Option<i32> {
     let baud = arguments.baud?;
-    let image = match composed_for_host(arguments.image.as_ref(), &|_| {}) {
+    let image = match composed(arguments.image.as_ref(), &|_| {}) {
         Ok(image) => image,
         Err(code) => return Some(code),
     };
@@ -209,7 +240,7 @@ fn unreachable_speed(arguments: &Arguments) -> Option<i32> {
         DeviceSettings::Scif { clock, .. } => {
             speed_of_scif(clock.value, baud).err().map(|nearest| (clock.value, nearest))
         }
-        DeviceSettings::Application { .. } => None,
+        DeviceSettings::Application { .. } | DeviceSettings::Program { .. } => None,
     })?;
     let clock = Quantity::Frequency.write(clock);
     complain(
@@ -312,12 +343,14 @@ enum End {
     Arrived,
     Stuck,
     Circle,
+    /// The emulator has ended.
+    Ended,
     Stopped,
 }
 
-struct Demo<'a> {
+struct Demo<'a, S> {
     arguments: &'a Arguments,
-    machine: Machine,
+    system: S,
     names: Vec<String>,
     program: String,
     scif: String,
@@ -330,20 +363,25 @@ struct Demo<'a> {
     incidents: BTreeMap<u32, Incident>,
     out: Way,
     back: Way,
+    /// What the program was told: that what it sent may not have gone out, and all else.
+    announced: (u64, u64),
+    /// What the outside end heard that was no good byte.
+    garbled: u64,
     status: ProgressBar,
     clock: Clock,
     began: Instant,
 }
 
-impl<'a> Demo<'a> {
-    fn new(arguments: &'a Arguments, composed: &Composed, file: Rc<[u8]>, targets: Vec<Target>) -> Result<Self, i32> {
+impl<'a, S: System> Demo<'a, S> {
+    fn new(
+        arguments: &'a Arguments,
+        composed: &Composed,
+        system: S,
+        clock: Clock,
+        file: Rc<[u8]>,
+        targets: Vec<Target>,
+    ) -> Result<Self, i32> {
         let image = &composed.image;
-        let clock = match arguments.clock {
-            Some(ClockName::Real) => Clock::Real,
-            Some(ClockName::Virtual) => Clock::Virtual,
-            None if composed.clock == ClockKind::Virtual => Clock::Virtual,
-            None => Clock::Real,
-        };
         let device = |wanted: fn(&DeviceModelKind) -> bool| image.devices.iter().find(|device| wanted(&device.model));
         let program = device(|model| matches!(model, DeviceModelKind::Application(_)));
         let scif = device(|model| matches!(model, DeviceModelKind::Scif(_)));
@@ -354,15 +392,9 @@ impl<'a> Demo<'a> {
         };
         let line = composed.manifest.devices.iter().find_map(|device| match &device.settings {
             DeviceSettings::Scif { baud, flow, .. } => Some((baud.value, *flow)),
-            DeviceSettings::Application { .. } => None,
+            DeviceSettings::Application { .. } | DeviceSettings::Program { .. } => None,
         });
         let (baud, flow) = line.unwrap_or((1, false));
-        let machine = Machine::new(image, Options { clock, watchdog: Some(PATIENCE), ..Options::default() }).map_err(
-            |error| {
-                complain(&format!("the image cannot run: {error}."), "look at it with `koboshi check`.");
-                WRONG
-            },
-        )?;
         let target = if arguments.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bars = MultiProgress::with_draw_target(target);
         let expected = arguments.lasting.map_or(file.len() as u64, |time| baud * time / 10_000_000_000);
@@ -377,7 +409,7 @@ impl<'a> Demo<'a> {
         let status = bars.add(ProgressBar::new_spinner().with_style(style));
         Ok(Demo {
             arguments,
-            machine,
+            system,
             names: image.components.iter().map(|component| component.name.clone()).collect(),
             program: program.name.clone(),
             scif: scif.name.clone(),
@@ -390,6 +422,8 @@ impl<'a> Demo<'a> {
             incidents: BTreeMap::new(),
             out,
             back,
+            announced: (0, 0),
+            garbled: 0,
             status,
             clock,
             began: Instant::now(),
@@ -420,7 +454,7 @@ impl<'a> Demo<'a> {
     /// The next time that somebody falls: regular enough to count on, irregular enough to hit everywhere.
     fn next_knock(&mut self) -> u64 {
         let every = self.arguments.every;
-        self.machine.now() + every / 2 + self.chance.next() % every.max(1)
+        self.system.now() + every / 2 + self.chance.next() % every.max(1)
     }
 
     fn carry(&mut self) -> End {
@@ -431,16 +465,24 @@ impl<'a> Demo<'a> {
             if stop_wanted() {
                 return End::Stopped;
             }
-            let now = self.machine.now();
+            let now = self.system.now();
             if now >= knock_at && all_there_since.is_none() {
                 self.knock();
                 knock_at = self.next_knock();
             }
             let next = if all_there_since.is_none() { knock_at.min(now + SLICE) } else { now + SLICE };
-            if let RunEnd::Circle { .. } = self.machine.run_until(next) {
-                return End::Circle;
+            match self.system.run_until(next) {
+                Ok(()) => {}
+                Err(Over::Ended(why)) => {
+                    complain(
+                        &format!("the emulator has ended: {why}"),
+                        "run it with `koboshi run`, and look at its log.",
+                    );
+                    return End::Ended;
+                }
+                Err(Over::Circle(_) | Over::Asked) => return End::Circle,
             }
-            let now = self.machine.now();
+            let now = self.system.now();
             if self.move_bytes(now) {
                 moved_at = now;
             }
@@ -456,7 +498,7 @@ impl<'a> Demo<'a> {
                 if now >= since + GRACE {
                     return End::Arrived;
                 }
-            } else if all_sent && now > moved_at + LOST_AFTER && self.device_lost_some() {
+            } else if all_sent && now > moved_at + LOST_AFTER && self.system.outside_lost_some(&self.scif) {
                 return End::Arrived;
             } else if now > moved_at + STUCK_AFTER {
                 return End::Stuck;
@@ -467,17 +509,11 @@ impl<'a> Demo<'a> {
     /// The machine remembers a bounded number of incidents: they are noted as they come, and as they go on.
     fn note_incidents(&mut self) {
         let seen = self.incidents.last_key_value().map_or(0, |(number, _)| *number);
-        let (_, found) = self.machine.incidents(seen.saturating_sub(UNDER_WAY));
-        self.incidents.extend(found.into_iter().map(|incident| (incident.number, incident)));
-    }
-
-    /// Whether bytes were lost where they can be: in a receiver that was full, or not yet set up.
-    fn device_lost_some(&mut self) -> bool {
-        let lost = self.machine.scif(&self.scif, |scif| {
-            let counters = scif.counters();
-            scif.wire().is_idle() && counters.overrun + counters.discarded_rx + counters.missed > 0
-        });
-        lost.unwrap_or(false)
+        let mut next = seen.saturating_sub(UNDER_WAY);
+        while let Some(incident) = self.system.incident_from(next) {
+            next = incident.number + 1;
+            self.incidents.insert(incident.number, incident);
+        }
     }
 
     /// How much the program sends in all, as far as that is known.
@@ -492,8 +528,8 @@ impl<'a> Demo<'a> {
     fn knock(&mut self) {
         let Some(target) = self.chance.one_of(&self.targets) else { return };
         let Some(how) = self.chance.one_of(&target.ways) else { return };
-        if self.machine.facts(target.id).is_some_and(|facts| facts.state.alive()) {
-            self.machine.knock(target.id, *how);
+        if self.system.state(target.id).alive() {
+            self.system.knock(target.id, *how);
             self.knocks += 1;
         }
     }
@@ -512,30 +548,24 @@ impl<'a> Demo<'a> {
         let from = (self.out.sent % length) as usize;
         let most = usize::try_from(left(self.out.sent)).unwrap_or(usize::MAX).min(self.file.len() - from);
         let part = &self.file[from..from + most];
-        let done = self.machine.application(&self.program, |end| {
-            // A line that is gone takes nothing; whether it comes back shows in what moves.
-            (end.offer(part).unwrap_or(0), end.take_received())
-        });
-        if let Some((accepted, arrived)) = done {
-            self.out.sent += accepted as u64;
-            moved |= accepted > 0;
-            moved |= self.back.arrived(&arrived, now);
+        // A line that is gone takes nothing; whether it comes back shows in what moves.
+        let Carried { taken, arrived, announced, .. } = self.system.program(&self.program, part, true);
+        self.out.sent += taken as u64;
+        moved |= taken > 0;
+        moved |= self.back.arrived(&arrived, now);
+        for (_, what) in announced {
+            let count = if what == Announcement::NotSent { &mut self.announced.0 } else { &mut self.announced.1 };
+            *count += 1;
         }
 
         let from = (self.back.sent % length) as usize;
         let most = usize::try_from(left(self.back.sent)).unwrap_or(usize::MAX).min(self.file.len() - from);
         let part = &self.file[from..from + most];
-        let done = self.machine.scif(&self.scif, |scif| {
-            let wire = scif.wire_mut();
-            let room = AHEAD.saturating_sub(wire.waiting()).min(part.len());
-            wire.send_bytes(part[..room].iter().copied());
-            (room, wire.take_received())
-        });
-        if let Some((queued, arrived)) = done {
-            self.back.sent += queued as u64;
-            moved |= queued > 0;
-            moved |= self.out.arrived(&arrived, now);
-        }
+        let CarriedOutside { taken, arrived, events, .. } = self.system.outside(&self.scif, part, false);
+        self.back.sent += taken as u64;
+        self.garbled += events.len() as u64;
+        moved |= taken > 0;
+        moved |= self.out.arrived(&arrived, now);
         moved
     }
 
@@ -550,7 +580,7 @@ impl<'a> Demo<'a> {
             let took = took.map_or_else(|| "down".to_owned(), |took| format!("up again after {took}"));
             format!("; last: {}, {}, {took}", self.names[incident.component.index()], incident.fault)
         });
-        let stalled = self.machine.stalled();
+        let stalled = self.system.stalled();
         let stalled = if stalled.is_zero() { String::new() } else { format!("; stalled {} ms", stalled.as_millis()) };
         let plural = if count == 1 { "y" } else { "ies" };
         self.status.set_message(format!("{count} recover{plural}{last}{stalled}"));
@@ -562,23 +592,11 @@ impl<'a> Demo<'a> {
         let totals = (total(&self.out), total(&self.back));
         self.out.exact.finish(totals.0);
         self.back.exact.finish(totals.1);
-        let announced = self.machine.application(&self.program, |end| {
-            let not_sent = end.announced().iter().filter(|(_, what)| *what == Announcement::NotSent).count();
-            (not_sent as u64, (end.announced().len() - not_sent) as u64, end.misuses())
-        });
-        let (out_gaps, back_gaps, misuses) = announced.unwrap_or_default();
-        let garbled = self.machine.scif(&self.scif, |scif| scif.wire().events.len() as u64).unwrap_or(0);
+        let ((out_gaps, back_gaps), garbled) = (self.announced, self.garbled);
         self.note_incidents();
         let incidents: Vec<Incident> = self.incidents.values().copied().collect();
         let recovery = Recovery::of(&incidents);
-        let mut also = Vec::new();
-        if self.machine.stale_accesses() > 0 {
-            also.push(format!("{} accesses by incarnations that had ended", self.machine.stale_accesses()));
-        }
-        if misuses > 0 {
-            also.push(format!("{misuses} accesses that took nothing or gave too much: a fault of the Monitor"));
-        }
-        also.extend(self.machine.panics().iter().map(|panic| format!("a panic that nobody asked for: {panic}")));
+        let also = self.system.wrongs(&self.program);
         let exact = self.out.exact.is_exact() && self.back.exact.is_exact();
         let quiet = out_gaps + back_gaps + garbled == 0 && also.is_empty();
         let verdict = match end {

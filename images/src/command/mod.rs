@@ -22,6 +22,7 @@ mod elsewhere;
 mod exact;
 mod needs;
 pub mod new;
+mod on_board;
 pub mod report;
 pub mod run;
 pub mod sh4;
@@ -38,7 +39,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Parser, Subcommand};
 
 use crate::compose::{Change, Composed, compose_changed};
-use crate::manifest::PlatformKind;
 use crate::probe;
 use crate::problem::{Problems, Rule};
 use crate::registry::{self, packages};
@@ -258,21 +258,6 @@ fn composed(path: Option<&PathBuf>, change: Change<'_>) -> Result<Composed, i32>
         show_problems(&problems);
         WRONG
     })
-}
-
-/// The same, for a platform that is one process of this machine.
-fn composed_for_host(path: Option<&PathBuf>, change: Change<'_>) -> Result<Composed, i32> {
-    let composed = composed(path, change)?;
-    let platform = composed.manifest.platform;
-    if platform == PlatformKind::Host {
-        return Ok(composed);
-    }
-    let name = path.map_or_else(String::new, |path| path.display().to_string());
-    complain(
-        &format!("{name} is an image for a board, {}: it does not run as a process of this machine.", platform.word()),
-        &format!("koboshi build {name} makes a file that the board boots."),
-    );
-    Err(MISUSED)
 }
 
 fn show_problems(problems: &Problems) {

@@ -76,7 +76,6 @@ pub(super) fn install(findings: &[Finding], folder: &Path, quiet: bool) -> Resul
 }
 
 /// Installs what is missing and can be installed; a line for each that is missing still. The tests that need it will fail.
-#[cfg(feature = "suites")]
 pub(super) fn prepare(workspace: &Path) -> Vec<String> {
     let findings = look(workspace);
     if findings.iter().all(|finding| finding.remedy.is_none()) {

@@ -5,15 +5,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use koboshi_host::image::Image;
 use koboshi_host::journal::Depth;
 use koboshi_host::machine::{Clock, Machine, Options};
 
+use super::build::board_of;
 use super::check::show_warnings;
-use super::{
-    FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed_for_host, listen_for_stop, print_out, stop_wanted, table,
-};
+use super::on_board::{self, Wishes};
+use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, listen_for_stop, print_out, stop_wanted, table};
 use crate::run::directory::{self, RunDirectory};
-use crate::run::supervisor::{Over, Supervisor};
+use crate::run::supervisor::Supervisor;
+use crate::run::system::{Here, Over, System};
 use crate::units::Quantity;
 
 pub(super) const AFTER_HELP: &str = "Examples:
@@ -47,6 +49,8 @@ pub struct Arguments {
     image: Option<PathBuf>,
     #[command(flatten)]
     directory: Directory,
+    #[command(flatten)]
+    board: Wishes,
     /// Stop after so long
     #[arg(long = "for", value_parser = super::time, value_name = "TIME")]
     lasting: Option<u64>,
@@ -73,13 +77,17 @@ impl Directory {
 /// Runs the image, and gives the exit code.
 pub(super) fn run(arguments: &Arguments) -> i32 {
     listen_for_stop();
-    let image = match composed_for_host(arguments.image.as_ref(), &|_| {}) {
-        Ok(composed) => {
-            show_warnings(&composed.warnings);
-            composed.image
-        }
+    let composed = match composed(arguments.image.as_ref(), &|_| {}) {
+        Ok(composed) => composed,
         Err(code) => return code,
     };
+    show_warnings(&composed.warnings);
+    let board = board_of(composed.manifest.platform);
+    if board.is_none()
+        && let Err(code) = arguments.board.refuse_here()
+    {
+        return code;
+    }
     let directory = match RunDirectory::claim(&arguments.directory.path()) {
         Ok(directory) => directory,
         Err(refused) => {
@@ -87,6 +95,20 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
             return MISUSED;
         }
     };
+    match (board, &arguments.image) {
+        (Some(board), Some(path)) => match on_board::start(path, &composed, board, arguments.board) {
+            Ok(system) => oversee(arguments, &composed.image, system, &directory),
+            Err(code) => code,
+        },
+        _ => match here(&composed.image) {
+            Ok(system) => oversee(arguments, &composed.image, system, &directory),
+            Err(code) => code,
+        },
+    }
+}
+
+/// The image as a process of this machine.
+fn here(image: &Image) -> Result<Here, i32> {
     let options = Options {
         clock: Clock::Real,
         watchdog: Some(PATIENCE),
@@ -95,14 +117,16 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         incidents: INCIDENTS,
         ..Options::default()
     };
-    let machine = match Machine::new(&image, options) {
-        Ok(machine) => machine,
-        Err(error) => {
-            complain(&format!("the image cannot run: {error}."), "look at it with `koboshi check`.");
-            return WRONG;
-        }
-    };
-    let mut supervisor = match Supervisor::new(&image, machine, &directory) {
+    let machine = Machine::new(image, options).map_err(|error| {
+        complain(&format!("the image cannot run: {error}."), "look at it with `koboshi check`.");
+        WRONG
+    })?;
+    Ok(Here::new(machine, image.components.iter().map(|component| component.name.clone()).collect()))
+}
+
+/// Keeps it running, and gives the exit code.
+fn oversee(arguments: &Arguments, image: &Image, system: impl System, directory: &RunDirectory) -> i32 {
+    let mut supervisor = match Supervisor::new(image, system, directory) {
         Ok(supervisor) => supervisor,
         Err((what, remedy)) => {
             complain(&format!("{what}."), &remedy);
@@ -113,7 +137,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     let over = match supervisor.begin(arguments.lasting) {
         Some(over) => Ok(over),
         None => {
-            say_up(arguments, &components, &supervisor, &directory);
+            say_up(arguments, &components, &supervisor, directory);
             supervisor.run(arguments.lasting, stop_wanted)
         }
     };
@@ -123,6 +147,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         Ok(Over::Circle(component)) => {
             (WRONG, format!("components give each other turns without end; the last one was {component}"))
         }
+        Ok(Over::Ended(why)) => (WRONG, format!("the emulator has ended: {why}")),
         Err(error) => (WRONG, format!("a terminal failed: {error}")),
     };
     say_over(arguments, &why, verdict, &supervisor);
@@ -130,7 +155,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     verdict
 }
 
-fn say_up(arguments: &Arguments, components: &[&str], supervisor: &Supervisor, directory: &RunDirectory) {
+fn say_up(arguments: &Arguments, components: &[&str], supervisor: &Supervisor<impl System>, directory: &RunDirectory) {
     if arguments.json {
         let ends: Vec<_> = supervisor.ends().iter().map(|end| end.shows()).collect();
         let up = serde_json::json!({ "up": { "run_dir": directory.path(), "components": components, "lines": ends } });
@@ -160,17 +185,17 @@ fn say_up(arguments: &Arguments, components: &[&str], supervisor: &Supervisor, d
     say!("Ctrl-C or `koboshi stop{option}` ends it.");
 }
 
-fn say_over(arguments: &Arguments, why: &str, verdict: i32, supervisor: &Supervisor) {
-    let machine = supervisor.machine();
-    let incidents = machine.incidents(u32::MAX).0;
+fn say_over(arguments: &Arguments, why: &str, verdict: i32, supervisor: &Supervisor<impl System>) {
+    let system = supervisor.system();
+    let incidents = system.incident_count();
     let (panics, panics_in_all) = supervisor.panics();
     if arguments.json {
         let over = serde_json::json!({ "over": {
             "why": why,
             "exit_code": verdict,
             "incidents": incidents,
-            "platform_time_ns": machine.now(),
-            "stalled_ns": machine.stalled().as_nanos() as u64,
+            "platform_time_ns": system.now(),
+            "stalled_ns": system.stalled().as_nanos() as u64,
             "panics": panics,
             "panics_in_all": panics_in_all,
         }});
@@ -178,10 +203,10 @@ fn say_over(arguments: &Arguments, why: &str, verdict: i32, supervisor: &Supervi
         return;
     }
     let plural = if incidents == 1 { "" } else { "s" };
-    let time = Quantity::Time.write(machine.now() / 1_000_000 * 1_000_000);
+    let time = Quantity::Time.write(system.now() / 1_000_000 * 1_000_000);
     let paint = Paint::stdout();
     let why = if verdict == WRONG { paint.bad(why) } else { why.to_owned() };
-    say!("{why}: {incidents} incident{plural} in {time}; held up for {} ms.", machine.stalled().as_millis());
+    say!("{why}: {incidents} incident{plural} in {time}; held up for {} ms.", system.stalled().as_millis());
     for panic in panics {
         say!("  a panic that nobody asked for: {panic}");
     }

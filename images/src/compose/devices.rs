@@ -7,12 +7,12 @@ use std::rc::Rc;
 use koboshi_core::ComponentId;
 use koboshi_host::application::{Application, register};
 use koboshi_host::device::{BadAccess, Width};
-use koboshi_host::image::{DeviceModelKind, ImageDevice, SafeWrite};
+use koboshi_host::image::{DeviceModelKind, ImageDevice, ProgramSide, SafeWrite};
 use koboshi_host::scif::{self, FifoDepth, Scif};
 use koboshi_host::wire::{LineSettings, Wire};
 
 use super::{Composer, Part};
-use crate::manifest::{DeviceManifest, DeviceSettings, ImageDeviceManifest, Layout};
+use crate::manifest::{DeviceKind, DeviceManifest, DeviceSettings, ImageDeviceManifest, Layout, PlatformKind};
 use crate::problem::{Rule, instead};
 use crate::reader::At;
 use crate::units::Quantity;
@@ -95,7 +95,32 @@ impl Composer<'_> {
             self.every_device_is_there(&owned);
         }
         self.interrupts_are_used_once();
+        self.program_sides_have_an_end();
         devices
+    }
+
+    /// A program's side is that of an application's end in this image, and on a board: here it is held from outside.
+    fn program_sides_have_an_end(&mut self) {
+        for device in &self.image.devices {
+            let DeviceSettings::Program { end } = &device.settings else { continue };
+            if self.image.platform == PlatformKind::Host {
+                self.reader.problem(
+                    Rule::Device,
+                    device.name.span.clone(),
+                    format!("`{}` is a device that only a board has", device.name.value),
+                    "held from outside of an image here",
+                    "take it and its owner out, or write the platform of a board.",
+                );
+            }
+            let all = &self.image.devices;
+            let ends = all.iter().filter(|other| other.settings.kind() == DeviceKind::Application);
+            let names: Vec<&str> = ends.map(|other| other.name.value.as_str()).collect();
+            if !names.contains(&end.value.as_str()) {
+                let message = format!("`{}` is no application's end of a line in this image", end.value);
+                let remedy = instead(&end.value, names);
+                self.reader.problem(Rule::UnknownName, end.span.clone(), message, "unknown end", remedy);
+            }
+        }
     }
 
     /// The clock of a serial interface can make the speed of its line.
@@ -260,7 +285,7 @@ impl Composer<'_> {
 fn try_write(model: &mut DeviceModelKind, write: SafeWrite) -> Result<bool, BadAccess> {
     let in_vain = |model: &DeviceModelKind| match model {
         DeviceModelKind::Scif(scif) => scif.counters().write_of_read_only_register,
-        DeviceModelKind::Application(_) => 0,
+        DeviceModelKind::Application(_) | DeviceModelKind::Program(_) => 0,
     };
     let before = in_vain(model);
     model.registers().write(write.offset, write.width, write.value, 0)?;
@@ -295,6 +320,7 @@ pub(crate) fn window(settings: &DeviceSettings) -> u64 {
         // SCLSR, 16 bits wide, is the last one on either chip.
         DeviceSettings::Scif { layout, .. } => u64::from(layout_of(*layout).lsr) + 2,
         DeviceSettings::Application { .. } => u64::from(register::BREAK_BEGUN) + 4,
+        DeviceSettings::Program { .. } => 0,
     }
 }
 
@@ -340,6 +366,7 @@ fn model(settings: &DeviceSettings) -> DeviceModelKind {
         DeviceSettings::Application { room } => {
             DeviceModelKind::Application(Box::new(Application::new(usize::try_from(*room).unwrap_or(usize::MAX))))
         }
+        DeviceSettings::Program { end } => DeviceModelKind::Program(ProgramSide { of: end.value.clone() }),
     }
 }
 

@@ -10,9 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
+use koboshi_core::ComponentId;
 use koboshi_host::image::{Costs, Image, ImageComponent, PortEnd};
 use koboshi_host::linked::Linked;
 use koboshi_interface_kit::Interface;
+use koboshi_interfaces::serial::Line;
 use koboshi_runtime::describe::Side;
 
 use crate::manifest::{self, ClockKind, ComponentManifest, ImageManifest, Instance};
@@ -50,6 +52,20 @@ pub struct Composed {
     pub(crate) margins: Margins,
     /// The groups, by number.
     pub(crate) groups: Vec<policy::Found>,
+}
+
+impl Composed {
+    /// The line at which a component's first port ends.
+    pub(crate) fn line_of(&self, component: ComponentId) -> Option<Line> {
+        let wiring = Wiring {
+            image: &self.manifest,
+            connections: &self.image.connections,
+            devices: &self.image.devices,
+            groups: &self.groups,
+            component: component.index(),
+        };
+        wiring.line(component.index(), 0)
+    }
 }
 
 /// Composes the image that `text` describes, out of these packages. `name` is how problems call the manifest.

@@ -248,7 +248,7 @@ impl Composer<'_> {
     /// A device whose driver may be given up has a safe action. A program's end of a line needs none: nothing hangs on it.
     pub(super) fn given_up_devices_are_made_safe(&mut self, groups: &[policy::Found]) {
         for device in &self.image.devices {
-            if !device.safe.is_empty() || matches!(device.settings, DeviceSettings::Application { .. }) {
+            if !device.safe.is_empty() || !matches!(device.settings, DeviceSettings::Scif { .. }) {
                 continue;
             }
             let owner = device.owner.value.split('.').next().unwrap_or_default();

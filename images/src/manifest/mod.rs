@@ -20,11 +20,13 @@ pub enum DeviceKind {
     Scif,
     /// The application's end of a line.
     Application,
+    /// The other side of it, on a board: of whoever carries a program's bytes.
+    Program,
 }
 
 impl DeviceKind {
-    pub(crate) const ALL: [(&'static str, DeviceKind); 2] =
-        [("scif", DeviceKind::Scif), ("application", DeviceKind::Application)];
+    pub(crate) const ALL: [(&'static str, DeviceKind); 3] =
+        [("scif", DeviceKind::Scif), ("application", DeviceKind::Application), ("program", DeviceKind::Program)];
 
     /// Its word in the manifests.
     #[must_use]
@@ -32,6 +34,7 @@ impl DeviceKind {
         match self {
             DeviceKind::Scif => "scif",
             DeviceKind::Application => "application",
+            DeviceKind::Program => "program",
         }
     }
 }
@@ -190,6 +193,11 @@ pub enum DeviceSettings {
         /// Bytes that it holds in each direction.
         room: u64,
     },
+    /// The program's side of it, where a component carries a program's bytes.
+    Program {
+        /// The application's end, by its name in the image.
+        end: At<String>,
+    },
 }
 
 impl DeviceSettings {
@@ -199,6 +207,7 @@ impl DeviceSettings {
         match self {
             DeviceSettings::Scif { .. } => DeviceKind::Scif,
             DeviceSettings::Application { .. } => DeviceKind::Application,
+            DeviceSettings::Program { .. } => DeviceKind::Program,
         }
     }
 }

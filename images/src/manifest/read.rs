@@ -113,6 +113,7 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
         "line",
         "rate-reads-back",
         "room",
+        "end",
         "base",
         "interrupts",
         "safe",
@@ -211,8 +212,11 @@ fn device(reader: &mut Reader, table: &Section<'_>) -> Option<ImageDeviceManifes
     let owner = table.need_text(reader, "owner", "driver.scif");
     let kind = table.need_choice(reader, "kind", &DeviceKind::ALL)?;
     let foreign: &[&str] = match kind.value {
-        DeviceKind::Scif => &["room"],
-        DeviceKind::Application => &["layout", "fifo", "clock", "line", "rate-reads-back"],
+        DeviceKind::Scif => &["room", "end"],
+        DeviceKind::Application => &["layout", "fifo", "clock", "line", "rate-reads-back", "end"],
+        DeviceKind::Program => {
+            &["layout", "fifo", "clock", "line", "rate-reads-back", "room", "base", "interrupts", "safe"]
+        }
     };
     for key in foreign {
         if let Some((_, span)) = table.value(key) {
@@ -267,6 +271,7 @@ fn device(reader: &mut Reader, table: &Section<'_>) -> Option<ImageDeviceManifes
             }
             DeviceSettings::Application { room: room.map_or(DEFAULT_ROOM, |room| room.value) }
         }
+        DeviceKind::Program => DeviceSettings::Program { end: table.need_text(reader, "end", "application")? },
     };
     Some(ImageDeviceManifest { name: name?, owner: owner?, settings, base, interrupts, safe })
 }

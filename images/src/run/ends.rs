@@ -12,15 +12,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use koboshi_host::application::{Announcement, framing};
-use koboshi_host::machine::Machine;
 use koboshi_host::wire::{self, LineEvent, LineSettings};
 
 use super::protocol::{Change, LineEnd, Parity};
+use super::system::{Carried, CarriedOutside, System};
 use super::tally::Tally;
 use super::terminal::{Setting, Terminal};
 use crate::compose::speed_of_scif;
 
-/// Bytes that are taken from a terminal at a time, and that may wait at the outside end.
+/// Bytes that are taken from a terminal at a time.
 const PART: usize = 4_096;
 
 /// More than the system holds of what a program has sent on a terminal and nobody has read.
@@ -62,6 +62,7 @@ pub(crate) struct End {
     bytes_in: u64,
     bytes_out: u64,
     lost: Tally,
+    missed: Tally,
     garbled: Tally,
     /// The line was given up, and that was said.
     gone: bool,
@@ -99,6 +100,7 @@ impl End {
             bytes_in: 0,
             bytes_out: 0,
             lost: Tally::default(),
+            missed: Tally::default(),
             garbled: Tally::default(),
             gone: false,
         })
@@ -147,7 +149,7 @@ impl End {
     ///
     /// # Errors
     /// What is wrong with the wish, and what would be right; nothing was changed then.
-    pub(crate) fn change(&mut self, machine: &mut Machine, change: &Change) -> Result<(), (String, String)> {
+    pub(crate) fn change(&mut self, system: &mut impl System, change: &Change) -> Result<(), (String, String)> {
         let wrong = |what: String, right: &str| Err((what, right.to_owned()));
         let mut settings = self.settings;
         match change.baud {
@@ -181,7 +183,7 @@ impl End {
             // So that a program which looks sees the same, and what it set before is not taken for a new wish.
             let refused = |error| (format!("the terminal cannot be set: {error}"), "see above.".to_owned());
             self.terminal.set(terminal_setting(&settings)).map_err(refused)?;
-            self.apply(machine, settings);
+            self.apply(system, settings);
         }
         Ok(())
     }
@@ -191,7 +193,7 @@ impl End {
         speed_of_scif(self.clock?.into(), baud.into()).err()
     }
 
-    fn apply(&mut self, machine: &mut Machine, settings: LineSettings) {
+    fn apply(&mut self, system: &mut impl System, settings: LineSettings) {
         self.settings = settings;
         match self.side {
             Side::Program => {
@@ -201,11 +203,9 @@ impl End {
                     | bit(settings.parity == wire::Parity::Odd, framing::ODD)
                     | bit(settings.stop_bits == 2, framing::TWO_STOP)
                     | bit(settings.flow_control, framing::RTS_CTS);
-                machine.application(&self.device, |end| end.set_line(settings.baud, framing));
+                system.set_program_line(&self.device, settings.baud, framing);
             }
-            Side::Outside => {
-                machine.scif(&self.device, |scif| scif.wire_mut().set_settings(settings));
-            }
+            Side::Outside => system.set_outside_line(&self.device, settings),
         }
     }
 
@@ -213,17 +213,17 @@ impl End {
     ///
     /// # Errors
     /// As the system says of the terminal.
-    pub(crate) fn pump(&mut self, machine: &mut Machine) -> io::Result<Vec<String>> {
+    pub(crate) fn pump(&mut self, system: &mut impl System) -> io::Result<Vec<String>> {
         let mut said = Vec::new();
-        self.take_setting(machine, &mut said)?;
-        if self.held.is_empty() && !self.noticed && self.may_take(machine) {
+        self.take_setting(system, &mut said)?;
+        if self.held.is_empty() && !self.noticed && self.may_take(system) {
             self.backlog = self.take_sent(PART)?;
         } else {
             self.backlog |= !self.noticed;
         }
         said.extend(match self.side {
-            Side::Program => self.pump_program(machine)?,
-            Side::Outside => self.pump_outside(machine)?,
+            Side::Program => self.pump_program(system)?,
+            Side::Outside => self.pump_outside(system)?,
         });
         for line in &mut said {
             line.insert_str(0, &format!("{}: ", self.name));
@@ -241,7 +241,7 @@ impl End {
     }
 
     /// Notices what a program has set, and applies it once all that was sent before is on the line.
-    fn take_setting(&mut self, machine: &mut Machine, said: &mut Vec<String>) -> io::Result<()> {
+    fn take_setting(&mut self, system: &mut impl System, said: &mut Vec<String>) -> io::Result<()> {
         let wanted = self.terminal.setting().filter(|wanted| *wanted != terminal_setting(&self.settings));
         let Some(Setting { baud, two_stop_bits, flow }) = wanted else {
             self.noticed = false;
@@ -255,38 +255,29 @@ impl End {
         if !std::mem::replace(&mut self.noticed, true) && self.backlog {
             self.take_sent(MOST_UNREAD)?;
         }
-        if self.held.is_empty() && self.is_drained(machine) {
+        if self.held.is_empty() && self.is_drained(system) {
             let stop_bits = if two_stop_bits { 2 } else { 1 };
-            self.apply(machine, LineSettings { baud, stop_bits, flow_control: flow, ..self.settings });
+            self.apply(system, LineSettings { baud, stop_bits, flow_control: flow, ..self.settings });
             self.noticed = false;
         }
         Ok(())
     }
 
-    fn is_drained(&self, machine: &mut Machine) -> bool {
-        let drained = match self.side {
-            Side::Program => machine.application(&self.device, |end| end.waiting() == 0),
-            Side::Outside => machine.scif(&self.device, |scif| scif.wire().is_idle()),
-        };
-        drained.unwrap_or(true)
+    fn is_drained(&self, system: &mut impl System) -> bool {
+        match self.side {
+            Side::Program => system.program_is_drained(&self.device),
+            Side::Outside => system.outside_is_idle(&self.device),
+        }
     }
 
     /// Whether the device is ready for what a program sends now: as it is set now.
-    fn may_take(&self, machine: &mut Machine) -> bool {
-        self.side == Side::Outside
-            || machine.application(&self.device, |end| end.line_is_set() && !end.failed()).unwrap_or(false)
+    fn may_take(&self, system: &mut impl System) -> bool {
+        self.side == Side::Outside || system.program_may_send(&self.device)
     }
 
-    fn pump_program(&mut self, machine: &mut Machine) -> io::Result<Vec<String>> {
+    fn pump_program(&mut self, system: &mut impl System) -> io::Result<Vec<String>> {
         let free = self.terminal.is_free();
-        let held = &self.held;
-        let done = machine.application(&self.device, |end| {
-            // A line that is gone takes nothing: what was sent stays here until it is back.
-            let taken = end.offer(held).unwrap_or(0);
-            let arrived = if free { end.take_received() } else { Vec::new() };
-            (taken, arrived, end.take_announced(), end.failed())
-        });
-        let Some((taken, arrived, announced, gone)) = done else { return Ok(Vec::new()) };
+        let Carried { taken, arrived, announced, gone } = system.program(&self.device, &self.held, free);
         self.held.drain(..taken);
         self.bytes_in += taken as u64;
         self.bytes_out += arrived.len() as u64;
@@ -300,21 +291,11 @@ impl End {
         Ok(said)
     }
 
-    fn pump_outside(&mut self, machine: &mut Machine) -> io::Result<Vec<String>> {
+    fn pump_outside(&mut self, system: &mut impl System) -> io::Result<Vec<String>> {
         let free = self.terminal.is_free() && self.behind.is_empty();
-        let held = &self.held;
+        // While no program reads, the chip is to wait.
         let holds = !free && self.settings.flow_control;
-        let done = machine.scif(&self.device, |scif| {
-            // Before its driver has set it, or after it was given up, nothing would be heard.
-            let listens = scif.listens();
-            let wire = scif.wire_mut();
-            let room = if listens { PART.saturating_sub(wire.waiting()).min(held.len()) } else { 0 };
-            wire.send_bytes(held[..room].iter().copied());
-            // While no program reads, the chip is to wait.
-            wire.hold(holds);
-            (room, wire.take_received(), std::mem::take(&mut wire.events))
-        });
-        let Some((taken, arrived, events)) = done else { return Ok(Vec::new()) };
+        let CarriedOutside { taken, arrived, events, lost: missed } = system.outside(&self.device, &self.held, holds);
         self.held.drain(..taken);
         self.bytes_in += taken as u64;
         self.behind.extend(arrived);
@@ -329,7 +310,10 @@ impl End {
         } else {
             self.terminal.give(Vec::new())?;
         }
-        let now = machine.now();
+        let now = system.now();
+        if let Some(missed) = self.missed.add(missed as usize, now) {
+            said.push(format!("{missed} bytes never arrived at the other end"));
+        }
         if let Some(lost) = self.lost.add(lost, now) {
             said.push(format!("{lost} bytes lost: no program reads here, and the line has no flow control"));
         }

@@ -1,5 +1,6 @@
 //! A running image as a person meets it: its directory, its terminals, its socket.
 
+pub(crate) mod board;
 pub(crate) mod directory;
 pub(crate) mod ends;
 pub(crate) mod knock;
@@ -7,6 +8,7 @@ pub(crate) mod protocol;
 mod socket;
 pub(crate) mod story;
 pub(crate) mod supervisor;
+pub(crate) mod system;
 mod tally;
 mod terminal;
 

@@ -129,8 +129,8 @@ impl Known {
     }
 }
 
-/// One incident.
-pub(crate) fn of(incident: &Incident, machine: &Machine, known: &Known) -> Story {
+/// One incident, as it looks `now`.
+pub(crate) fn of(incident: &Incident, now: u64, kept_state_whole: Option<bool>, known: &Known) -> Story {
     let cut_short = incident.cut_short.map(|(why, _)| match why {
         CutShort::DiedAgain => "died again before it was up",
         CutShort::GivenUp => "given up",
@@ -152,14 +152,14 @@ pub(crate) fn of(incident: &Incident, machine: &Machine, known: &Known) -> Story
         up_at_ns: incident.up_at,
         answered_at_ns: incident.answered_at,
         recover_within_ns: incident.within,
-        missed: incident.missed(machine.now()),
+        missed: incident.missed(now),
         cut_short: cut_short.map(str::to_owned),
         cut_short_at_ns: incident.cut_short.map(|(_, at)| at),
         in_hand: incident.seal.in_hand.as_ref().map(|found| known.in_hand(found)),
         offered_again: incident.seal.offered_again,
         interrupted: incident.seal.interrupted,
         poisoned: incident.seal.poisoned,
-        kept_state_whole: machine.kept_at(incident.number),
+        kept_state_whole,
         told: told.map(|id| known.name(id)).collect(),
     }
 }

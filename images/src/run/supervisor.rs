@@ -10,11 +10,10 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use koboshi_core::ComponentId;
-use koboshi_core::kernel::{Command, Denied};
+use koboshi_core::incident::Incident;
+use koboshi_core::kernel::Denied;
 use koboshi_core::life::State;
 use koboshi_host::image::{DeviceModelKind, Image};
-use koboshi_host::journal::Event;
-use koboshi_host::machine::{Machine, RunEnd};
 use koboshi_host::strike::How;
 use koboshi_host::wire::LineSettings;
 use koboshi_interface_kit::Kind;
@@ -23,9 +22,10 @@ use koboshi_interfaces::serial;
 use super::directory::RunDirectory;
 use super::ends::{End, Side};
 use super::knock;
-use super::protocol::{Answer, Ask, Change, Said};
+use super::protocol::{Answer, Ask, Change, Said, Story};
 use super::socket::{Answers, Given, Question, Server};
 use super::story::{self, Known};
+use super::system::{Over, System};
 use crate::problem::instead;
 
 /// The machine runs for so long between two looks at terminals and questions: 2 ms are 200 bytes at 1 Mbaud, and 23 at
@@ -49,15 +49,6 @@ const GOODBYE: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether they have heard more.
 const LOOK: Duration = Duration::from_millis(2);
-
-/// Why a run is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Over {
-    /// Its time has come, or `koboshi stop` was said.
-    Asked,
-    /// Components give each other turns without end.
-    Circle(String),
-}
 
 /// Somebody who is told one thing after the other, as fast as they are taken.
 struct Listener {
@@ -88,8 +79,8 @@ enum Told {
 }
 
 /// A running image, seen from outside.
-pub(crate) struct Supervisor {
-    machine: Machine,
+pub(crate) struct Supervisor<S> {
+    system: S,
     known: Known,
     /// For each component, how it can be knocked over.
     ways: Vec<Vec<How>>,
@@ -98,7 +89,6 @@ pub(crate) struct Supervisor {
     listeners: Vec<Listener>,
     log: VecDeque<Said>,
     said: u64,
-    journal: u64,
     /// The first panics that nobody asked for, and how many there were.
     panics: (Vec<String>, u64),
     stop: bool,
@@ -130,12 +120,12 @@ fn line_of(image: &Image, owner: ComponentId) -> Option<(LineSettings, u32)> {
     None
 }
 
-impl Supervisor {
+impl<S: System> Supervisor<S> {
     /// Opens a terminal for each end of each line of `image`, and names it in the run directory.
     ///
     /// # Errors
     /// What is wrong, and what to do about it.
-    pub(crate) fn new(image: &Image, machine: Machine, directory: &RunDirectory) -> Result<Self, (String, String)> {
+    pub(crate) fn new(image: &Image, system: S, directory: &RunDirectory) -> Result<Self, (String, String)> {
         let mut ends = Vec::new();
         let (mut programs, mut outsides) = (0, 0);
         for device in &image.devices {
@@ -150,6 +140,8 @@ impl Supervisor {
                     outsides += 1;
                     (Side::Outside, format!("wire{}", outsides - 1), scif.wire().settings(), None)
                 }
+                // A machine with one is not made.
+                DeviceModelKind::Program(_) => continue,
             };
             let no_terminal = |error: io::Error| {
                 let remedy = "are pseudo-terminals available (/dev/ptmx, /dev/pts)?";
@@ -171,7 +163,7 @@ impl Supervisor {
         let server = Server::listen(&directory.socket()).map_err(no_socket)?;
         let components = &image.components;
         Ok(Supervisor {
-            machine,
+            system,
             known: Known::of(image),
             ways: components.iter().map(|component| knock::ways(component.linked.description())).collect(),
             ends,
@@ -179,7 +171,6 @@ impl Supervisor {
             listeners: Vec::new(),
             log: VecDeque::new(),
             said: 0,
-            journal: 0,
             panics: (Vec::new(), 0),
             stop: false,
         })
@@ -195,9 +186,9 @@ impl Supervisor {
         (&self.panics.0, self.panics.1)
     }
 
-    /// The machine.
-    pub(crate) fn machine(&self) -> &Machine {
-        &self.machine
+    /// What runs.
+    pub(crate) fn system(&self) -> &S {
+        &self.system
     }
 
     /// Runs until everybody has come to a first wait, or for a short time: whoever is told that it is up finds it so. What
@@ -206,12 +197,11 @@ impl Supervisor {
     /// Gives the reason if the run is over already.
     pub(crate) fn begin(&mut self, until: Option<u64>) -> Option<Over> {
         let until = until.unwrap_or(UP_WITHIN).min(UP_WITHIN);
-        let up = |machine: &Machine, id| machine.facts(id).is_some_and(|facts| facts.state == State::Running);
         let all: Vec<ComponentId> = (0..self.known.names.len()).map(|at| ComponentId(at as u8)).collect();
-        while self.machine.now() < until && !all.iter().all(|id| up(&self.machine, *id)) {
-            let slice = self.machine.now() + SLICE;
-            if let RunEnd::Circle { component } = self.machine.run_until(slice.min(until)) {
-                return Some(Over::Circle(component));
+        while self.system.now() < until && !all.iter().all(|id| self.system.state(*id) == State::Running) {
+            let slice = self.system.now() + SLICE;
+            if let Err(over) = self.system.run_until(slice.min(until)) {
+                return Some(over);
             }
             self.read_journal();
         }
@@ -228,17 +218,17 @@ impl Supervisor {
                 self.answer(question);
             }
             for at in 0..self.ends.len() {
-                for line in self.ends[at].pump(&mut self.machine)? {
-                    self.say(self.machine.now(), line);
+                for line in self.ends[at].pump(&mut self.system)? {
+                    self.say(self.system.now(), line);
                 }
             }
-            let now = self.machine.now();
+            let now = self.system.now();
             if self.stop || wanted() || until.is_some_and(|until| now >= until) {
                 return Ok(Over::Asked);
             }
             let slice = now + SLICE;
-            if let RunEnd::Circle { component } = self.machine.run_until(until.unwrap_or(slice).min(slice)) {
-                return Ok(Over::Circle(component));
+            if let Err(over) = self.system.run_until(until.unwrap_or(slice).min(slice)) {
+                return Ok(over);
             }
             self.read_journal();
             self.tell_listeners();
@@ -273,27 +263,13 @@ impl Supervisor {
         self.said += 1;
     }
 
-    /// Takes over what people want to know of what has happened: not every doorbell.
+    /// Writes down what has happened meanwhile.
     fn read_journal(&mut self) {
-        let mut found = Vec::new();
-        {
-            let journal = self.machine.journal();
-            let (dropped, events) = journal.since(self.journal);
-            if dropped > 0 {
-                found.push((self.machine.now(), format!("... {dropped} events came too fast to be written down")));
-            }
-            for (number, at, event) in events {
-                self.journal = number + 1;
-                if !matches!(event, Event::Rang { .. } | Event::Interrupt { .. } | Event::Struck { .. }) {
-                    found.push((at, story::named(&journal.in_words(event).to_string(), &self.known.names)));
-                }
-            }
-        }
-        for (at, text) in found {
+        for (at, text) in self.system.said() {
             self.say(at, text);
         }
-        for panic in self.machine.take_panics() {
-            self.say(self.machine.now(), format!("a panic that nobody asked for: {panic}"));
+        for panic in self.system.panics() {
+            self.say(self.system.now(), format!("a panic that nobody asked for: {panic}"));
             self.panics.1 += 1;
             if self.panics.0.len() < PANICS {
                 self.panics.0.push(panic);
@@ -333,7 +309,7 @@ impl Supervisor {
         let first = self.log.front()?.number;
         if number < first {
             let text = format!("... {} lines are gone: they came faster than they were read", first - number);
-            return Some((first - 1, Answer::Log(Said { number: first - 1, at_ns: self.machine.now(), text })));
+            return Some((first - 1, Answer::Log(Said { number: first - 1, at_ns: self.system.now(), text })));
         }
         let said = self.log.get(usize::try_from(number - first).ok()?)?;
         Some((number, Answer::Log(said.clone())))
@@ -341,22 +317,26 @@ impl Supervisor {
 
     /// The first incident from this number on; for one who follows, only once it is over, or the run is.
     fn incident_from(&self, number: u64, follows: bool) -> Option<(u64, Answer)> {
-        let incident = self.machine.incidents_from(u32::try_from(number).ok()?)?;
+        let incident = self.system.incident_from(u32::try_from(number).ok()?)?;
         let over = self.stop || incident.answered_at.is_some() || incident.cut_short.is_some();
-        let open = !over && self.machine.now().saturating_sub(incident.failed_at) < NOT_OVER;
+        let open = !over && self.system.now().saturating_sub(incident.failed_at) < NOT_OVER;
         if follows && open {
             return None;
         }
-        Some((incident.number.into(), Answer::Incident(Box::new(story::of(&incident, &self.machine, &self.known)))))
+        Some((incident.number.into(), Answer::Incident(Box::new(self.story(&incident)))))
+    }
+
+    fn story(&self, incident: &Incident) -> Story {
+        story::of(incident, self.system.now(), self.system.kept_at(incident.number), &self.known)
     }
 
     fn answer(&mut self, question: Question) {
         let Question { ask, answers } = question;
         let answer = match ask {
-            Ask::Ps {} => Ok(Answer::Ps(story::processes(&self.machine, self.known.names.len()))),
+            Ask::Ps {} => Ok(Answer::Ps(self.system.processes())),
             Ask::Incidents { number: Some(number), .. } => self.incident(number),
             Ask::Incidents { number: None, follow } => {
-                let until = (!follow).then_some(self.machine.incidents(u32::MAX).0.into());
+                let until = (!follow).then_some(self.system.incident_count().into());
                 self.listeners.push(Listener { what: Told::Incidents, next: 0, until, answers });
                 return;
             }
@@ -378,10 +358,10 @@ impl Supervisor {
     }
 
     fn incident(&self, number: u32) -> Result<Answer, Refusal> {
-        let found = self.machine.incidents_from(number).filter(|incident| incident.number == number);
+        let found = self.system.incident_from(number).filter(|incident| incident.number == number);
         let incident = found.ok_or_else(|| {
-            let count = self.machine.incidents(u32::MAX).0;
-            let remedy = match (count, self.machine.incidents_from(0)) {
+            let count = self.system.incident_count();
+            let remedy = match (count, self.system.incident_from(0)) {
                 (1.., Some(first)) => {
                     format!("there are {} to {}: `koboshi incidents` lists them.", first.number, count - 1)
                 }
@@ -392,11 +372,12 @@ impl Supervisor {
             };
             Refusal::new(format!("there is no incident {number}"), remedy)
         })?;
-        Ok(Answer::Incident(Box::new(story::of(&incident, &self.machine, &self.known))))
+        Ok(Answer::Incident(Box::new(self.story(&incident))))
     }
 
     fn named(&self, name: &str) -> Result<ComponentId, Refusal> {
-        self.machine.component_named(name).ok_or_else(|| {
+        let place = self.known.names.iter().position(|known| known == name);
+        place.map(|at| ComponentId(at as u8)).ok_or_else(|| {
             let names = self.known.names.iter().map(String::as_str);
             Refusal::new(format!("there is no component `{name}` in this image"), instead(name, names))
         })
@@ -414,14 +395,13 @@ impl Supervisor {
                 knock::NEEDS.to_owned(),
             ));
         }
-        let state = self.machine.facts(id).map(|facts| facts.state);
-        if !state.is_some_and(State::alive) {
+        if !self.system.state(id).alive() {
             let remedy = format!("wait until it runs again, or start it with `koboshi restart {component}`.");
             return Err(Refusal { later: true, ..Refusal::new(format!("`{component}` is down already"), remedy) });
         }
-        self.machine.knock(id, known);
+        self.system.knock(id, known);
         // It may have nothing to do.
-        self.machine.wake(id);
+        self.system.wake(id);
         Ok(Answer::Done(match known {
             How::BadMessage => format!("{component}: its next reply is rubbish"),
             How::DropReply => format!("{component}: its next reply is never written"),
@@ -431,18 +411,15 @@ impl Supervisor {
 
     fn restart(&mut self, component: &str) -> Result<Answer, Refusal> {
         let id = self.named(component)?;
-        let state = self.machine.facts(id).map_or(State::Absent, |facts| facts.state);
-        let done = match state {
+        let done = match self.system.state(id) {
             State::Starting | State::Running | State::Quiescing => {
-                self.machine.kill(id);
+                self.system.end(id);
                 Ok("is ended, and starts again")
             }
             State::Failed | State::Backoff => {
                 return Ok(Answer::Done(format!("{component} is being restarted already")));
             }
-            State::Absent | State::Stopped | State::GivenUp => {
-                self.machine.command(id, Command::Start).map(|()| "is started")
-            }
+            State::Absent | State::Stopped | State::GivenUp => self.system.start(id).map(|()| "is started"),
         };
         match done {
             Ok(what) => Ok(Answer::Done(format!("{component} {what}"))),
@@ -467,7 +444,7 @@ impl Supervisor {
             return Err(Refusal::new(format!("no line of this image has an end `{name}`"), instead(name, names)));
         };
         let end = &mut self.ends[at];
-        end.change(&mut self.machine, change).map_err(|(what, remedy)| Refusal::new(what, remedy))?;
+        end.change(&mut self.system, change).map_err(|(what, remedy)| Refusal::new(what, remedy))?;
         Ok(Answer::Lines(vec![end.shows()]))
     }
 }

@@ -95,6 +95,12 @@ impl Announcement {
         Announcement::Parity,
         Announcement::NotSent,
     ];
+
+    /// The announcement with this number, as the register has it.
+    #[must_use]
+    pub fn numbered(number: u32) -> Option<Announcement> {
+        Announcement::ALL.get(number as usize).copied()
+    }
 }
 
 /// The application's end of a line.
@@ -265,8 +271,8 @@ impl DeviceModel for Application {
             }
             register::PUSH => self.pushed_full += 1,
             register::ANNOUNCE => {
-                if let Some(told) = Announcement::ALL.get(value as usize) {
-                    self.announced.push((self.pushed, *told));
+                if let Some(told) = Announcement::numbered(value) {
+                    self.announced.push((self.pushed, told));
                 }
             }
             register::ENABLE => self.enabled = value & 3,

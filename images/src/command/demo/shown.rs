@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_host::machine::Clock;
 
 use super::{Demo, End, STUCK_AFTER, Way};
 use crate::command::{FINE, Paint, count, table};
-use crate::run::story::state;
+use crate::run::protocol::Process;
+use crate::run::system::System;
 use crate::units::Quantity;
 
 /// What is said besides if nothing happened that the demo is about.
 const NOBODY_FELL: &str =
     "\nBut nobody fell meanwhile: send a larger file, send it --for longer, or knock more often with --every.";
 
-impl Demo<'_> {
+impl<S: System> Demo<'_, S> {
     pub(super) fn print_table(&self, shown: &Shown) {
         let paint = Paint::stdout();
         let row = |name: &str, out: u64, back: u64| vec![name.to_owned(), count(out), count(back)];
@@ -69,12 +69,12 @@ impl Demo<'_> {
             "  {} knocks, {} incidents; {} of platform time in {:.1} s; stalled for {} ms",
             count(self.knocks),
             count(shown.incidents.len() as u64),
-            Quantity::Time.write(self.machine.now()),
+            Quantity::Time.write(self.system.now()),
             self.began.elapsed().as_secs_f64(),
-            self.machine.stalled().as_millis(),
+            self.system.stalled().as_millis(),
         );
-        if self.machine.reboots() > 0 {
-            say!("  the image rebooted {} times: what was under way inside is lost", self.machine.reboots());
+        if self.system.reboots() > 0 {
+            say!("  the image rebooted {} times: what was under way inside is lost", self.system.reboots());
         }
         if shown.garbled > 0 {
             say!("  {} garbled bytes or breaks at the outside end", count(shown.garbled));
@@ -89,17 +89,15 @@ impl Demo<'_> {
     fn verdict(&self, shown: &Shown, paint: Paint) -> String {
         match shown.end {
             End::Stopped => format!("{}: the table shows what was done so far.", paint.strong("Stopped")),
+            End::Ended => paint.bad("The emulator has ended: the table shows what was done so far."),
             End::Circle => paint.bad("Nothing moves: components give each other turns without end."),
             End::Stuck => {
                 let bound = Quantity::Time.write(STUCK_AFTER);
                 let mut text =
                     paint.bad(&format!("Nothing has moved for {bound} of platform time. Where everybody stands:"));
-                for (at, name) in self.names.iter().enumerate() {
-                    if let Some(facts) = self.machine.facts(ComponentId(at as u8)) {
-                        let fault = facts.fault.map_or_else(|| "none".to_owned(), |fault| fault.to_string());
-                        let state = state(facts.state);
-                        text.push_str(&format!("\n  {name}: {state}, epoch {}, last fault: {fault}", facts.epoch));
-                    }
+                for Process { name, state, epoch, last_fault, .. } in self.system.processes() {
+                    let fault = last_fault.unwrap_or_else(|| "none".to_owned());
+                    text.push_str(&format!("\n  {name}: {state}, epoch {epoch}, last fault: {fault}"));
                 }
                 text
             }
@@ -150,20 +148,17 @@ impl Demo<'_> {
             })
             .collect();
         let states: serde_json::Map<String, serde_json::Value> = self
-            .names
-            .iter()
-            .enumerate()
-            .filter_map(|(at, name)| {
-                let facts = self.machine.facts(ComponentId(at as u8))?;
-                let state = state(facts.state);
-                Some((name.clone(), serde_json::json!({ "state": state, "epoch": facts.epoch })))
-            })
+            .system
+            .processes()
+            .into_iter()
+            .map(|found| (found.name, serde_json::json!({ "state": found.state, "epoch": found.epoch })))
             .collect();
         let result = serde_json::json!({
             "end": match shown.end {
                 End::Arrived => "arrived",
                 End::Stuck => "stuck",
                 End::Circle => "circle",
+                End::Ended => "ended",
                 End::Stopped => "stopped",
             },
             "exact": shown.verdict == FINE,
@@ -176,9 +171,9 @@ impl Demo<'_> {
             "knocks": self.knocks,
             "recovery_until_up_ns": shown.recovery.up.json(),
             "recovery_until_answer_ns": shown.recovery.answered.json(),
-            "platform_time_ns": self.machine.now(),
-            "stalled_ns": self.machine.stalled().as_nanos() as u64,
-            "reboots": self.machine.reboots(),
+            "platform_time_ns": self.system.now(),
+            "stalled_ns": self.system.stalled().as_nanos() as u64,
+            "reboots": self.system.reboots(),
             "also": shown.also,
             "components": states,
             "incidents": incidents,

@@ -364,6 +364,7 @@ fn devices(composed: &Composed) -> Vec<Device> {
                 (Some(serial), None)
             }
             DeviceSettings::Application { room } => (None, Some(*room)),
+            DeviceSettings::Program { .. } => (None, None),
         };
         Device {
             name: device.name.clone(),

@@ -299,7 +299,9 @@ impl<'m> LineEnd<'m> {
     pub fn tells(self, offset: u32, written: bool) -> bool {
         match offset {
             register::POP => !written,
-            register::PUSH | register::ANNOUNCE | register::STATE | register::APPLIED | register::BREAK_BEGUN => written,
+            register::PUSH | register::ANNOUNCE | register::STATE | register::APPLIED | register::BREAK_BEGUN => {
+                written
+            }
             register::WANTED | register::BREAK => written && self.face == Face::Program,
             _ => false,
         }
@@ -400,9 +402,10 @@ mod tests {
         program.write(register::FRAMING, 2);
         program.write(register::WANTED, 0);
         program.write(register::BREAK, 30);
-        assert_eq!([register::WANTED, register::BAUD, register::FRAMING, register::BREAK].map(|at| monitor.read(at)), [
-            1, 9_600, 2, 30
-        ]);
+        assert_eq!(
+            [register::WANTED, register::BAUD, register::FRAMING, register::BREAK].map(|at| monitor.read(at)),
+            [1, 9_600, 2, 30]
+        );
         monitor.write(register::BREAK_BEGUN, 1);
         assert_eq!((monitor.read(register::BREAK_BEGUN), monitor.read(register::BREAK)), (1, 30));
         monitor.write(register::BREAK_BEGUN, 0);

@@ -1,0 +1,313 @@
+//! An image on the emulated board, as the supervising side sees it: through its console, which is one of its components.
+//!
+//! Rule: what is shown was told by the board, a few hundredths of a second ago at most. While its console is down, nothing new
+//! is known, and what is wanted of it waits.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use koboshi_board::running::Running;
+use koboshi_console::message::{Ask, Health, Told};
+use koboshi_core::ComponentId;
+use koboshi_core::incident::Incident;
+use koboshi_core::kernel::Denied;
+use koboshi_core::life::State;
+use koboshi_host::application::Announcement;
+use koboshi_host::image::Image;
+use koboshi_host::strike::How;
+use koboshi_host::wire::LineSettings;
+
+use super::protocol::Process;
+use super::story;
+use super::system::{Carried, CarriedOutside, Over, System};
+
+/// How often the board is asked how its components are.
+const ASK_EVERY: Duration = Duration::from_millis(25);
+
+/// An answer that has not come after so long was lost with the console that was asked.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// A driver that was just started sets its line within this time.
+const SETTLES: Duration = Duration::from_millis(100);
+
+/// Incidents that are kept.
+const INCIDENTS: usize = 1_000;
+
+/// An incident that is not over is asked about again for so long, in nanoseconds of the board's time.
+const FOLLOWED: u64 = 5_000_000_000;
+
+/// What was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Health(u8),
+    Incident(u32),
+    Command,
+}
+
+/// An image that runs on a board.
+pub(crate) struct OnBoard {
+    running: Running<Asked>,
+    names: Vec<String>,
+    vcpus: Vec<u8>,
+    health: Vec<Option<Health>>,
+    incidents: BTreeMap<u32, Incident>,
+    /// The next incident that is not known yet.
+    next: u32,
+    /// The board's time when it was last heard, and when that was.
+    heard: (u64, Instant),
+    /// What was last said to be the time: it does not go back.
+    shown: Cell<u64>,
+    asked_at: Option<Instant>,
+    /// When all of them were first seen to run.
+    up_at: Option<Instant>,
+    /// Questions that are not answered.
+    open: usize,
+    lost: u64,
+    said: Vec<(u64, String)>,
+}
+
+impl OnBoard {
+    pub(crate) fn new(image: &Image, running: Running<Asked>) -> Self {
+        let components = &image.components;
+        OnBoard {
+            running,
+            names: components.iter().map(|component| component.name.clone()).collect(),
+            vcpus: components.iter().map(|component| component.vcpu).collect(),
+            health: vec![None; components.len()],
+            incidents: BTreeMap::new(),
+            next: 0,
+            heard: (0, Instant::now()),
+            shown: Cell::new(0),
+            asked_at: None,
+            up_at: None,
+            open: 0,
+            lost: 0,
+            said: Vec::new(),
+        }
+    }
+
+    /// Carries what can be carried, and asks again what has to be known; whether anything has moved.
+    fn turn(&mut self) -> Result<bool, Over> {
+        let moved = self.running.turn().map_err(|ended| {
+            let said = ended.complaints.join("; ");
+            Over::Ended(if said.is_empty() { "the board has ended".to_owned() } else { said })
+        })?;
+        while let Some((asked, told)) = self.running.answer() {
+            self.open = self.open.saturating_sub(1);
+            self.note(asked, told);
+        }
+        while let Some(line) = self.running.said() {
+            let line = line.strip_prefix("koboshi: ").unwrap_or(&line).to_owned();
+            self.said.push((self.now(), line));
+        }
+        let due = self.asked_at.is_none_or(|at| at.elapsed() >= if self.open == 0 { ASK_EVERY } else { ANSWER_WITHIN });
+        if due && self.running.is_joined() {
+            self.ask_all();
+        }
+        Ok(moved)
+    }
+
+    /// Whether the serial interface hears the outside: its driver has come to a first wait some time ago. What is sent to it
+    /// before is lost.
+    fn listens(&mut self) -> bool {
+        let up = |health: &Option<Health>| health.is_some_and(|health| health.state == State::Running);
+        if self.up_at.is_none() && self.health.iter().all(up) {
+            self.up_at = Some(Instant::now());
+        }
+        self.up_at.is_some_and(|at| at.elapsed() >= SETTLES)
+    }
+
+    fn ask(&mut self, asked: Asked, ask: Ask) {
+        self.running.ask(asked, ask);
+        self.open += 1;
+    }
+
+    fn ask_all(&mut self) {
+        self.asked_at = Some(Instant::now());
+        self.open = 0;
+        for at in 0..self.names.len() as u8 {
+            self.ask(Asked::Health(at), Ask::Health(at));
+        }
+        let now = self.now();
+        let open = self.incidents.values().filter(|incident| {
+            incident.cut_short.is_none()
+                && incident.answered_at.is_none()
+                && now.saturating_sub(incident.failed_at) < FOLLOWED
+        });
+        let mut again: Vec<u32> = open.map(|incident| incident.number).collect();
+        again.push(self.next);
+        again.into_iter().for_each(|number| self.ask(Asked::Incident(number), Ask::Incident(number)));
+    }
+
+    fn note(&mut self, asked: Asked, told: Told) {
+        match (asked, told) {
+            (Asked::Health(at), Told::Health(health)) => {
+                self.heard = (health.now, Instant::now());
+                if let Some(place) = self.health.get_mut(usize::from(at)) {
+                    *place = Some(health);
+                }
+            }
+            (Asked::Incident(number), Told::Incident(now, incident)) => {
+                self.heard = (now, Instant::now());
+                let Some(incident) = incident else { return };
+                let found = incident.number;
+                self.incidents.insert(found, incident);
+                if self.incidents.len() > INCIDENTS {
+                    self.incidents.pop_first();
+                }
+                if number == self.next {
+                    // There may be more of them.
+                    self.next = found + 1;
+                    self.ask(Asked::Incident(self.next), Ask::Incident(self.next));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl System for OnBoard {
+    fn now(&self) -> u64 {
+        let (told, at) = self.heard;
+        let since = u64::try_from(at.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.shown.set(self.shown.get().max(told.saturating_add(since)));
+        self.shown.get()
+    }
+
+    fn run_until(&mut self, until: u64) -> Result<(), Over> {
+        let until = Instant::now() + Duration::from_nanos(until.saturating_sub(self.now()));
+        loop {
+            let moved = self.turn()?;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            if !moved {
+                self.running.wait(left);
+            }
+        }
+    }
+
+    fn said(&mut self) -> Vec<(u64, String)> {
+        std::mem::take(&mut self.said)
+    }
+
+    fn panics(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn stalled(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        let one = |(at, name): (usize, &String)| {
+            let health = self.health.get(at).copied().flatten();
+            Process {
+                name: name.clone(),
+                state: health.map_or("unknown", |health| story::state(health.state)).to_owned(),
+                epoch: health.map_or(0, |health| health.epoch),
+                vcpu: self.vcpus.get(at).copied().unwrap_or(0),
+                restarts: health.map_or(0, |health| health.starts.saturating_sub(1)),
+                last_fault: health.and_then(|health| health.fault).map(|fault| fault.to_string()),
+                oldest_request: None,
+                bytes_in: None,
+                bytes_out: None,
+            }
+        };
+        self.names.iter().enumerate().map(one).collect()
+    }
+
+    fn state(&self, id: ComponentId) -> State {
+        self.health.get(id.index()).copied().flatten().map_or(State::Absent, |health| health.state)
+    }
+
+    fn incident_count(&self) -> u32 {
+        self.next
+    }
+
+    fn incident_from(&self, number: u32) -> Option<Incident> {
+        self.incidents.range(number..).next().map(|(_, incident)| *incident)
+    }
+
+    fn kept_at(&self, _: u32) -> Option<bool> {
+        None
+    }
+
+    fn knock(&mut self, id: ComponentId, _: How) {
+        self.end(id);
+    }
+
+    fn wake(&mut self, _: ComponentId) {
+        // The board's kernel does so with each knock.
+    }
+
+    fn end(&mut self, id: ComponentId) {
+        self.ask(Asked::Command, Ask::End(id.0));
+    }
+
+    fn start(&mut self, id: ComponentId) -> Result<(), Denied> {
+        self.ask(Asked::Command, Ask::Start(id.0));
+        Ok(())
+    }
+
+    fn program(&mut self, _: &str, offered: &[u8], takes: bool) -> Carried {
+        Carried {
+            taken: self.running.offer(offered),
+            arrived: if takes { self.running.take_received() } else { Vec::new() },
+            announced: self
+                .running
+                .take_announced()
+                .into_iter()
+                .filter_map(|(at, what)| Some((at, Announcement::numbered(what)?)))
+                .collect(),
+            gone: self.running.line_is_gone(),
+        }
+    }
+
+    fn set_program_line(&mut self, _: &str, baud: u32, framing: u32) {
+        self.running.set_line(baud, framing);
+    }
+
+    fn program_is_drained(&mut self, _: &str) -> bool {
+        self.running.has_sent()
+    }
+
+    fn program_may_send(&mut self, _: &str) -> bool {
+        self.running.line_is_set() && !self.running.line_is_gone()
+    }
+
+    fn outside(&mut self, _: &str, offered: &[u8], _holds: bool) -> CarriedOutside {
+        let room = if self.listens() { WAITING.saturating_sub(self.running.waiting_outside()) } else { 0 };
+        let taken = room.min(offered.len());
+        self.running.send_outside(&offered[..taken]);
+        let lost = self.running.lost_outside();
+        let newly = lost - std::mem::replace(&mut self.lost, lost);
+        CarriedOutside { taken, arrived: self.running.take_received_outside(), events: Vec::new(), lost: newly }
+    }
+
+    fn set_outside_line(&mut self, _: &str, settings: LineSettings) {
+        // The emulated line knows no framing.
+        self.running.set_outside_baud(settings.baud);
+    }
+
+    fn outside_is_idle(&mut self, _: &str) -> bool {
+        self.running.waiting_outside() == 0
+    }
+
+    fn outside_lost_some(&mut self, device: &str) -> bool {
+        self.outside_is_idle(device) && self.running.lost_outside() > 0
+    }
+
+    fn reboots(&self) -> u32 {
+        0
+    }
+
+    fn wrongs(&mut self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Bytes that may wait at the outside end.
+const WAITING: usize = 4_096;
