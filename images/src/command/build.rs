@@ -129,6 +129,7 @@ fn make(arguments: &Arguments, composed: &Composed, board: Board) -> Result<Made
         devices: devices?,
         board,
         optimise: if arguments.fast { Optimise::Speed } else { Optimise::Size },
+        knocks: false,
         koboshi,
         folder,
         name,
