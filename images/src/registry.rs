@@ -209,7 +209,7 @@ fn hosts(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
 const REPORT_EACH: u32 = 1_000;
 
 fn answers(_: &Wiring<'_>) -> Result<Vec<u8>, String> {
-    bytes(&koboshi_echo::Setting { victim: 0, every_us: 0, report_each: REPORT_EACH })
+    bytes(&koboshi_echo::Setting { victim: 0, every_us: 0, knocks: false, report_each: REPORT_EACH })
 }
 
 /// The Monitor's port to SOS.

@@ -17,7 +17,7 @@ use koboshi_interface_kit::wire::Bytes;
 use koboshi_interfaces::received::{self, Received};
 use koboshi_interfaces::serial::{self, Chunk, Line};
 use koboshi_link::{Channel, Link, Session, Timing, Wake};
-use koboshi_runtime::authority::{self, Command, ComponentId, Denied};
+use koboshi_runtime::authority::{self, Command, ComponentId, Denied, Knock};
 use koboshi_runtime::executor::apart;
 use koboshi_runtime::kit::{Failure, Ticket};
 use koboshi_runtime::time::{until, wake_at};
@@ -248,6 +248,7 @@ fn told(ask: Ask) -> Told {
             Err(_) => Told::Denied,
         },
         Ask::Incident(number) => Told::Incident(now().as_ticks(), authority::incident(number)),
+        Ask::Knock(who, how) => Knock::of_code(how).map_or(Told::Denied, |how| command(who, Command::Knock(how))),
         Ask::End(who) => command(who, Command::End(Fault::Told)),
         Ask::Start(who) => command(who, Command::Start),
     }

@@ -50,6 +50,8 @@ pub enum Ask {
     Health(u8),
     /// The first incident with this number or a later one that is remembered.
     Incident(u32),
+    /// Knock a component over, in the way with this [`Knock::code`](koboshi_core::knock::Knock::code).
+    Knock(u8, u8),
     /// End a component's incarnation.
     End(u8),
     /// Start a component that was stopped or given up.

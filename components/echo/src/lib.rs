@@ -7,17 +7,19 @@
 //! It must never: send a byte that was not asked for.
 #![no_std]
 
+use core::cell::Cell;
 use core::convert::Infallible;
 use core::fmt::Write;
 use core::future::pending;
+use core::pin::pin;
 
 use koboshi_interfaces::received::{self, Received};
 use koboshi_interfaces::serial::{self, Chunk, Written};
-use koboshi_runtime::authority::{Command, ComponentId, command};
+use koboshi_runtime::authority::{Command, ComponentId, Knock, command};
 use koboshi_runtime::kit::wire::Bytes;
 use koboshi_runtime::{
-    Description, Duration, Exit, Fault, PortDescription, RequestPort, Side, Start, Subscriber, configuration, join,
-    log, sleep,
+    Description, Duration, Either, Exit, Fault, PortDescription, RequestPort, Side, Start, Subscriber, configuration,
+    join, log, select, sleep,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,8 @@ pub struct Setting {
     pub victim: u8,
     /// How often, in microseconds; 0: never.
     pub every_us: u32,
+    /// It is not ended but knocked over, each time in the next of all ways.
+    pub knocks: bool,
     /// A line in the log each time that so many bytes were answered.
     pub report_each: u32,
 }
@@ -59,6 +63,10 @@ pub const fn answer(at: u32) -> u8 {
 /// How long a write may take: longer than any recovery.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a write may go unanswered before whoever does it counts as late, if that is knocked over: longer than all that
+/// is sent before it and a recovery take.
+const LATE: Duration = Duration::from_millis(5);
+
 /// One incarnation, from what the image gives it.
 pub async fn start(_: Start) -> Exit {
     let Some(setting) = configuration::<Setting>() else { return Exit::Unfit("it is not told what to do") };
@@ -66,7 +74,8 @@ pub async fn start(_: Start) -> Exit {
         (Ok(serial), Ok(received)) => (serial::Client::new(serial), received),
         (Err(unfit), _) | (_, Err(unfit)) => return unfit,
     };
-    join(answer_all(serial, received, setting), knock(setting)).await;
+    let answered = Cell::new(0);
+    join(answer_all(serial, received, setting, &answered), knock(setting, &answered)).await;
     Exit::Done
 }
 
@@ -82,6 +91,7 @@ async fn answer_all(
     mut serial: serial::Client<RequestPort>,
     mut received: Subscriber<received::Port>,
     setting: Setting,
+    answered: &Cell<u32>,
 ) -> Infallible {
     let mut wrong = Wrong::default();
     let (mut count, mut next_report) = (0u32, setting.report_each);
@@ -100,9 +110,13 @@ async fn answer_all(
         }
         received.release();
         let length = reply.as_slice().len() as u32;
-        if length > 0 && serial.within(PATIENCE).write(Chunk(reply)).await != Ok(Written(length)) {
-            wrong.writes += 1;
+        if length > 0 {
+            let mut serial = serial.within(PATIENCE);
+            if patiently(serial.write(Chunk(reply)), setting).await != Ok(Written(length)) {
+                wrong.writes += 1;
+            }
         }
+        answered.set(count);
         if count >= next_report {
             next_report = next_report.wrapping_add(setting.report_each);
             report(count, &wrong);
@@ -120,14 +134,38 @@ fn report(count: u32, wrong: &Wrong) {
     log(&line);
 }
 
-/// Ends the victim again and again, wherever it is.
-async fn knock(setting: Setting) -> Infallible {
+/// Awaits a write. Its answer may have been knocked away; then nobody but us could notice.
+async fn patiently<T>(write: impl Future<Output = T>, setting: Setting) -> T {
+    let mut write = pin!(write);
+    loop {
+        match select(write.as_mut(), sleep(LATE)).await {
+            Either::First(done) => return done,
+            Either::Second(()) if setting.knocks => {
+                // It may be down already.
+                let _denied = command(ComponentId(setting.victim), Command::End(Fault::Late));
+            }
+            Either::Second(()) => {}
+        }
+    }
+}
+
+/// Ends the victim again and again, wherever it is. Or knocks it over, as long as there is something to answer: else some
+/// ways would wait for it, and others would look like a driver that never comes to work.
+async fn knock(setting: Setting, answered: &Cell<u32>) -> Infallible {
     if setting.every_us == 0 {
         return pending().await;
     }
+    let mut ways = Knock::ALL.into_iter().cycle();
+    let mut before = 0;
     loop {
         sleep(Duration::from_micros(setting.every_us.into())).await;
+        let idles = before == answered.get();
+        before = answered.get();
+        if setting.knocks && idles {
+            continue;
+        }
+        let how = if setting.knocks { ways.next() } else { None };
         // It may be down already.
-        let _denied = command(ComponentId(setting.victim), Command::End(Fault::Told));
+        let _denied = command(ComponentId(setting.victim), how.map_or(Command::End(Fault::Told), Command::Knock));
     }
 }

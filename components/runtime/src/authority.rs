@@ -4,6 +4,7 @@
 
 pub use koboshi_core::incident::{CutShort, Incident, Noticed};
 pub use koboshi_core::kernel::{Command, Denied};
+pub use koboshi_core::knock::Knock;
 pub use koboshi_core::life::{HISTORY, History};
 pub use koboshi_core::{ComponentId, MAX_COMPONENTS};
 

@@ -14,6 +14,7 @@ pub mod describe;
 pub mod device;
 pub mod executor;
 pub mod kept;
+pub mod knock;
 pub mod life;
 pub mod platform;
 pub mod server;

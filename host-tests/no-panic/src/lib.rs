@@ -13,6 +13,7 @@ use core::cell::UnsafeCell;
 
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Command, Component, Kernel, Life, Line, Port, Record, Rights, Tables};
+use koboshi_core::knock::Knock;
 use koboshi_core::life::{Begin, Fault};
 use koboshi_core::record::{Contracts, Half, Outcome, Position, Seal, Sealed, ServiceRecord, StreamRecord};
 use koboshi_core::ring::{Geometry, Header, Message, Slots};
@@ -453,6 +454,7 @@ fn command_of(number: u32) -> Command {
         3 => Command::BackOff,
         4 => Command::GiveUp,
         5 => Command::EndReported(fault_of(argument(12)), argument(13) as u8),
+        6 => Command::Knock(Knock::of_code(argument(13) as u8).unwrap_or(Knock::Panic)),
         _ => Command::Reboot,
     }
 }

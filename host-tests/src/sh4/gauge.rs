@@ -339,6 +339,7 @@ fn one(count_of: usize, optimise: Optimise) -> Result<(Made, Counts), Trouble> {
         devices: vec![Some(Placed { base: 0xFFD8_0000, interrupts: vec![0x440] })],
         board: Board { trace: None, ..Board::R2D },
         optimise,
+        knocks: false,
         koboshi: koboshi(),
         folder: koboshi()
             .join(format!("target/koboshi/board/gauge-{count_of}-{}", optimise.level().trim_matches(['"', '\'']))),

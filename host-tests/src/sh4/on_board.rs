@@ -55,28 +55,46 @@ pub fn image(
 /// The same, with something done to the text of the kernel's tables: what makes an image wrong on purpose.
 pub(crate) fn changed_image(
     context: &Context<'_>,
-    (folder, name): (&str, &str),
+    names: (&str, &str),
     image: &Image,
     sources: Vec<Source>,
     devices: Vec<Option<Placed>>,
     change: Option<&dyn Fn(String) -> String>,
 ) -> Result<Made, Trouble> {
-    let cache = koboshi().join("target/koboshi/sh4");
-    let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
-    let request = Request {
+    made(context, &Request { change, ..request(names, image, sources, devices) })
+}
+
+/// What is to be built for the R2D-PLUS, of these programs, as [`image`] builds it.
+pub(crate) fn request<'a>(
+    (folder, name): (&str, &str),
+    image: &'a Image,
+    sources: Vec<Source>,
+    devices: Vec<Option<Placed>>,
+) -> Request<'a> {
+    Request {
         image,
         sources,
         devices,
         board: Board::R2D,
         optimise: Optimise::Size,
+        knocks: false,
         koboshi: koboshi(),
         folder: koboshi().join("target/koboshi/board").join(folder),
         name: name.to_owned(),
-        change,
-    };
-    let steps = image.components.len() as u64 + 1;
+        change: None,
+    }
+}
+
+/// Builds it.
+///
+/// # Errors
+/// A tool is missing, or a step failed.
+pub(crate) fn made(context: &Context<'_>, request: &Request<'_>) -> Result<Made, Trouble> {
+    let cache = koboshi().join("target/koboshi/sh4");
+    let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
+    let steps = request.image.components.len() as u64 + 1;
     let mut step = 0;
-    build(&rust, &gcc, &cache, &request, &mut |_| {
+    build(&rust, &gcc, &cache, request, &mut |_| {
         (context.progress)(step, steps);
         step += 1;
     })

@@ -3,14 +3,16 @@
 //! The rule: bytes are numbered and checked at both ends. The emulator's receiver drops what goes beyond its FIFO without a
 //! word, whoever is to blame; so no more bytes are ever under way than the FIFO holds, and they are paced as a line is.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-use koboshi_board::Placed;
 use koboshi_board::emulator::{Emulator, How};
+use koboshi_board::{Placed, Request};
 use koboshi_core::kernel::Rights;
+use koboshi_core::life::Fault;
 use koboshi_echo::{Setting, answer, asked};
 use koboshi_host::image::Image;
 use koboshi_host::linked::Linked;
@@ -18,7 +20,7 @@ use koboshi_interfaces::serial::Line;
 use koboshi_scif_driver::device::{Board, Chip};
 use koboshi_sh4::tools::{Qemu, Trouble};
 
-use super::on_board::{image, reported, source};
+use super::on_board::{made, reported, request, source};
 use crate::suite::{Context, Report};
 use crate::system::{self, DRIVER, MONITOR, Setup};
 
@@ -27,6 +29,16 @@ const BYTES: [u32; 2] = [40_000, 4_000];
 
 /// How often the driver is ended, in microseconds of the board's time.
 const EVERY_US: u32 = 10_000;
+
+/// How often it is knocked over, in all six ways one after the other: one that is knocked over silently is noticed 5 ms
+/// later.
+const KNOCKED_EVERY_US: u32 = 8_000;
+
+/// Bytes each way meanwhile: enough for all ways, however slow the emulator is.
+const KNOCKED_BYTES: u32 = 12_000;
+
+/// What each of the ways ends it with, in their order.
+const KNOCKED: [Fault; 6] = [Fault::Panic, Fault::Stuck, Fault::Exit, Fault::BadMessage, Fault::Late, Fault::Panic];
 
 /// A line in the log for so many bytes.
 const REPORT_EACH: u32 = 500;
@@ -44,7 +56,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const INSTRUCTION: u32 = 0;
 
 /// The system's image with a program that answers in the Monitor's place; and where its devices are on the board.
-fn echo_image(every_us: u32) -> (Image, Vec<Option<Placed>>) {
+fn echo_image(every_us: u32, knocks: bool) -> (Image, Vec<Option<Placed>>) {
     let mut image = system::image(&Setup::default());
     let board = Board {
         chip: Chip::Sh7751r,
@@ -58,7 +70,7 @@ fn echo_image(every_us: u32) -> (Image, Vec<Option<Placed>>) {
     let echo = &mut image.components[MONITOR.index()];
     echo.name = "echo".to_owned();
     echo.linked = Linked::new(&koboshi_echo::DESCRIPTION, koboshi_echo::start);
-    let setting = Setting { victim: DRIVER.0, every_us, report_each: REPORT_EACH };
+    let setting = Setting { victim: DRIVER.0, every_us, knocks, report_each: REPORT_EACH };
     echo.configuration = postcard::to_stdvec(&setting).unwrap_or_default();
     // Above the driver: it can be ended between any two of its instructions.
     echo.vcpu = 0;
@@ -81,6 +93,10 @@ struct Found {
     wrong: u32,
     /// How often the driver was ended, and anybody else.
     ends: [u32; 2],
+    /// The codes of what ended the driver.
+    faults: Vec<u8>,
+    /// At how many lines of code the driver has panicked.
+    panicked_at: BTreeSet<String>,
     /// The last line that the program wrote.
     said: String,
     longest_pause: Duration,
@@ -90,6 +106,15 @@ impl Found {
     fn is_exact(&self, bytes: u32) -> bool {
         let said = format!("answered {bytes} bytes; wrong 0, gaps 0, writes that failed 0");
         self.back == bytes && self.wrong == 0 && self.ends[1] == 0 && self.said == said
+    }
+
+    /// It fell in every way, one after the other, each time with the fault of that way.
+    fn fell_in_every_way(&self) -> bool {
+        let wanted = KNOCKED.iter().map(|fault| fault.code()).cycle();
+        // What kept state is spoiled with is a panic too, at a line of its own.
+        self.faults.len() >= KNOCKED.len()
+            && self.faults.iter().zip(wanted).all(|(found, wanted)| *found == wanted)
+            && self.panicked_at.len() == 2
     }
 }
 
@@ -114,27 +139,41 @@ fn run(context: &Context<'_>) -> Result<Report, Trouble> {
             found.sent, found.back, found.wrong, found.ends[0], found.longest_pause
         );
     };
-    let calm = carry(context, 0, bytes / 4, WINDOW)?;
+    let calm = carry(context, (0, None), bytes / 4, WINDOW)?;
     check("left alone", calm.is_exact(bytes / 4) && calm.ends[0] == 0, &calm);
-    let knocked = carry(context, EVERY_US, bytes, WINDOW)?;
+    let knocked = carry(context, (EVERY_US, None), bytes, WINDOW)?;
     // A byte takes 87 us at least, and a knock comes each 10 ms.
     check("knocked over", knocked.is_exact(bytes) && knocked.ends[0] >= bytes / 500, &knocked);
+    let fallen = carry(context, (KNOCKED_EVERY_US, Some(true)), bytes.max(KNOCKED_BYTES), WINDOW)?;
+    check(
+        "knocked over in every way",
+        fallen.is_exact(bytes.max(KNOCKED_BYTES)) && fallen.fell_in_every_way(),
+        &fallen,
+    );
+    let deaf = carry(context, (KNOCKED_EVERY_US, Some(false)), bytes / 4, WINDOW)?;
+    check("an image without knocks", deaf.is_exact(bytes / 4) && deaf.ends[0] == 0, &deaf);
     // The emulator drops what goes beyond its FIFO: this suite sees it if bytes are lost.
-    let flooded = carry(context, 0, 2_000, 200)?;
+    let flooded = carry(context, (0, None), 2_000, 200)?;
     check("flooded (bytes must be missing)", !flooded.is_exact(2_000), &flooded);
     Ok(report)
 }
 
-fn carry(context: &Context<'_>, every_us: u32, bytes: u32, window: u32) -> Result<Found, Trouble> {
-    let (wanted, devices) = echo_image(every_us);
+/// How often the driver is ended. Or, with `Some`, knocked over; and whether the image lets it be.
+type Ends = (u32, Option<bool>);
+
+fn carry(context: &Context<'_>, (every_us, knocks): Ends, bytes: u32, window: u32) -> Result<Found, Trouble> {
+    let (wanted, devices) = echo_image(every_us, knocks.is_some());
     let sources = vec![
         source("restart-manager", "koboshi_restart_manager::start"),
         source("sos", "koboshi_sos::start"),
         source("scif-driver", "koboshi_scif_driver::start"),
         source("echo", "koboshi_echo::start"),
     ];
-    let name = format!("serial-{every_us}");
-    let made = image(context, ("serial", &name), &wanted, sources, devices)?;
+    // Each with a folder of its own for components that are built otherwise.
+    let knocks = knocks == Some(true);
+    let (folder, name) = (if knocks { "knocks" } else { "serial" }, format!("serial-{every_us}"));
+    let request = Request { knocks, ..request((folder, &name), &wanted, sources, devices) };
+    let made = made(context, &request)?;
     let unusable =
         |error: std::io::Error| Trouble::new(format!("no socket can be made: {error}"), "make room in /tmp.");
     let folder = tempfile::tempdir().map_err(unusable)?;
@@ -198,7 +237,11 @@ fn exchange(context: &Context<'_>, mut line: UnixStream, emulator: &Emulator, by
         if let Some(text) = line.strip_prefix("koboshi: echo says ") {
             found.said = text.to_owned();
         } else if let Some(who) = line.strip_prefix("koboshi: ends ") {
-            found.ends[usize::from(!who.starts_with("scif-driver "))] += 1;
+            let fault = who.strip_prefix("scif-driver ").and_then(|end| end.rsplit(" ").next()?.parse::<u8>().ok());
+            found.ends[usize::from(fault.is_none())] += 1;
+            found.faults.extend(fault);
+        } else if let Some(place) = line.strip_prefix("koboshi: scif-driver panics at ") {
+            found.panicked_at.insert(place.to_owned());
         }
     }
     found

@@ -126,7 +126,7 @@ pub fn build(
     }
     for (at, (name, source)) in names.iter().zip(&request.sources).enumerate() {
         let at_line_end = ends.iter().any(|end| end.side(at).is_some());
-        let (manifest, text) = generate::component(&request.koboshi, name, source, at_line_end);
+        let (manifest, text) = generate::component(request, name, source, at_line_end);
         put(&crates.join(name).join("Cargo.toml"), &manifest)?;
         put(&crates.join(name).join("src/lib.rs"), &text)?;
     }

@@ -31,6 +31,11 @@ pub(crate) fn crate_of(component: &str) -> String {
     format!("koboshi-on-board-{component}")
 }
 
+/// Those of some features that are wanted.
+fn features(all: &[(&str, bool)]) -> Vec<String> {
+    all.iter().filter(|(_, wanted)| *wanted).map(|(feature, _)| (*feature).to_owned()).collect()
+}
+
 fn dependency(name: &str, folder: &Path, features: &[String]) -> String {
     let features: Vec<String> = features.iter().map(|feature| format!("{feature:?}")).collect();
     format!("{name} = {{ path = {:?}, features = [{}] }}\n", folder.display().to_string(), features.join(", "))
@@ -44,9 +49,10 @@ fn cargo_toml(name: &str, dependencies: &str) -> String {
 }
 
 /// `Cargo.toml` and `src/lib.rs` of a component's program.
-pub(crate) fn component(koboshi: &Path, name: &str, source: &Source, at_line_end: bool) -> (String, String) {
-    let features: &[String] = if at_line_end { &["line-end".to_owned()] } else { &[] };
-    let dependencies = dependency("koboshi-sh4-component", &koboshi.join("kernel/sh4/component"), features)
+pub(crate) fn component(request: &Request<'_>, name: &str, source: &Source, at_line_end: bool) -> (String, String) {
+    let platform = request.koboshi.join("kernel/sh4/component");
+    let wanted = features(&[("line-end", at_line_end), ("knocks", request.knocks)]);
+    let dependencies = dependency("koboshi-sh4-component", &platform, &wanted)
         + &dependency(&source.package, &source.folder, &source.features);
     let text = format!(
         "//! Made by Koboshi: the program of component `{name}`.\n#![no_std]\n\nkoboshi_sh4_component::component!({});\n",
@@ -66,9 +72,9 @@ const INCIDENTS: usize = 32;
 
 /// `Cargo.toml` of the kernel with the tables of an image.
 pub(crate) fn kernel_manifest(request: &Request<'_>) -> String {
-    let trace: &[String] = if request.board.trace.is_some() { &["trace".to_owned()] } else { &[] };
+    let wanted = features(&[("trace", request.board.trace.is_some()), ("knocks", request.knocks)]);
     let dependencies = dependency("koboshi-core", &request.koboshi.join("kernel/core"), &[])
-        + &dependency("koboshi-sh4-kernel", &request.koboshi.join("kernel/sh4"), trace);
+        + &dependency("koboshi-sh4-kernel", &request.koboshi.join("kernel/sh4"), &wanted);
     cargo_toml(KERNEL, &dependencies)
 }
 
@@ -398,7 +404,7 @@ pub(crate) fn view(request: &Request<'_>, layout: &Layout, ends: &[LineEnd], at:
     let kept_words = koboshi_runtime::kept::WORDS as u32;
     let ports = ports_of(image, at);
     let mut words =
-        vec![0, 0, 0, 0, kept, kept_words, layout.views[at] + PAGE, configuration.len() as u32, window(kept)];
+        vec![0, 0, 0, 0, 0, kept, kept_words, layout.views[at] + PAGE, configuration.len() as u32, window(kept)];
     words.push(ports.len() as u32);
     let mut devices = devices_of(request, at);
     let mut line_end = [0; 3];

@@ -94,6 +94,8 @@ pub struct Request<'a> {
     pub board: Board,
     /// Fast or small.
     pub optimise: Optimise,
+    /// Its components can be knocked over by whoever may: it costs them code and time.
+    pub knocks: bool,
     /// Koboshi's own directory: the generated crates use what is in it.
     pub koboshi: PathBuf,
     /// Where everything is made: the file is `NAME.bin`.

@@ -75,12 +75,13 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     };
     show_warnings(&composed.warnings);
     let optimise = if arguments.fast { Optimise::Speed } else { Optimise::Size };
+    let how = How { out: arguments.out.clone(), optimise, knocks: false };
     let Some(board) = board_of(composed.manifest.platform) else {
         let what = format!("{} is an image for this machine: there is nothing to build.", arguments.image.display());
         complain(&what, &format!("koboshi run {}", arguments.image.display()));
         return MISUSED;
     };
-    match make(&arguments.image, arguments.out.clone(), optimise, &composed, board) {
+    match make(&arguments.image, how, &composed, board) {
         Ok(made) => show(arguments, &made),
         Err(trouble) => {
             complain(&trouble.what, &trouble.remedy);
@@ -98,14 +99,17 @@ pub(super) const fn board_of(platform: PlatformKind) -> Option<Board> {
     }
 }
 
-/// Builds an image for its board. `image`: its manifest; `out`: where the files go, if not in the usual place.
-pub(super) fn make(
-    image: &Path,
-    out: Option<PathBuf>,
-    optimise: Optimise,
-    composed: &Composed,
-    board: Board,
-) -> Result<Made, Trouble> {
+/// How an image is built.
+pub(super) struct How {
+    /// Where the files go, if not in the usual place.
+    pub(super) out: Option<PathBuf>,
+    pub(super) optimise: Optimise,
+    /// Its components can be knocked over.
+    pub(super) knocks: bool,
+}
+
+/// Builds an image for its board. `image`: its manifest.
+pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) -> Result<Made, Trouble> {
     let koboshi = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf();
     let cache = cache(Path::new("."));
     let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
@@ -132,14 +136,15 @@ pub(super) fn make(
     }
     let devices: Result<Vec<Option<Placed>>, Trouble> = composed.manifest.devices.iter().map(placed).collect();
     let name = image.file_stem().map_or_else(|| "image".to_owned(), |name| name.to_string_lossy().into_owned());
-    let folder = out.unwrap_or_else(|| Path::new("target/koboshi/board").join(&name));
+    let folder = how.out.unwrap_or_else(|| Path::new("target/koboshi/board").join(&name));
     let folder = std::path::absolute(&folder).unwrap_or(folder);
     let request = Request {
         image: &composed.image,
         sources,
         devices: devices?,
         board,
-        optimise,
+        optimise: how.optimise,
+        knocks: how.knocks,
         koboshi,
         folder,
         name,

@@ -10,7 +10,7 @@ use koboshi_core::ComponentId;
 use koboshi_sh4::link::Optimise;
 use koboshi_sh4::tools::{Qemu, Trouble};
 
-use super::build::make;
+use super::build::{self, make};
 use super::needs::prepare;
 use super::{MISUSED, WRONG, complain};
 use crate::compose::Composed;
@@ -70,7 +70,8 @@ pub(super) fn start(image: &Path, composed: &Composed, board: Board, wishes: Wis
         eprintln!("{missing}");
     }
     let begin = || -> Result<OnBoard, Trouble> {
-        let made = make(image, None, Optimise::Size, composed, board)?;
+        let how = build::How { out: None, optimise: Optimise::Size, knocks: true };
+        let made = make(image, how, composed, board)?;
         let qemu = Qemu::find()?;
         let debugger = wishes.gdb.then_some(DEBUGGER);
         if wishes.gdb {

@@ -235,8 +235,8 @@ impl System for OnBoard {
         None
     }
 
-    fn knock(&mut self, id: ComponentId, _: How) {
-        self.end(id);
+    fn knock(&mut self, id: ComponentId, how: How) {
+        self.ask(Asked::Command, Ask::Knock(id.0, how.code()));
     }
 
     fn wake(&mut self, _: ComponentId) {

@@ -691,7 +691,12 @@ impl<'a> Kernel<'a> {
             }
             Command::GiveUp => self.stop(target, State::GivenUp, now),
             Command::Reboot => self.actions.reboot = true,
-            Command::End(_) | Command::EndReported(..) | Command::BackOff => return Err(Denied::State(state)),
+            Command::Knock(_) if state.alive() => {
+                self.signal(target);
+            }
+            Command::End(_) | Command::EndReported(..) | Command::BackOff | Command::Knock(_) => {
+                return Err(Denied::State(state));
+            }
         }
         Ok(())
     }

@@ -11,6 +11,7 @@
 
 pub mod incident;
 pub mod kernel;
+pub mod knock;
 pub mod life;
 pub mod record;
 pub mod ring;

@@ -4,6 +4,7 @@
 
 use crate::incident::Incident;
 use crate::kernel::{Life, Line};
+use crate::knock::Knock;
 use crate::life::{Fault, State};
 use crate::record::{Contracts, Sealed, ServiceRecord, StreamRecord};
 use crate::{ComponentId, LineId, Nanoseconds, PortId};
@@ -92,6 +93,8 @@ pub enum Command {
     GiveUp,
     /// Reboot the image.
     Reboot,
+    /// Knock over one that is alive. The kernel gives it a turn; the platform leaves this where it looks then.
+    Knock(Knock),
 }
 
 /// Why a command was refused.

@@ -362,7 +362,9 @@ impl Machine {
     /// # Errors
     /// [`Denied`], and nothing happened.
     pub fn command(&mut self, target: ComponentId, command: Command) -> Result<(), Denied> {
-        self.world.noting_ends(|kernel, now| kernel.command(target, command, now))
+        let done = self.world.noting_ends(|kernel, now| kernel.command(target, command, now));
+        self.world.note_knock(target, command, done);
+        done
     }
 
     /// Lets platform time pass up to `at`.

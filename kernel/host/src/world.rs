@@ -12,12 +12,10 @@ use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Command, Denied, Kernel, Peer};
 use koboshi_core::life::{Begin, Facts, Fault};
-use koboshi_core::record::{Half, Position};
-use koboshi_core::ring::Header;
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_interface_kit::Key;
-use koboshi_runtime::kept;
 use koboshi_runtime::platform::{Point, PortMemory, Width};
+use koboshi_runtime::{kept, knock};
 
 use crate::device::DeviceModel;
 use crate::image::{DeviceModelKind, SafeWrite};
@@ -98,7 +96,7 @@ pub(crate) struct World {
     pub(crate) in_window: Cell<bool>,
     pub(crate) points_in_turn: Cell<u32>,
     pub(crate) stale_accesses: Cell<u64>,
-    pub(crate) corrupted: Cell<u64>,
+    pub(crate) corrupted: Cell<u32>,
 }
 
 impl World {
@@ -213,7 +211,7 @@ impl World {
         }
         let id = self.current();
         if let Some(how @ (How::BadMessage | How::DropReply)) = self.seat().knock.get()
-            && self.spoil_reply(port, how)
+            && self.port(port).is_some_and(|memory| knock::spoil_reply(&memory, self.begin().0, how))
         {
             self.seat().knock.set(None);
             self.journal.borrow_mut().add(self.now(), || Event::Knocked { component: id, how });
@@ -226,40 +224,11 @@ impl World {
         self.end_turn_if_dead();
     }
 
-    /// Spoils the reply that the component has just written: true if this port has one.
-    fn spoil_reply(&self, port: u8, how: How) -> bool {
-        let Some(memory) = self.port(port) else { return false };
-        let Some(own) = Half::new(memory.own, memory.own_slots) else { return false };
-        let answered = own.get(Position::Answered);
-        let (Some(replies), Some(last)) = (own.slots(), answered.checked_sub(1)) else { return false };
-        match how {
-            How::DropReply => {
-                replies.clear(last);
-                own.set(Position::Answered, last);
-            }
-            _ => {
-                let epoch = self.begin().0;
-                // As long as a slot can be: whatever was to be said, there are bytes left over.
-                for at in 0..replies.geometry().payload() {
-                    replies.set_payload_byte(last, at, 0xFF);
-                }
-                replies.finish(last, Header { epoch, tag: 0, origin: 0 }, replies.geometry().payload());
-            }
-        }
-        true
-    }
-
     fn corrupt_kept(&self) {
-        let kept = self.seat().kept;
-        let half = kept.len() / 2;
-        let sequence = |at: usize| kept.get(at).map_or(0, |word| word.load(Ordering::Relaxed));
-        let newest = if sequence(0) > sequence(half) { 0 } else { half };
-        // Any payload bit will do; which one changes from knock to knock.
+        // Which bit changes differs from knock to knock.
         let turn = self.corrupted.get();
-        self.corrupted.set(turn + 1);
-        if let Some(word) = kept.get(newest + 3 + turn as usize % 3) {
-            word.fetch_xor(1 << (turn % 32), Ordering::Relaxed);
-        }
+        self.corrupted.set(turn.wrapping_add(1));
+        knock::corrupt_kept(self.seat().kept, turn);
     }
 
     pub(crate) fn interrupt(&self, line: u8, acknowledge: bool) -> bool {
@@ -302,8 +271,16 @@ impl World {
         }
         let from = self.current();
         let done = self.noting_ends(|kernel, now| kernel.command_for(from, target, command, now));
+        self.note_knock(target, command, done);
         self.end_turn_if_dead();
         done
+    }
+
+    /// Leaves a knock that was commanded where its component's next point finds it.
+    pub(crate) fn note_knock(&self, target: ComponentId, command: Command, done: Result<(), Denied>) {
+        if let (Command::Knock(how), Ok(()), Some(seat)) = (command, done, self.seats.get(target.index())) {
+            seat.knock.set(Some(how));
+        }
     }
 
     pub(crate) fn log(&self, text: &str) {

@@ -8,6 +8,7 @@ use core::slice;
 
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Actions, Command, Denied, Kernel, Life, Line, Port, Record, Tables};
+use koboshi_core::knock::Knock;
 use koboshi_core::life::{Begin, Fault};
 use koboshi_core::record::{Half, Sealed, ServiceRecord, StreamRecord};
 use koboshi_core::ring::Geometry;
@@ -557,6 +558,10 @@ impl Machine {
             command::BACK_OFF => Command::BackOff,
             command::GIVE_UP => Command::GiveUp,
             command::REBOOT => Command::Reboot,
+            command::KNOCK => match Knock::of_code(argument as u8).filter(|_| cfg!(feature = "knocks")) {
+                Some(how) => Command::Knock(how),
+                None => return Some(answer::UNKNOWN),
+            },
             _ => return Some(answer::RIGHT),
         };
         let ends = matches!(wanted, Command::End(_) | Command::EndReported(..) | Command::Stop | Command::GiveUp);
@@ -567,6 +572,11 @@ impl Machine {
             return None;
         }
         let done = self.kernel.command_for(id, target, wanted, now);
+        if let (Command::Knock(how), Ok(()), Some(component)) = (wanted, done, self.component(target)) {
+            let word = &memory::view(component.view).knock;
+            let count = (word.load(Ordering::Relaxed) | 0xFF).wrapping_add(1);
+            word.store(count | u32::from(how.code()), Ordering::Relaxed);
+        }
         self.show(target);
         Some(done.map_or_else(answer_of, |()| answer::DONE))
     }
@@ -698,6 +708,7 @@ impl Machine {
         view.epoch.store(epoch, Ordering::Relaxed);
         view.begin.store(begin, Ordering::Relaxed);
         view.end_wanted.store(0, Ordering::Relaxed);
+        view.knock.store(0, Ordering::Relaxed);
         memory::word(plan.window).store(0, Ordering::Relaxed);
         if let Some(context) = self.context(id) {
             *context = Context { regions: context.regions, ..Context::EMPTY };

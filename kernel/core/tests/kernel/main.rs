@@ -16,10 +16,18 @@ use common::{Client, Server, cases, snapshot};
 use koboshi_core::kernel::{
     Actions, Command, Component, Denied, Kernel, Life, MANAGER_DEATHS, MANAGER_PERIOD, Rights, Tables,
 };
+use koboshi_core::knock::Knock;
 use koboshi_core::life::{Begin, Fault, HISTORY, History, State};
 use koboshi_core::record::{Outcome, Sealed};
 use koboshi_core::{ComponentId, LineId, NEVER};
 use proptest::prelude::*;
 
-const COMMANDS: [Command; 6] =
-    [Command::Start, Command::End(Fault::Told), Command::Stop, Command::BackOff, Command::GiveUp, Command::Reboot];
+const COMMANDS: [Command; 7] = [
+    Command::Start,
+    Command::End(Fault::Told),
+    Command::Stop,
+    Command::BackOff,
+    Command::GiveUp,
+    Command::Reboot,
+    Command::Knock(Knock::Panic),
+];

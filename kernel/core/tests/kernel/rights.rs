@@ -28,6 +28,30 @@ fn a_right_over_some_is_none_over_others() {
 }
 
 #[test]
+fn a_knock_gives_its_target_a_turn_and_only_while_it_lives() {
+    running(|kernel, _, _| {
+        rest(kernel, 1);
+        assert_eq!(kernel.command_for(CLIENT, SERVER, Command::Knock(Knock::Hang), 1), Err(Denied::Right));
+        assert_eq!(kernel.dispatch(1), None);
+        assert_eq!(kernel.command_for(MANAGER, SERVER, Command::Knock(Knock::Hang), 1), Ok(()));
+        assert_eq!(kernel.dispatch(1), Some(SERVER));
+        assert_eq!(state(kernel, SERVER), State::Running, "how it falls is its platform's");
+        kernel.command(SERVER, Command::Stop, 1).unwrap();
+        let stopped = Err(Denied::State(State::Stopped));
+        assert_eq!(kernel.command_for(MANAGER, SERVER, Command::Knock(Knock::Exit), 1), stopped);
+    });
+}
+
+#[test]
+fn every_knock_comes_back_from_its_number_and_from_its_word() {
+    for knock in Knock::ALL {
+        assert_eq!(Knock::of_code(knock.code()), Some(knock));
+        assert_eq!(Knock::named(knock.word()), Some(knock));
+    }
+    assert_eq!((Knock::of_code(0), Knock::of_code(7), Knock::named("kick")), (None, None, None));
+}
+
+#[test]
 fn a_command_to_or_from_nobody_is_refused() {
     running(|kernel, _, _| {
         for id in [NOBODY, ComponentId(63), ComponentId(64), ComponentId(255)] {

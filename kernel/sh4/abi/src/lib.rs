@@ -79,6 +79,8 @@ pub mod command {
     pub const GIVE_UP: u32 = 5;
     /// Reboot the image.
     pub const REBOOT: u32 = 6;
+    /// Knock it over; the argument is the [`code`](koboshi_core::knock::Knock::code) of how. Unknown in images without that.
+    pub const KNOCK: u32 = 7;
 }
 
 /// Bytes of a page of the MMU.
@@ -101,6 +103,9 @@ pub struct View {
     pub delivered: AtomicU32,
     /// Somebody ends it, and waits until it closes its window: it has to trap then.
     pub end_wanted: AtomicU32,
+    /// The knock that it is to fall by, in bits 0 to 7, and above them how many there were in this incarnation. It notices a
+    /// further one by that, for it cannot take one away. 0: none.
+    pub knock: AtomicU32,
     /// The address of the memory of kept state, and its words.
     pub kept: [u32; 2],
     /// The address of the configuration, and its bytes.

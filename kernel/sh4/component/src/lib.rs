@@ -10,6 +10,9 @@
 #![no_std]
 #![allow(unsafe_code, reason = "traps, device registers, and memory at addresses that the composer has chosen")]
 
+#[cfg(feature = "knocks")]
+mod knocks;
+
 use core::panic::PanicInfo;
 use core::pin::pin;
 use core::ptr;
@@ -90,16 +93,16 @@ pub fn run<F: Future<Output = Exit>>(view: u32, start: impl FnOnce(Start) -> F) 
                 ALARM.iter().for_each(|half| set(half, 0));
                 koboshi_trap_wait(rings, low, high);
             }
-            Poll::Ready(exit) => {
-                koboshi_trap_ring(get(&RINGS));
-                let why = match exit {
-                    Exit::Done => "it had nothing more to do",
-                    Exit::Unfit(why) => why,
-                };
-                koboshi_trap_exit(why.as_ptr(), why.len());
-            }
+            Poll::Ready(Exit::Done) => exit("it had nothing more to do"),
+            Poll::Ready(Exit::Unfit(why)) => exit(why),
         }
     }
+}
+
+/// Its `run` has come back.
+fn exit(why: &str) -> ! {
+    koboshi_trap_ring(get(&RINGS));
+    koboshi_trap_exit(why.as_ptr(), why.len())
 }
 
 /// What a component's `#[panic_handler]` does: the kernel is told where it was.
@@ -140,6 +143,10 @@ fn koboshi_alarm(at: u64) {
 
 #[unsafe(no_mangle)]
 fn koboshi_ring(port: u8) {
+    #[cfg(feature = "knocks")]
+    if knocks::takes_reply(port) {
+        return;
+    }
     set(&RINGS, get(&RINGS) | 1u32.wrapping_shl(port.into()));
 }
 
@@ -259,11 +266,16 @@ fn koboshi_interrupt(line: u8, acknowledge: bool) -> bool {
     get(&view().delivered) & 1u32.wrapping_shl(line.into()) != 0
 }
 
+/// The word that is not 0 while a window is open.
+fn window() -> &'static AtomicU32 {
+    // SAFETY: the composer has put this word there for this component alone to write.
+    unsafe { &*(view().window as *const AtomicU32) }
+}
+
 #[unsafe(no_mangle)]
 fn koboshi_window(open: bool) {
     let view = view();
-    // SAFETY: the composer has put this word there for this component alone to write.
-    set(unsafe { &*(view.window as *const AtomicU32) }, open.into());
+    set(window(), open.into());
     if !open && get(&view.end_wanted) != 0 {
         koboshi_trap_window_closed();
     }
@@ -307,6 +319,7 @@ fn koboshi_command(target: ComponentId, wanted: Command) -> Result<(), Denied> {
         Command::BackOff => (command::BACK_OFF, 0),
         Command::GiveUp => (command::GIVE_UP, 0),
         Command::Reboot => (command::REBOOT, 0),
+        Command::Knock(how) => (command::KNOCK, how.code().into()),
     };
     match koboshi_trap_command(target.0.into(), number, argument) {
         answer::DONE => Ok(()),
@@ -327,5 +340,10 @@ fn koboshi_log(text: &str) {
 
 #[unsafe(no_mangle)]
 fn koboshi_point(_point: Point, _after: bool) -> bool {
+    // Inside a window points do not count.
+    #[cfg(feature = "knocks")]
+    if get(window()) == 0 {
+        knocks::point();
+    }
     true
 }
