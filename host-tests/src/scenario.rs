@@ -2,6 +2,7 @@
 
 use koboshi_core::ComponentId;
 use koboshi_host::application::Announcement;
+use koboshi_host::image::DeviceModelKind;
 use koboshi_host::journal::Depth;
 use koboshi_host::machine::{Machine, Options};
 use koboshi_host::strike::{Planned, Struck};
@@ -77,13 +78,17 @@ pub fn all() -> Vec<Scenario> {
         event,
         unsealed: false,
     };
+    let uart = Setup { ns16550: true, ..base.clone() };
+    let uart_flow = Setup { flow: true, ..uart.clone() };
     let rebooting = Setup { sos_reboots_drivers: true, ..base.clone() };
     vec![
         scenario("transmit", "bytes go out", &base, 160, 0, Event::None),
         scenario("receive", "bytes come in at line rate, with nobody to hold them", &base, 0, 160, Event::None),
         scenario("both-rts-cts", "both ways, with flow control, held half way", &flow, 120, 120, Event::Hold),
         scenario("both-sh7780", "both ways, 64-byte FIFOs, 1 Mbaud", &sh7780, 160, 160, Event::None),
+        scenario("both-ns16550", "both ways, over a 16550A, held half way", &uart_flow, 120, 120, Event::Hold),
         scenario("settings", "the line is set anew under traffic", &base, 80, 80, Event::NewSetting { baud: 38_400 }),
+        scenario("set-ns16550", "the same over a 16550A", &uart, 80, 80, Event::NewSetting { baud: 38_400 }),
         scenario("sos-reboot", "SOS is rebooted with its driver", &rebooting, 100, 100, Event::Reboot),
         scenario("manager-death", "the restart manager dies", &base, 80, 80, Event::Death(MANAGER)),
         scenario("monitor-death", "the Monitor dies", &base, 80, 80, Event::Death(MONITOR)),
@@ -150,9 +155,9 @@ impl Run<'_> {
         self.offered += offered.unwrap_or(0);
         let more = self.back[self.on_wire..back_limit].to_vec();
         self.on_wire = back_limit;
-        let sent = self.machine.scif(SCIF, |scif| {
-            scif.wire_mut().send_bytes(more);
-            scif.wire_mut().take_received()
+        let sent = self.machine.wire(SCIF, |wire| {
+            wire.send_bytes(more);
+            wire.take_received()
         });
         self.sent.extend(sent.unwrap_or_default());
         let received = self.machine.application(APPLICATION, |application| application.take_received());
@@ -171,10 +176,10 @@ impl Run<'_> {
                 let framing = self.scenario.setup.framing();
                 self.machine.application(APPLICATION, |application| application.set_line(baud, framing));
                 let outside = Setup { baud, ..self.scenario.setup.clone() }.outside();
-                self.machine.scif(SCIF, |scif| scif.wire_mut().set_settings(outside));
+                self.machine.wire(SCIF, |wire| wire.set_settings(outside));
             }
             Event::Hold => {
-                self.machine.scif(SCIF, |scif| scif.wire_mut().hold(true));
+                self.machine.wire(SCIF, |wire| wire.hold(true));
                 self.released_at = self.machine.now() + 5_000_000;
             }
             Event::Reboot => self.machine.kill(SOS),
@@ -199,7 +204,7 @@ impl Run<'_> {
             }
             if self.released_at != 0 && self.machine.now() >= self.released_at {
                 self.released_at = 0;
-                self.machine.scif(SCIF, |scif| scif.wire_mut().hold(false));
+                self.machine.wire(SCIF, |wire| wire.hold(false));
             }
             if self.all_there(out, back) && self.happened {
                 return true;
@@ -256,8 +261,7 @@ fn judge(mut run: Run<'_>, ended: bool, ended_at: u64, in_time: Option<u64>) -> 
     let announced =
         run.machine.application(APPLICATION, |application| application.announced().to_vec()).unwrap_or_default();
     let misuses = run.machine.application(APPLICATION, |application| application.misuses()).unwrap_or(0);
-    let counters = run.machine.scif(SCIF, |scif| *scif.counters()).unwrap_or_default();
-    let misuses = misuses + counters.popped_empty + counters.pushed_into_full;
+    let misuses = misuses + run.machine.device(SCIF, DeviceModelKind::misuses).unwrap_or(0);
     let (out, back) = (compare(&run.out, &run.sent), compare(&run.back, &run.received));
     let told = |what: &[Announcement]| announced.iter().any(|(_, found)| what.contains(found));
     let told_out = told(&[Announcement::NotSent]);

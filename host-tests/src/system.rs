@@ -5,6 +5,7 @@ use koboshi_core::kernel::Rights;
 use koboshi_host::application::{Application, framing};
 use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageComponent, ImageDevice, PortEnd, WhenGone};
 use koboshi_host::linked::Linked;
+use koboshi_host::ns16550::Ns16550;
 use koboshi_host::scif::{FifoDepth, Layout, Scif};
 use koboshi_host::wire::{LineSettings, Wire};
 use koboshi_interface_kit::Interface;
@@ -51,6 +52,8 @@ pub struct Setup {
     pub sos_reboots_drivers: bool,
     /// What things cost in platform time.
     pub costs: Costs,
+    /// The device is no SCIF but a 16550A, which does RTS and CTS by itself.
+    pub ns16550: bool,
     /// The driver's code, if it is not the real one.
     pub driver: Option<Linked>,
 }
@@ -64,6 +67,7 @@ impl Default for Setup {
             chip: Chip::Sh7751r,
             sos_reboots_drivers: false,
             costs: Costs::default(),
+            ns16550: false,
             driver: None,
         }
     }
@@ -96,6 +100,9 @@ pub const SCIF: &str = "scif0";
 
 /// The device's peripheral clock. It makes 115,200 (2.1 % off) and 1,000,000 baud; 60 MHz and 33.3 MHz make no 1 Mbaud.
 pub const CLOCK_HZ: u32 = 64_000_000;
+
+/// A register of the 16550A lies in each word.
+const UART_SHIFT: u8 = 2;
 
 /// Bytes that the application's end holds each way.
 pub const APPLICATION_BYTES: usize = 4096;
@@ -151,10 +158,19 @@ pub fn image(setup: &Setup) -> Image {
     let (fifo, clock_hz) = (setup.fifo, CLOCK_HZ);
     let board =
         Board { chip: setup.chip, fifo: fifo.bytes() as u8, clock_hz, line: setup.line(), rate_reads_back: true };
-    let driver = setup
-        .driver
-        .clone()
-        .unwrap_or_else(|| Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start));
+    let uart = koboshi_ns16550_driver::device::Board {
+        shift: UART_SHIFT,
+        clock_hz,
+        line: setup.line(),
+        auto_flow: true,
+        look_each_ns: None,
+    };
+    let real = || match setup.ns16550 {
+        false => Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start),
+        true => Linked::new(&koboshi_ns16550_driver::DESCRIPTION, koboshi_ns16550_driver::start),
+    };
+    let driver = setup.driver.clone().unwrap_or_else(real);
+    let board = if setup.ns16550 { encoded(&uart) } else { encoded(&board) };
     let hosts = koboshi_sos::Hosts { driver: control::ComponentId(DRIVER.0) };
     let watches = koboshi_monitor::Watches { sos: control::ComponentId(SOS.0), line: setup.line() };
     let components = vec![
@@ -174,7 +190,7 @@ pub fn image(setup: &Setup) -> Image {
             encoded(&hosts),
             blames,
         ),
-        component("scif-driver", driver, 1, 200 * us, encoded(&board), blames),
+        component("scif-driver", driver, 1, 200 * us, board, blames),
         component(
             "monitor",
             Linked::new(&koboshi_monitor::DESCRIPTION, koboshi_monitor::start),
@@ -202,16 +218,14 @@ pub fn image(setup: &Setup) -> Image {
         connect(&health::INTERFACE, end(MONITOR, 3), end(MANAGER, 2), 4, false),
         connect(&log::INTERFACE, end(MANAGER, 3), end(MONITOR, 4), 8, false),
     ];
-    let scif = Scif::new(layout.with_fifo(fifo), clock_hz, Wire::new(setup.outside()));
+    let wire = Wire::new(setup.outside());
+    let model = if setup.ns16550 {
+        DeviceModelKind::Ns16550(Box::new(Ns16550::new(UART_SHIFT, clock_hz, true, wire)))
+    } else {
+        DeviceModelKind::Scif(Box::new(Scif::new(layout.with_fifo(fifo), clock_hz, wire)))
+    };
     let devices = vec![
-        ImageDevice {
-            safe: Vec::new(),
-            name: SCIF.to_owned(),
-            owner: DRIVER,
-            number: 0,
-            first_line: 0,
-            model: DeviceModelKind::Scif(Box::new(scif)),
-        },
+        ImageDevice { safe: Vec::new(), name: SCIF.to_owned(), owner: DRIVER, number: 0, first_line: 0, model },
         ImageDevice {
             safe: Vec::new(),
             name: APPLICATION.to_owned(),

@@ -8,6 +8,7 @@ use koboshi_runtime::life::{Exit, Start};
 use koboshi_runtime::time::sleep;
 use koboshi_runtime::{Device, Publisher, ServicePort, configuration};
 use koboshi_scif_driver::device::{Board, Scif};
+use koboshi_serial_line::Uart;
 
 /// The wrong driver.
 #[must_use]

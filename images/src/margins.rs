@@ -12,7 +12,7 @@ use koboshi_interface_kit::{Interface, Kind, Row};
 use koboshi_interfaces::serial::Line;
 use koboshi_runtime::kept;
 
-use crate::manifest::{ComponentManifest, DeviceSettings, ImageManifest};
+use crate::manifest::{ComponentManifest, ImageManifest, SerialSettings};
 use crate::policy;
 use crate::units::Quantity;
 
@@ -204,7 +204,7 @@ fn ways(image: &ImageManifest, connections: &[Connection], groups: &[policy::Fou
 fn receivers(image: &ImageManifest, costs: &Costs) -> Vec<Receiver> {
     let mut receivers = Vec::new();
     for (device, found) in image.devices.iter().enumerate() {
-        let DeviceSettings::Scif { fifo, baud, flow, .. } = &found.settings else { continue };
+        let Some(SerialSettings { fifo, baud, flow, .. }) = found.settings.serial() else { continue };
         let owner = found.owner.value.split('.').next().unwrap_or_default();
         let Some(owner) = image.components.iter().find(|instance| instance.name.value == owner) else { continue };
         // The driver's trigger is the second of four: a quarter of the FIFO. The rest is room while it is away.

@@ -13,7 +13,7 @@ use koboshi_interfaces::serial::{Flow, Line};
 use koboshi_scif_driver::device::{Board, Chip};
 use serde::Serialize;
 
-use crate::manifest::{DeviceSettings, ImageManifest, Layout};
+use crate::manifest::{DeviceSettings, ImageManifest, Layout, SerialSettings};
 use crate::policy;
 
 /// What makes a component's configuration, as `postcard` bytes.
@@ -104,6 +104,7 @@ fn own() -> Vec<Package> {
         package!("restart-manager", koboshi_restart_manager, groups),
         package!("sos", koboshi_sos, hosts),
         package!("scif-driver", koboshi_scif_driver, board),
+        package!("ns16550-driver", koboshi_ns16550_driver, uart),
         package!("monitor", koboshi_monitor, watches),
         package!("echo", koboshi_echo, answers),
         package!("console", koboshi_console, carries),
@@ -129,10 +130,10 @@ impl Wiring<'_> {
     }
 
     /// The serial interface of a component, with its settings.
-    fn scif(&self, component: usize) -> Option<&DeviceSettings> {
+    fn serial(&self, component: usize) -> Option<&DeviceSettings> {
         let device = self.devices.iter().find(|device| device.owner.index() == component)?;
         let settings = self.image.devices.iter().find(|found| found.name.value == device.name)?;
-        matches!(settings.settings, DeviceSettings::Scif { .. }).then_some(&settings.settings)
+        settings.settings.serial().map(|_| &settings.settings)
     }
 
     /// The serial interface at the end of a way that begins at this port, through those who only forward.
@@ -140,7 +141,7 @@ impl Wiring<'_> {
         let mut connection = self.server(component, port)?;
         for _ in self.connections {
             let server = connection.far.component.index();
-            if let Some(settings) = self.scif(server) {
+            if let Some(settings) = self.serial(server) {
                 return line(settings);
             }
             let key = connection.interface.key;
@@ -156,7 +157,7 @@ impl Wiring<'_> {
 
 /// A serial interface's line, as both its ends are set.
 fn line(settings: &DeviceSettings) -> Option<Line> {
-    let DeviceSettings::Scif { baud, flow, .. } = settings else { return None };
+    let SerialSettings { baud, flow, .. } = settings.serial()?;
     let flow = if *flow { Flow::RtsCts } else { Flow::None };
     Some(Line { baud: u32::try_from(baud.value).ok()?, flow, ..Line::default() })
 }
@@ -178,8 +179,7 @@ fn groups(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
 }
 
 fn board(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
-    let Some(settings @ DeviceSettings::Scif { layout, fifo, clock, rate_reads_back, .. }) =
-        wiring.scif(wiring.component)
+    let Some(settings @ DeviceSettings::Scif { layout, serial, rate_reads_back }) = wiring.serial(wiring.component)
     else {
         return Err("it is given no serial interface".to_owned());
     };
@@ -190,10 +190,25 @@ fn board(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
     };
     bytes(&Board {
         chip,
-        fifo: fifo.value as u8,
-        clock_hz: clock.value as u32,
+        fifo: serial.fifo.value as u8,
+        clock_hz: serial.clock.value as u32,
         line,
         rate_reads_back: *rate_reads_back,
+    })
+}
+
+fn uart(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
+    let Some(settings @ DeviceSettings::Ns16550 { shift, serial, auto_flow, look_each }) =
+        wiring.serial(wiring.component)
+    else {
+        return Err("it is given no 16550A".to_owned());
+    };
+    bytes(&koboshi_ns16550_driver::device::Board {
+        shift: *shift,
+        clock_hz: serial.clock.value as u32,
+        line: line(settings).ok_or("its line is too fast")?,
+        auto_flow: *auto_flow,
+        look_each_ns: *look_each,
     })
 }
 

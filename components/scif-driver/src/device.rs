@@ -5,6 +5,7 @@
 
 use koboshi_interfaces::serial::{DataBits, Flow, Line, Parity, StopBits};
 use koboshi_runtime::{Device, Duration};
+use koboshi_serial_line::{NextByte, RATE_TOLERANCE, Uart};
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
@@ -52,9 +53,6 @@ const LSR_ORER: u16 = 1 << 0;
 /// Peripheral clocks in one bit at CKS = 0 and BRR = 0; CKS counts it four times a step (SH7781 manual, 21.3.8).
 const CLOCKS_PER_BIT: u32 = 32;
 
-/// The largest error of the bit rate that a receiver surely bears, in thousandths: half a bit in ten, shared by both ends.
-const RATE_TOLERANCE: u64 = 25;
-
 /// Which chip's register layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum Chip {
@@ -87,19 +85,6 @@ pub struct Setting {
     fifos: u16,
 }
 
-/// What the byte that is read next was received with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NextByte {
-    /// There is none.
-    None,
-    /// No error.
-    Good,
-    /// A framing error.
-    Framing,
-    /// A parity error.
-    Parity,
-}
-
 /// The SCIF.
 #[derive(Debug)]
 pub struct Scif {
@@ -118,92 +103,6 @@ impl Scif {
     #[must_use]
     pub fn fifo(&self) -> usize {
         self.board.fifo.into()
-    }
-
-    /// What the registers must say for this line.
-    ///
-    /// # Errors
-    /// The nearest bit rate, if the clock cannot make the one that is asked for.
-    pub fn setting(&self, line: &Line) -> Result<Setting, u32> {
-        let mut mode = 0;
-        if line.data == DataBits::Seven {
-            mode |= SMR_SEVEN;
-        }
-        match line.parity {
-            Parity::None => {}
-            Parity::Even => mode |= SMR_PARITY,
-            Parity::Odd => mode |= SMR_PARITY | SMR_ODD,
-        }
-        if line.stop == StopBits::Two {
-            mode |= SMR_TWO_STOP;
-        }
-        let fifos = FCR_RECEIVE_TRIGGER | if line.flow == Flow::RtsCts { FCR_MCE } else { 0 };
-        // In thousandths of a bit per second: at 300 baud a whole one is too coarse.
-        let wanted = u64::from(line.baud.max(1)) * 1000;
-        let mut nearest: Option<(u64, Setting)> = None;
-        for select in 0u16..4 {
-            let clock = u64::from(self.board.clock_hz) * 1000 / u64::from(CLOCKS_PER_BIT << (2 * select));
-            let below = clock / wanted;
-            for divisor in [below.clamp(1, 256), (below + 1).clamp(1, 256)] {
-                let made = clock / divisor;
-                if nearest.is_none_or(|(best, _)| made.abs_diff(wanted) < best.abs_diff(wanted)) {
-                    nearest = Some((made, Setting { mode: mode | select, divisor: (divisor - 1) as u8, fifos }));
-                }
-            }
-        }
-        match nearest {
-            Some((made, setting)) if made.abs_diff(wanted) * 1000 <= wanted * RATE_TOLERANCE => Ok(setting),
-            nearest => Err(nearest.map_or(0, |(made, _)| (made / 1000) as u32)),
-        }
-    }
-
-    /// Whether both directions are enabled, no break is held, and the registers say this.
-    #[must_use]
-    pub fn is_set_to(&self, setting: Setting) -> bool {
-        let enabled = self.device.read16(SCR) & (SCR_TE | SCR_RE) == SCR_TE | SCR_RE;
-        let held = self.device.read16(self.sptr()) & SPTR_BREAK_OUT != 0;
-        let divisor = || if self.board.rate_reads_back { self.device.read8(BRR) } else { setting.divisor };
-        enabled
-            && !held
-            && setting == Setting { mode: self.device.read16(SMR), divisor: divisor(), fifos: self.device.read16(FCR) }
-    }
-
-    /// First half of programming: both directions stop; with `reset`, both FIFOs are emptied, and nothing stays as it was.
-    ///
-    /// Nothing is requested to be sent until [`Scif::enable`]; wait for one bit before that.
-    pub fn program(&self, setting: Setting, reset: bool) {
-        let arrival = self.device.read16(SCR) & (SCR_RIE | SCR_REIE);
-        self.device.write16(SCR, if reset { 0 } else { arrival });
-        let rts = if reset { 0 } else { self.rts_pin() };
-        if reset {
-            self.device.write16(FCR, FCR_RESET);
-            self.clear(FSR_ER | FSR_TEND | FSR_TDFE | FSR_BRK | FSR_RDF | FSR_DR);
-            self.clear_overrun();
-        }
-        self.device.write16(SMR, setting.mode);
-        self.device.write8(BRR, setting.divisor);
-        self.device.write16(self.sptr(), rts);
-        self.device.write16(FCR, setting.fifos & !FCR_MCE);
-    }
-
-    /// Second half of programming: both directions go. The interrupts stay as they are.
-    ///
-    /// Flow control begins between the two: the other end is let send only to a receiver that hears, and the transmitter
-    /// sends only when it is let.
-    pub fn enable(&self, setting: Setting) {
-        self.switch(SCR_RE, true);
-        self.device.write16(FCR, setting.fifos);
-        self.switch(SCR_TE, true);
-    }
-
-    /// Switches the transmitter's interrupt.
-    pub fn interrupt_on_room(&self, on: bool) {
-        self.switch(SCR_TIE, on);
-    }
-
-    /// Switches the receiver's interrupts.
-    pub fn interrupt_on_arrival(&self, on: bool) {
-        self.switch(SCR_RIE | SCR_REIE, on);
     }
 
     fn switch(&self, bits: u16, on: bool) {
@@ -236,28 +135,152 @@ impl Scif {
     }
 
     /// Bytes that wait to be read.
-    #[must_use]
-    pub fn receive_count(&self) -> usize {
+    fn receive_count(&self) -> usize {
         usize::from(match self.board.chip {
             Chip::Sh7751r => self.device.read16(0x1C) & 0x1F,
             Chip::Sh7780 => self.device.read16(0x20) & 0x7F,
         })
     }
 
-    /// Gives the transmitter a byte that it has room for. It is gone then: call it inside a window.
-    pub fn push(&self, byte: u8) {
+    fn clear(&self, flags: u16) {
+        let _read_as_one = self.device.read16(FSR);
+        self.device.write16(FSR, !flags);
+    }
+
+    /// How the request to send was set by hand.
+    fn rts_pin(&self) -> u16 {
+        let pins = self.device.read16(self.sptr());
+        if pins & SPTR_RTS_OUT == 0 { 0 } else { pins & (SPTR_RTS_OUT | SPTR_RTS_HIGH) }
+    }
+
+    /// Lets go of a line that an incarnation before this one held low when it died. The receiver is not touched.
+    fn let_go(&self) {
+        let enabled = self.device.read16(SCR) & (SCR_TE | SCR_RE);
+        let held = enabled == SCR_RE || self.device.read16(self.sptr()) & SPTR_BREAK_OUT != 0;
+        if enabled != 0 && held {
+            self.hold_low(false);
+        }
+    }
+}
+
+impl Uart for Scif {
+    type Setting = Setting;
+
+    fn setting(&self, line: &Line) -> Result<Setting, u32> {
+        let mut mode = 0;
+        if line.data == DataBits::Seven {
+            mode |= SMR_SEVEN;
+        }
+        match line.parity {
+            Parity::None => {}
+            Parity::Even => mode |= SMR_PARITY,
+            Parity::Odd => mode |= SMR_PARITY | SMR_ODD,
+        }
+        if line.stop == StopBits::Two {
+            mode |= SMR_TWO_STOP;
+        }
+        let fifos = FCR_RECEIVE_TRIGGER | if line.flow == Flow::RtsCts { FCR_MCE } else { 0 };
+        // In thousandths of a bit per second: at 300 baud a whole one is too coarse.
+        let wanted = u64::from(line.baud.max(1)) * 1000;
+        let mut nearest: Option<(u64, Setting)> = None;
+        for select in 0u16..4 {
+            let clock = u64::from(self.board.clock_hz) * 1000 / u64::from(CLOCKS_PER_BIT << (2 * select));
+            let below = clock / wanted;
+            for divisor in [below.clamp(1, 256), (below + 1).clamp(1, 256)] {
+                let made = clock / divisor;
+                if nearest.is_none_or(|(best, _)| made.abs_diff(wanted) < best.abs_diff(wanted)) {
+                    nearest = Some((made, Setting { mode: mode | select, divisor: (divisor - 1) as u8, fifos }));
+                }
+            }
+        }
+        match nearest {
+            Some((made, setting)) if made.abs_diff(wanted) * 1000 <= wanted * RATE_TOLERANCE => Ok(setting),
+            nearest => Err(nearest.map_or(0, |(made, _)| (made / 1000) as u32)),
+        }
+    }
+
+    fn is_set_to(&self, setting: Setting) -> bool {
+        let enabled = self.device.read16(SCR) & (SCR_TE | SCR_RE) == SCR_TE | SCR_RE;
+        let held = self.device.read16(self.sptr()) & SPTR_BREAK_OUT != 0;
+        let divisor = || if self.board.rate_reads_back { self.device.read8(BRR) } else { setting.divisor };
+        enabled
+            && !held
+            && setting == Setting { mode: self.device.read16(SMR), divisor: divisor(), fifos: self.device.read16(FCR) }
+    }
+
+    /// Both directions stop meanwhile.
+    fn program(&self, setting: Setting, reset: bool) {
+        let arrival = self.device.read16(SCR) & (SCR_RIE | SCR_REIE);
+        self.device.write16(SCR, if reset { 0 } else { arrival });
+        let rts = if reset { 0 } else { self.rts_pin() };
+        if reset {
+            self.device.write16(FCR, FCR_RESET);
+            self.clear(FSR_ER | FSR_TEND | FSR_TDFE | FSR_BRK | FSR_RDF | FSR_DR);
+            self.clear_overrun();
+        }
+        self.device.write16(SMR, setting.mode);
+        self.device.write8(BRR, setting.divisor);
+        self.device.write16(self.sptr(), rts);
+        self.device.write16(FCR, setting.fifos & !FCR_MCE);
+    }
+
+    /// Flow control begins between the two: the other end is let send only to a receiver that hears, and the transmitter
+    /// sends only when it is let.
+    fn enable(&self, setting: Setting) {
+        self.switch(SCR_RE, true);
+        self.device.write16(FCR, setting.fifos);
+        self.switch(SCR_TE, true);
+    }
+
+    fn bit_time(&self, setting: Setting) -> Duration {
+        let clocks = u64::from(CLOCKS_PER_BIT << (2 * (setting.mode & 3))) * (u64::from(setting.divisor) + 1);
+        Duration::from_ticks((clocks * 1_000_000_000).div_ceil(u64::from(self.board.clock_hz.max(1))))
+    }
+
+    fn take_over(&self, _: Setting) {
+        // Whatever the one before was waiting for, or died in.
+        self.let_go();
+        self.no_interrupt_on_room();
+        self.interrupt_on_arrival(true);
+    }
+
+    fn interrupt_on_arrival(&self, on: bool) {
+        self.switch(SCR_RIE | SCR_REIE, on);
+    }
+
+    fn interrupt_on_room(&self) {
+        // It comes again while there is room.
+        self.clear(FSR_TDFE);
+        self.switch(SCR_TIE, true);
+    }
+
+    fn no_interrupt_on_room(&self) {
+        self.switch(SCR_TIE, false);
+    }
+
+    fn room(&self) -> usize {
+        self.fifo().saturating_sub(self.transmit_count())
+    }
+
+    fn waiting(&self) -> usize {
+        self.transmit_count()
+    }
+
+    /// TEND is latched, so it is cleared and looked at again.
+    fn silent(&self) -> bool {
+        self.clear(FSR_TEND);
+        self.transmit_count() == 0 && self.device.read16(FSR) & FSR_TEND != 0
+    }
+
+    fn push(&self, byte: u8) {
         self.device.write8(FTDR, byte);
     }
 
-    /// Takes the next received byte. It is gone from the device then: call it inside a window.
-    #[must_use]
-    pub fn pop(&self) -> u8 {
-        self.device.read8(FRDR)
+    fn arrived(&self) -> bool {
+        self.receive_count() > 0 || self.broken() || self.overrun()
     }
 
-    /// What is read next.
-    #[must_use]
-    pub fn next_byte(&self) -> NextByte {
+    fn next_byte(&self) -> NextByte {
         if self.receive_count() == 0 {
             return NextByte::None;
         }
@@ -271,59 +294,33 @@ impl Scif {
         }
     }
 
-    fn clear(&self, flags: u16) {
-        let _read_as_one = self.device.read16(FSR);
-        self.device.write16(FSR, !flags);
+    fn pop(&self) -> u8 {
+        self.device.read8(FRDR)
     }
 
-    /// Clears what made the transmitter's interrupt; it comes again while there is room.
-    pub fn clear_room(&self) {
-        self.clear(FSR_TDFE);
-    }
-
-    /// Clears what made the receiver's interrupts, but for break and overrun; it comes again while bytes wait.
-    pub fn clear_arrival(&self) {
+    fn clear_arrival(&self) {
         self.clear(FSR_ER | FSR_RDF | FSR_DR);
     }
 
-    /// Whether a break was received.
-    #[must_use]
-    pub fn broken(&self) -> bool {
-        self.device.read16(FSR) & FSR_BRK != 0
-    }
-
-    /// Clears it: call it inside a window.
-    pub fn clear_break(&self) {
-        self.clear(FSR_BRK);
-    }
-
-    /// Whether the receiver was full and lost bytes.
-    #[must_use]
-    pub fn overrun(&self) -> bool {
+    /// The device stops receiving at an overrun, so what it lost comes behind all that was in it.
+    fn overrun(&self) -> bool {
         self.device.read16(self.lsr()) & LSR_ORER != 0
     }
 
-    /// Clears it, so that the receiver goes on: call it inside a window.
-    pub fn clear_overrun(&self) {
+    fn clear_overrun(&self) {
         let _read_as_one = self.device.read16(self.lsr());
         self.device.write16(self.lsr(), 0);
     }
 
-    /// Whether the last bit of all that was pushed has left. TEND is latched, so it is cleared and looked at again.
-    #[must_use]
-    pub fn silent(&self) -> bool {
-        self.clear(FSR_TEND);
-        self.transmit_count() == 0 && self.device.read16(FSR) & FSR_TEND != 0
+    fn broken(&self) -> bool {
+        self.device.read16(FSR) & FSR_BRK != 0
     }
 
-    /// How the request to send was set by hand.
-    fn rts_pin(&self) -> u16 {
-        let pins = self.device.read16(self.sptr());
-        if pins & SPTR_RTS_OUT == 0 { 0 } else { pins & (SPTR_RTS_OUT | SPTR_RTS_HIGH) }
+    fn clear_break(&self) {
+        self.clear(FSR_BRK);
     }
 
-    /// Holds the line low, or lets it go. The request to send stays as it was set.
-    pub fn hold_low(&self, hold: bool) {
+    fn hold_low(&self, hold: bool) {
         let rts = self.rts_pin();
         if hold {
             self.switch(SCR_TE, false);
@@ -335,31 +332,12 @@ impl Scif {
         }
     }
 
-    /// Lets go of a line that an incarnation before this one held low when it died. The receiver is not touched.
-    pub fn let_go(&self) {
-        let enabled = self.device.read16(SCR) & (SCR_TE | SCR_RE);
-        let held = enabled == SCR_RE || self.device.read16(self.sptr()) & SPTR_BREAK_OUT != 0;
-        if enabled != 0 && held {
-            self.hold_low(false);
-        }
-    }
-
-    /// Clear to send, and request to send, as the pins stand: low is "may send".
-    #[must_use]
-    pub fn modem_lines(&self) -> (bool, bool) {
+    fn modem_lines(&self) -> (bool, bool) {
         let pins = self.device.read16(self.sptr());
         (pins & SPTR_CTS_HIGH == 0, pins & SPTR_RTS_HIGH == 0)
     }
 
-    /// Sets the request to send.
-    pub fn set_rts(&self, may_send: bool) {
+    fn set_rts(&self, may_send: bool) {
         self.device.write16(self.sptr(), SPTR_RTS_OUT | if may_send { 0 } else { SPTR_RTS_HIGH });
-    }
-
-    /// How long one bit of this setting takes, rounded up.
-    #[must_use]
-    pub fn bit_time(&self, setting: Setting) -> Duration {
-        let clocks = u64::from(CLOCKS_PER_BIT << (2 * (setting.mode & 3))) * (u64::from(setting.divisor) + 1);
-        Duration::from_ticks((clocks * 1_000_000_000).div_ceil(u64::from(self.board.clock_hz.max(1))))
     }
 }

@@ -1,6 +1,7 @@
-//! A bench for the SCIF driver alone: the real driver, the model of its device, and a client that does what it is told.
+//! A bench for a serial driver alone: the real driver, the model of its device, and a client that does what it is told.
 //!
 //! Nobody polls: the client sleeps until the bench rings its bell, so that turns can be counted.
+#![allow(dead_code, reason = "the tests of each driver use what fits its device")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,7 @@ use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageCompon
 use koboshi_host::journal::{Depth, Event};
 use koboshi_host::linked::Linked;
 use koboshi_host::machine::{Machine, Options};
+use koboshi_host::ns16550::Ns16550;
 use koboshi_host::scif::{Counters, FifoDepth, Layout, Scif};
 use koboshi_host::wire::{self, LineSettings, Wire};
 use koboshi_interfaces::received::{self, Received};
@@ -92,12 +94,24 @@ pub(crate) struct Fit {
     pub(crate) fifo: FifoDepth,
     pub(crate) clock_hz: u32,
     pub(crate) line: Line,
+    /// It is no SCIF but this.
+    pub(crate) uart: Option<Uart>,
+}
+
+/// A 16550A.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Uart {
+    pub(crate) shift: u8,
+    pub(crate) auto_flow: bool,
+    /// Its interrupt is joined to the board; otherwise the driver looks every half millisecond.
+    pub(crate) wired: bool,
 }
 
 impl Default for Fit {
     /// 64 MHz make 115,200 (2.1 % off) and 1,000,000 baud.
     fn default() -> Self {
-        Fit { chip: Chip::Sh7751r, fifo: FifoDepth::Sixteen, clock_hz: 64_000_000, line: Line::default() }
+        let (chip, fifo) = (Chip::Sh7751r, FifoDepth::Sixteen);
+        Fit { chip, fifo, clock_hz: 64_000_000, line: Line::default(), uart: None }
     }
 }
 
@@ -114,6 +128,14 @@ impl Fit {
     pub(crate) fn all() -> [Fit; 3] {
         let (chip, fifo) = (Chip::Sh7780, FifoDepth::SixtyFour);
         [Fit::default(), Fit { chip, ..Fit::default() }, Fit { chip, fifo, ..Fit::default() }]
+    }
+}
+
+/// The real driver for this board.
+fn real(fit: &Fit) -> Linked {
+    match fit.uart {
+        None => Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start),
+        Some(_) => Linked::new(&koboshi_ns16550_driver::DESCRIPTION, koboshi_ns16550_driver::start),
     }
 }
 
@@ -226,8 +248,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// The driver is up, and the outside end is set as it is.
     pub(crate) fn new(fit: Fit) -> Self {
-        let real = Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start);
-        let mut bench = Bench::with_driver(fit, fit, real);
+        let mut bench = Bench::with_driver(fit, fit, real(&fit));
         // The driver waits for one bit before it lets the device go.
         bench.run_bytes(1);
         assert_eq!(bench.state(), State::Running);
@@ -340,7 +361,7 @@ impl Bench {
     /// Both ends are set to this.
     pub(crate) fn set_both(&mut self, line: Line) {
         self.configure(line);
-        self.scif(|scif| scif.wire_mut().set_settings(outside(&line)));
+        self.wire(|wire| wire.set_settings(outside(&line)));
     }
 
     /// Whether the client takes what arrives.
@@ -355,7 +376,19 @@ impl Bench {
     }
 
     pub(crate) fn scif<T>(&mut self, act: impl FnOnce(&mut Scif) -> T) -> T {
-        self.machine.scif("scif", act).unwrap()
+        self.machine.scif("line", act).unwrap()
+    }
+
+    pub(crate) fn uart<T>(&mut self, act: impl FnOnce(&mut Ns16550) -> T) -> T {
+        self.machine.ns16550("line", act).unwrap()
+    }
+
+    pub(crate) fn uart_shift(&self) -> u8 {
+        self.fit.uart.expect("it is a 16550A").shift
+    }
+
+    pub(crate) fn wire<T>(&mut self, act: impl FnOnce(&mut Wire) -> T) -> T {
+        self.machine.wire("line", act).unwrap()
     }
 
     pub(crate) fn counters(&mut self) -> Counters {
@@ -364,12 +397,12 @@ impl Bench {
 
     /// What the outside end sends.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.scif(|scif| scif.wire_mut().send_bytes(bytes.iter().copied()));
+        self.wire(|wire| wire.send_bytes(bytes.iter().copied()));
     }
 
     /// The good bytes that the outside end has heard since this was last called.
     pub(crate) fn heard(&mut self) -> Vec<u8> {
-        self.scif(|scif| scif.wire_mut().take_received())
+        self.wire(Wire::take_received)
     }
 
     /// What the client has received since this was last called.
@@ -393,7 +426,7 @@ impl Bench {
     pub(crate) fn run_bytes(&mut self, bytes: usize) {
         // A start bit, eight for data, and up to three more.
         let bits = 12 * bytes as u64;
-        let baud = self.scif(|scif| scif.wire().settings().baud);
+        let baud = self.wire(|wire| wire.settings().baud);
         self.run(MS + bits * S / u64::from(baud));
     }
 
@@ -437,6 +470,12 @@ impl Bench {
 
     /// The device was used as it must be, and no frame in either direction was cut short or missed.
     pub(crate) fn assert_untouched(&mut self) {
+        if self.fit.uart.is_some() {
+            let counters = self.uart(|uart| *uart.counters());
+            let found = (counters.spoilt, counters.discarded_tx, counters.discarded_rx);
+            assert_eq!(found, (0, 0, 0), "{counters:?}");
+            return self.assert_proper();
+        }
         let counters = self.counters();
         let found = (counters.aborted, counters.missed, counters.discarded_tx, counters.discarded_rx);
         assert_eq!(found, (0, 0, 0, 0), "{counters:?}");
@@ -445,6 +484,18 @@ impl Bench {
 
     /// The device was used as it must be.
     pub(crate) fn assert_proper(&mut self) {
+        if self.fit.uart.is_some() {
+            let counters = self.uart(|uart| *uart.counters());
+            let misuses = [
+                counters.pushed_into_full,
+                counters.popped_empty,
+                counters.popped_unseen,
+                counters.write_of_read_only_register,
+                counters.set_while_sending,
+            ];
+            assert_eq!(misuses, [0; 5], "{counters:?}");
+            return;
+        }
         let counters = self.counters();
         let misuses = [
             counters.pushed_into_full,
@@ -463,12 +514,22 @@ pub(crate) fn good(bytes: &[u8]) -> Vec<In> {
 }
 
 fn image(fit: Fit, believes: Fit, driver: Linked, stage: &Stage) -> Image {
-    let board = Board {
+    let scif = Board {
         chip: believes.chip,
         fifo: believes.fifo.bytes() as u8,
         clock_hz: fit.clock_hz,
         line: fit.line,
         rate_reads_back: true,
+    };
+    let board = match believes.uart {
+        None => postcard::to_stdvec(&scif),
+        Some(uart) => postcard::to_stdvec(&koboshi_ns16550_driver::device::Board {
+            shift: uart.shift,
+            clock_hz: fit.clock_hz,
+            line: fit.line,
+            auto_flow: uart.auto_flow,
+            look_each_ns: (!uart.wired).then_some(MS / 2),
+        }),
     };
     let layout = match fit.chip {
         Chip::Sh7751r => Layout::SH7751R,
@@ -485,21 +546,24 @@ fn image(fit: Fit, believes: Fit, driver: Linked, stage: &Stage) -> Image {
     };
     let stage = Arc::clone(stage);
     let asking = Linked::new(&CLIENT_DESCRIPTION, move |_| client(Arc::clone(&stage)));
-    let scif = Scif::new(layout.with_fifo(fit.fifo), fit.clock_hz, Wire::new(outside(&fit.line)));
-    let device = |name: &str, owner, model| ImageDevice {
+    let wire = Wire::new(outside(&fit.line));
+    let model = match fit.uart {
+        None => DeviceModelKind::Scif(Box::new(Scif::new(layout.with_fifo(fit.fifo), fit.clock_hz, wire))),
+        Some(uart) => DeviceModelKind::Ns16550(Box::new(Ns16550::new(uart.shift, fit.clock_hz, uart.auto_flow, wire))),
+    };
+    // A line that its owner does not have is joined to nothing.
+    let first_line = if fit.uart.is_some_and(|uart| !uart.wired) { 9 } else { 0 };
+    let device = |name: &str, owner, first_line, model| ImageDevice {
         safe: Vec::new(),
         name: name.to_owned(),
         owner,
         number: 0,
-        first_line: 0,
+        first_line,
         model,
     };
     let end = |component, port| PortEnd { component, port };
     Image {
-        components: vec![
-            component("scif-driver", driver, 0, postcard::to_stdvec(&board).unwrap()),
-            component("client", asking, 1, vec![]),
-        ],
+        components: vec![component("driver", driver, 0, board.unwrap()), component("client", asking, 1, vec![])],
         connections: vec![
             Connection {
                 when_gone: WhenGone::default(),
@@ -519,8 +583,8 @@ fn image(fit: Fit, believes: Fit, driver: Linked, stage: &Stage) -> Image {
             },
         ],
         devices: vec![
-            device("scif", DRIVER, DeviceModelKind::Scif(Box::new(scif))),
-            device("bell", CLIENT, DeviceModelKind::Application(Box::new(Application::new(64)))),
+            device("line", DRIVER, first_line, model),
+            device("bell", CLIENT, 0, DeviceModelKind::Application(Box::new(Application::new(64)))),
         ],
         manager: None,
         costs: Costs::default(),

@@ -25,6 +25,7 @@ use koboshi_runtime::platform::koboshi_kept;
 use koboshi_runtime::{Device, Exit};
 use koboshi_scif_driver::LONGEST_BREAK;
 use koboshi_scif_driver::device::{Board, Chip, Scif};
+use koboshi_serial_line::Uart;
 
 use line::{Ask, Bench, DRIVER, Fit, In, MS, RESPOND_WITHIN, S, Told, good, outside};
 

@@ -24,8 +24,8 @@ use super::exact::{Chance, Exact};
 use super::on_board::{self, Wishes};
 use super::{FINE, MISUSED, STOPPED, WRONG, complain, composed, count, listen_for_stop, stop_wanted, time};
 use crate::Composed;
-use crate::compose::speed_of_scif;
-use crate::manifest::{ClockKind, DeviceSettings, ImageManifest};
+use crate::compose::reachable_speed;
+use crate::manifest::{ClockKind, ImageManifest, SerialSettings};
 use crate::problem::instead;
 use crate::run::knock;
 use crate::run::system::{Carried, CarriedOutside, Here, Over, System};
@@ -176,7 +176,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     };
     let change = |image: &mut ImageManifest| {
         for device in &mut image.devices {
-            if let DeviceSettings::Scif { baud, flow, .. } = &mut device.settings {
+            if let Some(SerialSettings { baud, flow, .. }) = device.settings.serial_mut() {
                 baud.value = arguments.baud.unwrap_or(baud.value);
                 *flow = arguments.flow.map_or(*flow, |wanted| matches!(wanted, FlowControl::RtsCts));
             }
@@ -236,11 +236,9 @@ fn unreachable_speed(arguments: &Arguments) -> Option<i32> {
         Ok(image) => image,
         Err(code) => return Some(code),
     };
-    let (clock, nearest) = image.manifest.devices.iter().find_map(|device| match &device.settings {
-        DeviceSettings::Scif { clock, .. } => {
-            speed_of_scif(clock.value, baud).err().map(|nearest| (clock.value, nearest))
-        }
-        DeviceSettings::Application { .. } | DeviceSettings::Program { .. } => None,
+    let (clock, nearest) = image.manifest.devices.iter().find_map(|device| {
+        let clock = device.settings.serial()?.clock.value;
+        reachable_speed(device.settings.kind(), clock, baud).err().map(|nearest| (clock, nearest))
     })?;
     let clock = Quantity::Frequency.write(clock);
     complain(
@@ -353,7 +351,7 @@ struct Demo<'a, S> {
     system: S,
     names: Vec<String>,
     program: String,
-    scif: String,
+    serial: String,
     baud: u64,
     flow: bool,
     file: Rc<[u8]>,
@@ -384,16 +382,17 @@ impl<'a, S: System> Demo<'a, S> {
         let image = &composed.image;
         let device = |wanted: fn(&DeviceModelKind) -> bool| image.devices.iter().find(|device| wanted(&device.model));
         let program = device(|model| matches!(model, DeviceModelKind::Application(_)));
-        let scif = device(|model| matches!(model, DeviceModelKind::Scif(_)));
-        let (Some(program), Some(scif)) = (program, scif) else {
-            let remedy = "add `[[device]]` of kind \"scif\" and one of kind \"application\", as in images/host.toml.";
+        let serial = device(|model| model.wire().is_some());
+        let (Some(program), Some(serial)) = (program, serial) else {
+            let remedy = "add `[[device]]` of kind \"scif\" or \"ns16550\" and one of kind \"application\", as in images/host.toml.";
             complain("this image has no line with a program's end and an outside end.", remedy);
             return Err(WRONG);
         };
-        let line = composed.manifest.devices.iter().find_map(|device| match &device.settings {
-            DeviceSettings::Scif { baud, flow, .. } => Some((baud.value, *flow)),
-            DeviceSettings::Application { .. } | DeviceSettings::Program { .. } => None,
-        });
+        let line = composed
+            .manifest
+            .devices
+            .iter()
+            .find_map(|device| device.settings.serial().map(|serial| (serial.baud.value, serial.flow)));
         let (baud, flow) = line.unwrap_or((1, false));
         let target = if arguments.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bars = MultiProgress::with_draw_target(target);
@@ -412,7 +411,7 @@ impl<'a, S: System> Demo<'a, S> {
             system,
             names: image.components.iter().map(|component| component.name.clone()).collect(),
             program: program.name.clone(),
-            scif: scif.name.clone(),
+            serial: serial.name.clone(),
             baud,
             flow,
             file,
@@ -498,7 +497,7 @@ impl<'a, S: System> Demo<'a, S> {
                 if now >= since + GRACE {
                     return End::Arrived;
                 }
-            } else if all_sent && now > moved_at + LOST_AFTER && self.system.outside_lost_some(&self.scif) {
+            } else if all_sent && now > moved_at + LOST_AFTER && self.system.outside_lost_some(&self.serial) {
                 return End::Arrived;
             } else if now > moved_at + STUCK_AFTER {
                 return End::Stuck;
@@ -561,7 +560,7 @@ impl<'a, S: System> Demo<'a, S> {
         let from = (self.back.sent % length) as usize;
         let most = usize::try_from(left(self.back.sent)).unwrap_or(usize::MAX).min(self.file.len() - from);
         let part = &self.file[from..from + most];
-        let CarriedOutside { taken, arrived, events, .. } = self.system.outside(&self.scif, part, false);
+        let CarriedOutside { taken, arrived, events, .. } = self.system.outside(&self.serial, part, false);
         self.back.sent += taken as u64;
         self.garbled += events.len() as u64;
         moved |= taken > 0;

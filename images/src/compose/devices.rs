@@ -8,11 +8,14 @@ use koboshi_core::ComponentId;
 use koboshi_host::application::{Application, register};
 use koboshi_host::device::{BadAccess, Width};
 use koboshi_host::image::{DeviceModelKind, ImageDevice, ProgramSide, SafeWrite};
+use koboshi_host::ns16550::Ns16550;
 use koboshi_host::scif::{self, FifoDepth, Scif};
 use koboshi_host::wire::{LineSettings, Wire};
 
 use super::{Composer, Part};
-use crate::manifest::{DeviceKind, DeviceManifest, DeviceSettings, ImageDeviceManifest, Layout, PlatformKind};
+use crate::manifest::{
+    DeviceKind, DeviceManifest, DeviceSettings, ImageDeviceManifest, Layout, PlatformKind, SerialSettings,
+};
 use crate::problem::{Rule, instead};
 use crate::reader::At;
 use crate::units::Quantity;
@@ -125,12 +128,12 @@ impl Composer<'_> {
 
     /// The clock of a serial interface can make the speed of its line.
     fn speed_can_be_made(&mut self, device: &ImageDeviceManifest) {
-        let DeviceSettings::Scif { clock, baud, .. } = &device.settings else { return };
+        let Some(SerialSettings { clock, baud, .. }) = device.settings.serial() else { return };
         if clock.value == 0 || baud.value == 0 {
             // Out of bounds, which was said.
             return;
         }
-        if let Err(nearest) = speed_of_scif(clock.value, baud.value) {
+        if let Err(nearest) = reachable_speed(device.settings.kind(), clock.value, baud.value) {
             self.reader.problem(
                 Rule::LineSpeed,
                 baud.span.clone(),
@@ -285,6 +288,7 @@ impl Composer<'_> {
 fn try_write(model: &mut DeviceModelKind, write: SafeWrite) -> Result<bool, BadAccess> {
     let in_vain = |model: &DeviceModelKind| match model {
         DeviceModelKind::Scif(scif) => scif.counters().write_of_read_only_register,
+        DeviceModelKind::Ns16550(uart) => uart.counters().write_of_read_only_register,
         DeviceModelKind::Application(_) | DeviceModelKind::Program(_) => 0,
     };
     let before = in_vain(model);
@@ -311,7 +315,8 @@ fn registers(settings: &DeviceSettings) -> Vec<u32> {
     let mut model = model(settings);
     let mut read = |offset| model.registers().read(offset, Width::Word, 0);
     let there = |offset: &u32| !matches!(read(*offset), Err(BadAccess::NoRegister { .. }));
-    (0..window(settings) as u32).step_by(4).filter(there).collect()
+    let each = if let DeviceSettings::Ns16550 { shift, .. } = settings { 1 << shift } else { 4 };
+    (0..window(settings) as u32).step_by(each).filter(there).collect()
 }
 
 /// How many bytes a device's registers take, from its base on.
@@ -319,6 +324,8 @@ pub(crate) fn window(settings: &DeviceSettings) -> u64 {
     match settings {
         // SCLSR, 16 bits wide, is the last one on either chip.
         DeviceSettings::Scif { layout, .. } => u64::from(layout_of(*layout).lsr) + 2,
+        // The scratch register is the last of eight.
+        DeviceSettings::Ns16550 { shift, .. } => (7 << shift) + 1,
         DeviceSettings::Application { .. } => u64::from(register::BREAK_BEGUN) + 4,
         DeviceSettings::Program { .. } => 0,
     }
@@ -337,10 +344,22 @@ const CLOCKS_PER_BIT: u64 = 32;
 /// The largest error of a bit rate, in thousandths, that both ends of a line surely bear.
 const RATE_TOLERANCE: u64 = 25;
 
+/// Whether a serial interface of this kind with this clock can make this speed; if not, the nearest that it can make.
+pub(crate) fn reachable_speed(kind: DeviceKind, clock: u64, baud: u64) -> Result<(), u64> {
+    if kind != DeviceKind::Ns16550 {
+        return speed_of_scif(clock, baud);
+    }
+    let word = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    match koboshi_ns16550_driver::device::divisor(word(clock), word(baud)) {
+        Ok(_) => Ok(()),
+        Err(nearest) => Err(u64::from(nearest).max(1)),
+    }
+}
+
 /// Whether a SCIF with this clock can make this speed; if not, the nearest that it can make.
 ///
 /// The driver's own rule, `Scif::setting`, without its registers.
-pub(crate) fn speed_of_scif(clock: u64, baud: u64) -> Result<(), u64> {
+fn speed_of_scif(clock: u64, baud: u64) -> Result<(), u64> {
     // In thousandths of a bit per second: at 300 baud a whole one is too coarse.
     let wanted = baud.max(1) * 1_000;
     let made = (0..4).flat_map(|select| {
@@ -356,12 +375,15 @@ pub(crate) fn speed_of_scif(clock: u64, baud: u64) -> Result<(), u64> {
 
 fn model(settings: &DeviceSettings) -> DeviceModelKind {
     match settings {
-        DeviceSettings::Scif { layout, fifo, clock, baud, flow, .. } => {
+        DeviceSettings::Scif { layout, serial, .. } => {
             let layout = layout_of(*layout);
-            let depth = if fifo.value == 64 { FifoDepth::SixtyFour } else { FifoDepth::Sixteen };
-            let line = LineSettings::at(baud.value as u32).with_flow_control(*flow);
-            let scif = Scif::new(layout.with_fifo(depth), clock.value as u32, Wire::new(line));
+            let depth = if serial.fifo.value == 64 { FifoDepth::SixtyFour } else { FifoDepth::Sixteen };
+            let scif = Scif::new(layout.with_fifo(depth), serial.clock.value as u32, wire(serial));
             DeviceModelKind::Scif(Box::new(scif))
+        }
+        DeviceSettings::Ns16550 { shift, serial, auto_flow, .. } => {
+            let uart = Ns16550::new(*shift, serial.clock.value as u32, *auto_flow, wire(serial));
+            DeviceModelKind::Ns16550(Box::new(uart))
         }
         DeviceSettings::Application { room } => {
             DeviceModelKind::Application(Box::new(Application::new(usize::try_from(*room).unwrap_or(usize::MAX))))
@@ -370,17 +392,24 @@ fn model(settings: &DeviceSettings) -> DeviceModelKind {
     }
 }
 
+fn wire(serial: &SerialSettings) -> Wire {
+    Wire::new(LineSettings::at(serial.baud.value as u32).with_flow_control(serial.flow))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::speed_of_scif;
+    use super::{reachable_speed, speed_of_scif};
+    use crate::manifest::DeviceKind;
 
     #[test]
     fn the_nearest_speed_that_is_offered_can_be_made_and_is_never_zero() {
         for clock in [14_745_600, 33_333_000, 64_000_000, 400_000_000] {
             for baud in [1, 7, 50, 63, 300, 700_000, 900_000, 1_500_000, 9_999_999] {
-                if let Err(nearest) = speed_of_scif(clock, baud) {
-                    assert_ne!(nearest, 0, "{clock} Hz, {baud} baud");
-                    assert_eq!(speed_of_scif(clock, nearest), Ok(()), "{clock} Hz, {baud} baud: {nearest}");
+                for kind in [DeviceKind::Scif, DeviceKind::Ns16550] {
+                    if let Err(nearest) = reachable_speed(kind, clock, baud) {
+                        assert_ne!(nearest, 0, "{clock} Hz, {baud} baud");
+                        assert_eq!(reachable_speed(kind, clock, nearest), Ok(()), "{clock} Hz, {baud} baud: {nearest}");
+                    }
                 }
             }
         }

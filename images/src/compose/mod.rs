@@ -31,7 +31,7 @@ mod ports;
 mod recovery;
 mod rights;
 
-pub(crate) use devices::{bits, speed_of_scif, window};
+pub(crate) use devices::{bits, reachable_speed, window};
 
 /// A change of a manifest before it is composed.
 pub type Change<'a> = &'a dyn Fn(&mut ImageManifest);

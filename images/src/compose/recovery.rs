@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::{Composer, costs};
-use crate::manifest::{DeviceSettings, GroupManifest};
+use crate::manifest::{DeviceSettings, GroupManifest, SerialSettings};
 use crate::margins::{Hop, Margins};
 use crate::policy;
 use crate::problem::{Rule, instead};
@@ -254,6 +254,16 @@ impl Composer<'_> {
             let owner = device.owner.value.split('.').next().unwrap_or_default();
             let home = self.place_of(owner).and_then(|at| policy::home(groups, at));
             let Some(home) = home.filter(|home| policy::ends_in_give_up(groups, *home)) else { continue };
+            let example = match device.settings {
+                // The divisor is closed first.
+                DeviceSettings::Ns16550 { shift, .. } => format!(
+                    "{{ register = {:#04X}, width = 8, value = 3 }}, {{ register = {:#04X}, width = 8, value = 0 }}",
+                    3 << shift,
+                    1 << shift
+                )
+                .replace("0X", "0x"),
+                _ => "{ register = 0x08, width = 16, value = 0 }".to_owned(),
+            };
             let group = self.image.groups.get(home).map_or("?", |group| group.name.value.as_str());
             self.reader.problem(
                 Rule::NoSafeAction,
@@ -261,7 +271,7 @@ impl Composer<'_> {
                 format!("`{owner}` may be given up, and then nobody makes `{}` safe", device.name.value),
                 "has no safe action",
                 format!(
-                    "add `safe = [{{ register = 0x08, width = 16, value = 0 }}]` with what turns it off, or let group \
+                    "add `safe = [{example}]` with what turns it off, or let group \
                      `{group}` escalate to \"image\"."
                 ),
             );
@@ -275,7 +285,7 @@ impl Composer<'_> {
             if !receiver.loses() {
                 continue;
             }
-            let DeviceSettings::Scif { baud, .. } = &device.settings else { continue };
+            let Some(SerialSettings { baud, .. }) = device.settings.serial() else { continue };
             self.reader.problem(
                 Rule::ReceiverMargin,
                 baud.span.clone(),

@@ -18,6 +18,8 @@ pub(crate) use read::{component, image};
 pub enum DeviceKind {
     /// A serial interface with FIFO.
     Scif,
+    /// A 16550A UART.
+    Ns16550,
     /// The application's end of a line.
     Application,
     /// The other side of it, on a board: of whoever carries a program's bytes.
@@ -25,14 +27,19 @@ pub enum DeviceKind {
 }
 
 impl DeviceKind {
-    pub(crate) const ALL: [(&'static str, DeviceKind); 3] =
-        [("scif", DeviceKind::Scif), ("application", DeviceKind::Application), ("program", DeviceKind::Program)];
+    pub(crate) const ALL: [(&'static str, DeviceKind); 4] = [
+        ("scif", DeviceKind::Scif),
+        ("ns16550", DeviceKind::Ns16550),
+        ("application", DeviceKind::Application),
+        ("program", DeviceKind::Program),
+    ];
 
     /// Its word in the manifests.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             DeviceKind::Scif => "scif",
+            DeviceKind::Ns16550 => "ns16550",
             DeviceKind::Application => "application",
             DeviceKind::Program => "program",
         }
@@ -170,6 +177,19 @@ pub enum Layout {
     Sh7751r,
 }
 
+/// What every serial interface has.
+#[derive(Clone, Debug)]
+pub struct SerialSettings {
+    /// Its FIFO in bytes.
+    pub fifo: At<u64>,
+    /// Its clock in hertz.
+    pub clock: At<u64>,
+    /// The line's speed at the outside end, in bits per second.
+    pub baud: At<u64>,
+    /// RTS/CTS at the outside end.
+    pub flow: bool,
+}
+
 /// What a device of an image is.
 #[derive(Clone, Debug)]
 pub enum DeviceSettings {
@@ -177,16 +197,21 @@ pub enum DeviceSettings {
     Scif {
         /// How its registers lie.
         layout: Layout,
-        /// Its FIFO in bytes.
-        fifo: At<u64>,
-        /// Its clock in hertz.
-        clock: At<u64>,
-        /// The line's speed at the outside end, in bits per second.
-        baud: At<u64>,
-        /// RTS/CTS at the outside end.
-        flow: bool,
+        /// What every serial interface has.
+        serial: SerialSettings,
         /// Its rate register can be read.
         rate_reads_back: bool,
+    },
+    /// A 16550A UART.
+    Ns16550 {
+        /// A register is at its number, shifted left by so many bits.
+        shift: u8,
+        /// What every serial interface has.
+        serial: SerialSettings,
+        /// It can do RTS/CTS by itself.
+        auto_flow: bool,
+        /// How often, in nanoseconds, its driver looks though no interrupt came.
+        look_each: Option<u64>,
     },
     /// The application's end of a line.
     Application {
@@ -206,8 +231,26 @@ impl DeviceSettings {
     pub const fn kind(&self) -> DeviceKind {
         match self {
             DeviceSettings::Scif { .. } => DeviceKind::Scif,
+            DeviceSettings::Ns16550 { .. } => DeviceKind::Ns16550,
             DeviceSettings::Application { .. } => DeviceKind::Application,
             DeviceSettings::Program { .. } => DeviceKind::Program,
+        }
+    }
+
+    /// What every serial interface has, if it is one.
+    #[must_use]
+    pub const fn serial(&self) -> Option<&SerialSettings> {
+        match self {
+            DeviceSettings::Scif { serial, .. } | DeviceSettings::Ns16550 { serial, .. } => Some(serial),
+            DeviceSettings::Application { .. } | DeviceSettings::Program { .. } => None,
+        }
+    }
+
+    /// The same, to change it.
+    pub const fn serial_mut(&mut self) -> Option<&mut SerialSettings> {
+        match self {
+            DeviceSettings::Scif { serial, .. } | DeviceSettings::Ns16550 { serial, .. } => Some(serial),
+            DeviceSettings::Application { .. } | DeviceSettings::Program { .. } => None,
         }
     }
 }

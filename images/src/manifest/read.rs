@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::{
     ClockKind, ComponentManifest, Connect, CostsManifest, DeviceKind, DeviceManifest, DeviceSettings, GroupManifest,
     ImageDeviceManifest, ImageManifest, Instance, Layout, MemoryManifest, PlatformKind, PortManifest, RightsManifest,
-    StrategyKind, UNREAD_VCPU,
+    SerialSettings, StrategyKind, UNREAD_VCPU,
 };
 use crate::problem::Rule;
 use crate::reader::{At, Reader, Section, kind};
@@ -112,6 +112,9 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
         "clock",
         "line",
         "rate-reads-back",
+        "shift",
+        "auto-flow",
+        "look-each",
         "room",
         "end",
         "base",
@@ -212,11 +215,25 @@ fn device(reader: &mut Reader, table: &Section<'_>) -> Option<ImageDeviceManifes
     let owner = table.need_text(reader, "owner", "driver.scif");
     let kind = table.need_choice(reader, "kind", &DeviceKind::ALL)?;
     let foreign: &[&str] = match kind.value {
-        DeviceKind::Scif => &["room", "end"],
-        DeviceKind::Application => &["layout", "fifo", "clock", "line", "rate-reads-back", "end"],
-        DeviceKind::Program => {
-            &["layout", "fifo", "clock", "line", "rate-reads-back", "room", "base", "interrupts", "safe"]
+        DeviceKind::Scif => &["room", "end", "shift", "auto-flow", "look-each"],
+        DeviceKind::Ns16550 => &["room", "end", "layout", "rate-reads-back"],
+        DeviceKind::Application => {
+            &["layout", "fifo", "clock", "line", "rate-reads-back", "end", "shift", "auto-flow", "look-each"]
         }
+        DeviceKind::Program => &[
+            "layout",
+            "fifo",
+            "clock",
+            "line",
+            "rate-reads-back",
+            "shift",
+            "auto-flow",
+            "look-each",
+            "room",
+            "base",
+            "interrupts",
+            "safe",
+        ],
     };
     for key in foreign {
         if let Some((_, span)) = table.value(key) {
@@ -231,36 +248,22 @@ fn device(reader: &mut Reader, table: &Section<'_>) -> Option<ImageDeviceManifes
         DeviceKind::Scif => {
             let layouts = [("sh7780", Layout::Sh7780), ("sh7751r", Layout::Sh7751r)];
             let layout = table.need_choice(reader, "layout", &layouts);
-            let fifo = table.need_number(reader, "fifo", 16, 1, 64);
-            let clock = table.need_quantity(reader, "clock", Quantity::Frequency);
-            let line = table.table(reader, "line", "a line", &["baud", "flow"]);
-            if table.value("line").is_none() {
-                table.missing(reader, "line", "{ baud = \"115200 baud\", flow = \"none\" }");
-            }
-            let baud = line.as_ref().and_then(|line| line.need_quantity(reader, "baud", Quantity::Speed));
-            let flow =
-                line.as_ref().and_then(|line| line.choice(reader, "flow", &[("none", false), ("rts-cts", true)]));
-            for (key, value, most) in [("clock", &clock, u64::from(u32::MAX)), ("baud", &baud, 10_000_000)] {
-                if let Some(value) = value.as_ref().filter(|value| value.value == 0 || value.value > most) {
-                    let message = format!("`{key}` is {}", value.value);
-                    let remedy = format!("it is a number from 1 to {most}.");
-                    reader.problem(Rule::Bounds, value.span.clone(), message, "out of bounds", remedy);
-                }
-            }
-            if let Some(fifo) = fifo.as_ref().filter(|fifo| fifo.value != 16 && fifo.value != 64) {
-                let message = format!("there is no SCIF with a FIFO of {} bytes", fifo.value);
-                reader.problem(Rule::Choice, fifo.span.clone(), message, "no such FIFO", "it is 16 or 64.");
-            }
-            let flow = flow.is_some_and(|flow| flow.value);
+            let serial = serial(reader, table, (&[16, 64], "SCIF"));
             let rate_reads_back = table.flag(reader, "rate-reads-back").is_none_or(|flag| flag.value);
-            DeviceSettings::Scif {
-                layout: layout?.value,
-                fifo: fifo?,
-                clock: clock?,
-                baud: baud?,
-                flow,
-                rate_reads_back,
+            DeviceSettings::Scif { layout: layout?.value, serial: serial?, rate_reads_back }
+        }
+        DeviceKind::Ns16550 => {
+            let shift = table.need_number(reader, "shift", 2, 0, MOST_SHIFT);
+            let serial = serial(reader, table, (&[16], "16550A"));
+            let auto_flow = table.flag(reader, "auto-flow").is_some_and(|flag| flag.value);
+            let look_each = table.quantity(reader, "look-each", Quantity::Time);
+            if let Some(no_time) = look_each.as_ref().filter(|each| each.value == 0) {
+                let remedy = "write a time such as `look-each = \"500 us\"`, or take the line out.";
+                let message = "`look-each` is no time at all";
+                reader.problem(Rule::Bounds, no_time.span.clone(), message, "out of bounds", remedy);
             }
+            let look_each = look_each.map(|each| each.value);
+            DeviceSettings::Ns16550 { shift: shift?.value as u8, serial: serial?, auto_flow, look_each }
         }
         DeviceKind::Application => {
             let room = table.quantity(reader, "room", Quantity::Memory);
@@ -274,6 +277,35 @@ fn device(reader: &mut Reader, table: &Section<'_>) -> Option<ImageDeviceManifes
         DeviceKind::Program => DeviceSettings::Program { end: table.need_text(reader, "end", "application")? },
     };
     Some(ImageDeviceManifest { name: name?, owner: owner?, settings, base, interrupts, safe })
+}
+
+/// A register of eight bits, each alone in as much as a word of 32: no 16550A lies further apart.
+const MOST_SHIFT: u64 = 2;
+
+/// What every serial interface has; `fifos` are those that there are of this kind.
+fn serial(reader: &mut Reader, table: &Section<'_>, (fifos, what): (&[u64], &str)) -> Option<SerialSettings> {
+    let fifo = table.need_number(reader, "fifo", 16, 1, 64);
+    let clock = table.need_quantity(reader, "clock", Quantity::Frequency);
+    let line = table.table(reader, "line", "a line", &["baud", "flow"]);
+    if table.value("line").is_none() {
+        table.missing(reader, "line", "{ baud = \"115200 baud\", flow = \"none\" }");
+    }
+    let baud = line.as_ref().and_then(|line| line.need_quantity(reader, "baud", Quantity::Speed));
+    let flow = line.as_ref().and_then(|line| line.choice(reader, "flow", &[("none", false), ("rts-cts", true)]));
+    for (key, value, most) in [("clock", &clock, u64::from(u32::MAX)), ("baud", &baud, 10_000_000)] {
+        if let Some(value) = value.as_ref().filter(|value| value.value == 0 || value.value > most) {
+            let message = format!("`{key}` is {}", value.value);
+            let remedy = format!("it is a number from 1 to {most}.");
+            reader.problem(Rule::Bounds, value.span.clone(), message, "out of bounds", remedy);
+        }
+    }
+    if let Some(fifo) = fifo.as_ref().filter(|fifo| !fifos.contains(&fifo.value)) {
+        let message = format!("there is no {what} with a FIFO of {} bytes", fifo.value);
+        let all: Vec<String> = fifos.iter().map(u64::to_string).collect();
+        let remedy = format!("it is {}.", all.join(" or "));
+        reader.problem(Rule::Choice, fifo.span.clone(), message, "no such FIFO", remedy);
+    }
+    Some(SerialSettings { fifo: fifo?, clock: clock?, baud: baud?, flow: flow.is_some_and(|flow| flow.value) })
 }
 
 /// The most writes of a safe action: the kernel runs them all, and nobody else meanwhile.

@@ -18,7 +18,11 @@ use super::protocol::{Change, LineEnd, Parity};
 use super::system::{Carried, CarriedOutside, System};
 use super::tally::Tally;
 use super::terminal::{Setting, Terminal};
-use crate::compose::speed_of_scif;
+use crate::compose::reachable_speed;
+use crate::manifest::DeviceKind;
+
+/// What makes the speed of a line: the kind of serial interface, and its clock in hertz.
+pub(crate) type SpeedMaker = (DeviceKind, u32);
 
 /// Bytes that are taken from a terminal at a time.
 const PART: usize = 4_096;
@@ -49,8 +53,8 @@ pub(crate) struct End {
     terminal: Terminal,
     /// How it is set.
     settings: LineSettings,
-    /// The clock of the serial interface that makes its speed, in hertz; `None`: it can have any speed.
-    clock: Option<u32>,
+    /// What makes its speed; `None`: it can have any speed.
+    clock: Option<SpeedMaker>,
     /// Bytes may lie unread in the terminal since before the last look.
     backlog: bool,
     /// A program has set it, and what was sent before is not on the line yet: what is sent meanwhile waits.
@@ -82,7 +86,7 @@ impl End {
         device: &str,
         name: String,
         settings: LineSettings,
-        clock: Option<u32>,
+        clock: Option<SpeedMaker>,
     ) -> io::Result<Self> {
         let terminal = Terminal::open(terminal_setting(&settings))?;
         Ok(End {
@@ -190,7 +194,8 @@ impl End {
 
     /// If the line cannot have this speed: the nearest that it can have.
     fn nearest_speed(&self, baud: u32) -> Option<u64> {
-        speed_of_scif(self.clock?.into(), baud.into()).err()
+        let (kind, clock) = self.clock?;
+        reachable_speed(kind, clock.into(), baud.into()).err()
     }
 
     fn apply(&mut self, system: &mut impl System, settings: LineSettings) {

@@ -20,12 +20,13 @@ use koboshi_interface_kit::Kind;
 use koboshi_interfaces::serial;
 
 use super::directory::RunDirectory;
-use super::ends::{End, Side};
+use super::ends::{End, Side, SpeedMaker};
 use super::knock;
 use super::protocol::{Answer, Ask, Change, Said, Story};
 use super::socket::{Answers, Given, Question, Server};
 use super::story::{self, Known};
 use super::system::{Over, System};
+use crate::manifest::DeviceKind;
 use crate::problem::instead;
 
 /// The machine runs for so long between two looks at terminals and questions: 2 ms are 200 bytes at 1 Mbaud, and 23 at
@@ -96,18 +97,17 @@ pub(crate) struct Supervisor<S> {
 
 /// How the line is set at whose end this application is, and the clock from which its speed is made: those of the serial
 /// interface which serves it in the end.
-fn line_of(image: &Image, owner: ComponentId) -> Option<(LineSettings, u32)> {
+fn line_of(image: &Image, owner: ComponentId) -> Option<(LineSettings, SpeedMaker)> {
     let mut at = owner;
     // Through those who only forward, and not round in circles.
     for _ in 0..=image.connections.len() {
-        let scif = image.devices.iter().find_map(|device| match &device.model {
-            DeviceModelKind::Scif(scif) if device.owner == at => {
-                Some((scif.wire().settings(), scif.peripheral_clock()))
-            }
-            _ => None,
+        let serial = image.devices.iter().filter(|device| device.owner == at).find_map(|device| {
+            let (wire, clock) = device.model.wire()?;
+            let uart = matches!(device.model, DeviceModelKind::Ns16550(_));
+            Some((wire.settings(), (if uart { DeviceKind::Ns16550 } else { DeviceKind::Scif }, clock)))
         });
-        if scif.is_some() {
-            return scif;
+        if serial.is_some() {
+            return serial;
         }
         let asks = |key| {
             let service = |connection: &&koboshi_host::image::Connection| {
@@ -129,19 +129,18 @@ impl<S: System> Supervisor<S> {
         let mut ends = Vec::new();
         let (mut programs, mut outsides) = (0, 0);
         for device in &image.devices {
-            let (side, name, settings, clock) = match &device.model {
-                DeviceModelKind::Application(_) => {
+            let (side, name, settings, clock) = match device.model.wire() {
+                None if matches!(device.model, DeviceModelKind::Program(_)) => continue,
+                None => {
                     programs += 1;
                     let (settings, clock) = line_of(image, device.owner).unzip();
                     let settings = settings.unwrap_or(LineSettings::at(115_200));
                     (Side::Program, format!("serial{}", programs - 1), settings, clock)
                 }
-                DeviceModelKind::Scif(scif) => {
+                Some((wire, _)) => {
                     outsides += 1;
-                    (Side::Outside, format!("wire{}", outsides - 1), scif.wire().settings(), None)
+                    (Side::Outside, format!("wire{}", outsides - 1), wire.settings(), None)
                 }
-                // A machine with one is not made.
-                DeviceModelKind::Program(_) => continue,
             };
             let no_terminal = |error: io::Error| {
                 let remedy = "are pseudo-terminals available (/dev/ptmx, /dev/pts)?";

@@ -10,6 +10,7 @@ use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Command, Denied};
 use koboshi_core::life::State;
 use koboshi_host::application::Announcement;
+use koboshi_host::image::DeviceModelKind;
 use koboshi_host::journal::Event;
 use koboshi_host::machine::{Machine, RunEnd};
 use koboshi_host::strike::How;
@@ -220,10 +221,9 @@ impl System for Here {
     }
 
     fn outside(&mut self, device: &str, offered: &[u8], holds: bool) -> CarriedOutside {
-        let done = self.machine.scif(device, |scif| {
-            // Before its driver has set it, or after it was given up, nothing would be heard.
-            let listens = scif.listens();
-            let wire = scif.wire_mut();
+        // Before its driver has set it, or after it was given up, nothing would be heard.
+        let listens = self.machine.device(device, DeviceModelKind::listens).unwrap_or(false);
+        let done = self.machine.wire(device, |wire| {
             let taken = if listens { WAITING.saturating_sub(wire.waiting()).min(offered.len()) } else { 0 };
             wire.send_bytes(offered[..taken].iter().copied());
             wire.hold(holds);
@@ -233,20 +233,17 @@ impl System for Here {
     }
 
     fn set_outside_line(&mut self, device: &str, settings: LineSettings) {
-        self.machine.scif(device, |scif| scif.wire_mut().set_settings(settings));
+        self.machine.wire(device, |wire| wire.set_settings(settings));
     }
 
     fn outside_is_idle(&mut self, device: &str) -> bool {
-        self.machine.scif(device, |scif| scif.wire().is_idle()).unwrap_or(true)
+        self.machine.wire(device, |wire| wire.is_idle()).unwrap_or(true)
     }
 
     /// Bytes are lost where they can be: in a receiver that was full, or not yet set up.
     fn outside_lost_some(&mut self, device: &str) -> bool {
-        let lost = self.machine.scif(device, |scif| {
-            let counters = scif.counters();
-            scif.wire().is_idle() && counters.overrun + counters.discarded_rx + counters.missed > 0
-        });
-        lost.unwrap_or(false)
+        let lost = |model: &DeviceModelKind| model.wire().is_some_and(|(wire, _)| wire.is_idle()) && model.lost() > 0;
+        self.machine.device(device, lost).unwrap_or(false)
     }
 
     fn reboots(&self) -> u32 {

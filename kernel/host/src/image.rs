@@ -7,7 +7,9 @@ use koboshi_interface_kit::Interface;
 use crate::application::Application;
 use crate::device::{BadAccess, DeviceModel, Width};
 use crate::linked::Linked;
+use crate::ns16550::Ns16550;
 use crate::scif::Scif;
+use crate::wire::Wire;
 
 /// A component of an image.
 #[derive(Clone)]
@@ -69,6 +71,8 @@ pub enum WhenGone {
 pub enum DeviceModelKind {
     /// A serial interface with FIFO, and the outside end of its line.
     Scif(Box<Scif>),
+    /// A 16550A UART, and the outside end of its line.
+    Ns16550(Box<Ns16550>),
     /// The application's end of a line.
     Application(Box<Application>),
     /// The other side of it, where a component carries the program's bytes: on a board. Here that side is held from outside.
@@ -107,8 +111,66 @@ impl DeviceModelKind {
     pub fn registers(&mut self) -> &mut dyn DeviceModel {
         match self {
             DeviceModelKind::Scif(scif) => &mut **scif,
+            DeviceModelKind::Ns16550(uart) => &mut **uart,
             DeviceModelKind::Application(application) => &mut **application,
             DeviceModelKind::Program(side) => side,
+        }
+    }
+
+    /// The outside end of a serial interface's line, and the clock from which the interface makes its speed; `None` for
+    /// the application's end.
+    #[must_use]
+    pub fn wire(&self) -> Option<(&Wire, u32)> {
+        match self {
+            DeviceModelKind::Scif(scif) => Some((scif.wire(), scif.peripheral_clock())),
+            DeviceModelKind::Ns16550(uart) => Some((uart.wire(), uart.clock())),
+            DeviceModelKind::Application(_) | DeviceModelKind::Program(_) => None,
+        }
+    }
+
+    /// Whether a serial interface was set up to hear the outside end.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        match self {
+            DeviceModelKind::Scif(scif) => scif.listens(),
+            DeviceModelKind::Ns16550(uart) => uart.is_set_up(),
+            DeviceModelKind::Application(_) | DeviceModelKind::Program(_) => false,
+        }
+    }
+
+    /// Bytes of the outside end that a serial interface has lost: it was full, reset, or not set up yet.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        match self {
+            DeviceModelKind::Scif(scif) => {
+                let counters = scif.counters();
+                counters.overrun + counters.discarded_rx + counters.missed
+            }
+            DeviceModelKind::Ns16550(uart) => uart.counters().overrun + uart.counters().discarded_rx,
+            DeviceModelKind::Application(_) | DeviceModelKind::Program(_) => 0,
+        }
+    }
+
+    /// Reads of an empty receiver and writes into a full transmitter: bytes that its driver made up or lost.
+    #[must_use]
+    pub fn misuses(&self) -> u64 {
+        match self {
+            DeviceModelKind::Scif(scif) => scif.counters().popped_empty + scif.counters().pushed_into_full,
+            DeviceModelKind::Ns16550(uart) => {
+                let counters = uart.counters();
+                counters.popped_empty + counters.popped_unseen + counters.pushed_into_full
+            }
+            DeviceModelKind::Application(application) => application.misuses(),
+            DeviceModelKind::Program(_) => 0,
+        }
+    }
+
+    /// The outside end of a serial interface's line, to act on.
+    pub fn wire_mut(&mut self) -> Option<&mut Wire> {
+        match self {
+            DeviceModelKind::Scif(scif) => Some(scif.wire_mut()),
+            DeviceModelKind::Ns16550(uart) => Some(uart.wire_mut()),
+            DeviceModelKind::Application(_) | DeviceModelKind::Program(_) => None,
         }
     }
 }

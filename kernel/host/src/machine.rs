@@ -23,11 +23,13 @@ use crate::image::{Costs, DeviceModelKind, Image};
 use crate::journal::{Depth, Event, Journal};
 use crate::lend::{Lender, Loans};
 use crate::linked::Arena;
+use crate::ns16550::Ns16550;
 use crate::platform::within;
 use crate::scif::Scif;
 use crate::status::Status;
 use crate::strike::{How, Planned, Struck};
 use crate::watchdog::Watchdog;
+use crate::wire::Wire;
 use crate::world::{Fitted, Unwound, World};
 
 pub use crate::fitness::ImageError;
@@ -328,7 +330,7 @@ impl Machine {
     pub fn application<T>(&mut self, name: &str, act: impl FnOnce(&mut Application) -> T) -> Option<T> {
         self.with_device(name, |model, _| match model {
             DeviceModelKind::Application(application) => Some(act(application)),
-            DeviceModelKind::Scif(_) | DeviceModelKind::Program(_) => None,
+            _ => None,
         })
     }
 
@@ -336,8 +338,26 @@ impl Machine {
     pub fn scif<T>(&mut self, name: &str, act: impl FnOnce(&mut Scif) -> T) -> Option<T> {
         self.with_device(name, |model, _| match model {
             DeviceModelKind::Scif(scif) => Some(act(scif)),
-            DeviceModelKind::Application(_) | DeviceModelKind::Program(_) => None,
+            _ => None,
         })
+    }
+
+    /// The same for a 16550A.
+    pub fn ns16550<T>(&mut self, name: &str, act: impl FnOnce(&mut Ns16550) -> T) -> Option<T> {
+        self.with_device(name, |model, _| match model {
+            DeviceModelKind::Ns16550(uart) => Some(act(uart)),
+            _ => None,
+        })
+    }
+
+    /// Looks at a device's model; `None` if there is none of this name.
+    pub fn device<T>(&mut self, name: &str, look: impl FnOnce(&DeviceModelKind) -> T) -> Option<T> {
+        self.with_device(name, |model, _| Some(look(model)))
+    }
+
+    /// Does something with the outside end of any serial interface's line; `None` if there is none of this name.
+    pub fn wire<T>(&mut self, name: &str, act: impl FnOnce(&mut Wire) -> T) -> Option<T> {
+        self.with_device(name, |model, _| model.wire_mut().map(act))
     }
 
     /// Knocks a component over: it falls at its next point.

@@ -68,6 +68,10 @@ impl DeviceModelKind {
                 let counters = scif.counters();
                 Bytes { taken: counters.popped, given: counters.pushed }
             }
+            DeviceModelKind::Ns16550(uart) => {
+                let counters = uart.counters();
+                Bytes { taken: counters.popped, given: counters.pushed }
+            }
             DeviceModelKind::Application(end) => Bytes { taken: end.popped(), given: end.pushed() },
             DeviceModelKind::Program(_) => Bytes::default(),
         }

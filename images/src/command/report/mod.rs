@@ -348,24 +348,20 @@ fn devices(composed: &Composed) -> Vec<Device> {
         let safe = device.safe.iter();
         let safe =
             safe.map(|write| Write { register: write.offset, width_bits: bits(write.width), value: write.value });
-        let (serial, room_bytes) = match &manifest.settings {
-            DeviceSettings::Scif { layout, fifo, clock, baud, flow, .. } => {
-                let layout = match layout {
-                    Layout::Sh7780 => "sh7780",
-                    Layout::Sh7751r => "sh7751r",
-                };
-                let serial = Serial {
-                    layout,
-                    fifo_bytes: fifo.value,
-                    clock_hz: clock.value,
-                    speed_baud: baud.value,
-                    flow_control: *flow,
-                };
-                (Some(serial), None)
-            }
-            DeviceSettings::Application { room } => (None, Some(*room)),
-            DeviceSettings::Program { .. } => (None, None),
+        let (layout, room_bytes) = match &manifest.settings {
+            DeviceSettings::Scif { layout: Layout::Sh7780, .. } => ("sh7780", None),
+            DeviceSettings::Scif { layout: Layout::Sh7751r, .. } => ("sh7751r", None),
+            DeviceSettings::Ns16550 { .. } => ("ns16550", None),
+            DeviceSettings::Application { room } => ("", Some(*room)),
+            DeviceSettings::Program { .. } => ("", None),
         };
+        let serial = manifest.settings.serial().map(|serial| Serial {
+            layout,
+            fifo_bytes: serial.fifo.value,
+            clock_hz: serial.clock.value,
+            speed_baud: serial.baud.value,
+            flow_control: serial.flow,
+        });
         Device {
             name: device.name.clone(),
             kind: manifest.settings.kind().word(),

@@ -140,8 +140,8 @@ fn device(device: &Device) -> String {
     let mut text = format!("  {}: ", device.name);
     if let Some(serial) = &device.serial {
         text.push_str(&format!(
-            "SCIF ({}) at {}, FIFO of {} bytes, line at {}{}",
-            serial.layout,
+            "{} at {}, FIFO of {} bytes, line at {}{}",
+            if device.kind == "scif" { format!("SCIF ({})", serial.layout) } else { "16550A".to_owned() },
             Quantity::Frequency.write(serial.clock_hz),
             serial.fifo_bytes,
             Quantity::Speed.write(serial.speed_baud),
