@@ -122,7 +122,11 @@ impl Composer<'_> {
             }
             let Some(restarter) = self.image.components.get(at) else { continue };
             let controlled = self.image.components.iter().enumerate();
-            let mut controlled = controlled.filter(|(other, _)| rights.control & ComponentId(*other as u8).bit() != 0);
+            // Nobody can be above the manager: it is the kernel that ends it when it has to be ended.
+            let mut controlled = controlled.filter(|(other, _)| {
+                let id = ComponentId(*other as u8);
+                rights.control & id.bit() != 0 && manager != Some(id)
+            });
             if let Some((_, other)) = controlled.find(|(_, other)| is_above(other, restarter)) {
                 let (who, whom) = (&restarter.name.value, &other.name.value);
                 let problem = self.reader.problem(

@@ -42,7 +42,8 @@ const FOLLOWED: u64 = 5_000_000_000;
 pub(crate) enum Asked {
     Health(u8),
     Incident(u32),
-    Command,
+    /// About whom, and what was to be done, for people.
+    Command(ComponentId, &'static str),
 }
 
 /// An image that runs on a board.
@@ -162,6 +163,15 @@ impl OnBoard {
                     self.ask(Asked::Incident(self.next), Ask::Incident(self.next));
                 }
             }
+            (Asked::Command(..), Told::Done) => {}
+            (Asked::Command(id, what), told) => {
+                let why = match told {
+                    Told::NotNow(state) => format!("it is {}", story::state(state)),
+                    _ => "the console has no right to do so, or was ended meanwhile".to_owned(),
+                };
+                let name = self.names.get(id.index()).map_or("?", String::as_str);
+                self.said.push((self.now(), format!("{name} was not {what}: {why}")));
+            }
             _ => {}
         }
     }
@@ -236,7 +246,7 @@ impl System for OnBoard {
     }
 
     fn knock(&mut self, id: ComponentId, how: How) {
-        self.ask(Asked::Command, Ask::Knock(id.0, how.code()));
+        self.ask(Asked::Command(id, "knocked over"), Ask::Knock(id.0, how.code()));
     }
 
     fn wake(&mut self, _: ComponentId) {
@@ -244,11 +254,11 @@ impl System for OnBoard {
     }
 
     fn end(&mut self, id: ComponentId) {
-        self.ask(Asked::Command, Ask::End(id.0));
+        self.ask(Asked::Command(id, "ended"), Ask::End(id.0));
     }
 
     fn start(&mut self, id: ComponentId) -> Result<(), Denied> {
-        self.ask(Asked::Command, Ask::Start(id.0));
+        self.ask(Asked::Command(id, "started"), Ask::Start(id.0));
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::Denied;
 use koboshi_core::life::State;
-use koboshi_host::image::{DeviceModelKind, Image};
+use koboshi_host::image::{DeviceModelKind, Image, ImageDevice};
 use koboshi_host::strike::How;
 use koboshi_host::wire::LineSettings;
 use koboshi_interface_kit::Kind;
@@ -95,29 +95,29 @@ pub(crate) struct Supervisor<S> {
     stop: bool,
 }
 
-/// How the line is set at whose end this application is, and the clock from which its speed is made: those of the serial
-/// interface which serves it in the end.
-fn line_of(image: &Image, owner: ComponentId) -> Option<(LineSettings, SpeedMaker)> {
+/// The serial interface that serves this component in the end.
+fn serial_of(image: &Image, owner: ComponentId) -> Option<&ImageDevice> {
     let mut at = owner;
     // Through those who only forward, and not round in circles.
     for _ in 0..=image.connections.len() {
-        let serial = image.devices.iter().filter(|device| device.owner == at).find_map(|device| {
-            let (wire, clock) = device.model.wire()?;
-            let uart = matches!(device.model, DeviceModelKind::Ns16550(_));
-            Some((wire.settings(), (if uart { DeviceKind::Ns16550 } else { DeviceKind::Scif }, clock)))
-        });
+        let serial = image.devices.iter().find(|device| device.owner == at && device.model.wire().is_some());
         if serial.is_some() {
             return serial;
         }
-        let asks = |key| {
-            let service = |connection: &&koboshi_host::image::Connection| {
-                connection.interface.kind == Kind::Service && connection.interface.key == key
-            };
-            image.connections.iter().filter(service).find(|connection| connection.near.component == at)
+        let asks = |connection: &&koboshi_host::image::Connection| {
+            let (near, interface) = (connection.near.component, connection.interface);
+            near == at && interface.kind == Kind::Service && interface.key == serial::INTERFACE.key
         };
-        at = asks(serial::INTERFACE.key)?.far.component;
+        at = image.connections.iter().find(asks)?.far.component;
     }
     None
+}
+
+/// How a serial interface's line is set, and the clock from which its speed is made.
+fn line_of(serial: &ImageDevice) -> Option<(LineSettings, SpeedMaker)> {
+    let (wire, clock) = serial.model.wire()?;
+    let uart = matches!(serial.model, DeviceModelKind::Ns16550(_));
+    Some((wire.settings(), (if uart { DeviceKind::Ns16550 } else { DeviceKind::Scif }, clock)))
 }
 
 impl<S: System> Supervisor<S> {
@@ -128,12 +128,19 @@ impl<S: System> Supervisor<S> {
     pub(crate) fn new(image: &Image, system: S, directory: &RunDirectory) -> Result<Self, (String, String)> {
         let mut ends = Vec::new();
         let (mut programs, mut outsides) = (0, 0);
+        // The other end of a console's line is this process itself.
+        let consoles = image.devices.iter().filter(|device| matches!(device.model, DeviceModelKind::Program(_)));
+        let taken: Vec<&str> =
+            consoles.filter_map(|device| Some(serial_of(image, device.owner)?.name.as_str())).collect();
         for device in &image.devices {
+            if taken.contains(&device.name.as_str()) {
+                continue;
+            }
             let (side, name, settings, clock) = match device.model.wire() {
                 None if matches!(device.model, DeviceModelKind::Program(_)) => continue,
                 None => {
                     programs += 1;
-                    let (settings, clock) = line_of(image, device.owner).unzip();
+                    let (settings, clock) = serial_of(image, device.owner).and_then(line_of).unzip();
                     let settings = settings.unwrap_or(LineSettings::at(115_200));
                     (Side::Program, format!("serial{}", programs - 1), settings, clock)
                 }
