@@ -52,6 +52,8 @@ pub enum Ask {
     Incident(u32),
     /// Knock a component over, in the way with this [`Knock::code`](koboshi_core::knock::Knock::code).
     Knock(u8, u8),
+    /// Give a component a turn.
+    Wake(u8),
     /// End a component's incarnation.
     End(u8),
     /// Start a component that was stopped or given up.

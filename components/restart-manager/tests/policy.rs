@@ -114,7 +114,7 @@ impl World {
             }
             Command::GiveUp => facts.state = State::GivenUp,
             Command::Reboot => self.rebooted = true,
-            Command::Knock(how) => panic!("the policy knocks nobody over: {how}"),
+            Command::Knock(_) | Command::Wake => panic!("the policy knocks nobody over: {command:?}"),
         }
     }
 

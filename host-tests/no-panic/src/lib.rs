@@ -455,6 +455,7 @@ fn command_of(number: u32) -> Command {
         4 => Command::GiveUp,
         5 => Command::EndReported(fault_of(argument(12)), argument(13) as u8),
         6 => Command::Knock(Knock::of_code(argument(13) as u8).unwrap_or(Knock::Panic)),
+        7 => Command::Wake,
         _ => Command::Reboot,
     }
 }

@@ -249,8 +249,8 @@ impl System for OnBoard {
         self.ask(Asked::Command(id, "knocked over"), Ask::Knock(id.0, how.code()));
     }
 
-    fn wake(&mut self, _: ComponentId) {
-        // The board's kernel does so with each knock.
+    fn wake(&mut self, id: ComponentId) {
+        self.ask(Asked::Command(id, "woken"), Ask::Wake(id.0));
     }
 
     fn end(&mut self, id: ComponentId) {

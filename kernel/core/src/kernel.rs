@@ -691,10 +691,11 @@ impl<'a> Kernel<'a> {
             }
             Command::GiveUp => self.stop(target, State::GivenUp, now),
             Command::Reboot => self.actions.reboot = true,
-            Command::Knock(_) if state.alive() => {
+            Command::Knock(_) if state.alive() => {}
+            Command::Wake if state.alive() => {
                 self.signal(target);
             }
-            Command::End(_) | Command::EndReported(..) | Command::BackOff | Command::Knock(_) => {
+            Command::End(_) | Command::EndReported(..) | Command::BackOff | Command::Knock(_) | Command::Wake => {
                 return Err(Denied::State(state));
             }
         }

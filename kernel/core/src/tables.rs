@@ -93,8 +93,10 @@ pub enum Command {
     GiveUp,
     /// Reboot the image.
     Reboot,
-    /// Knock over one that is alive. The kernel gives it a turn; the platform leaves this where it looks then.
+    /// Knock over one that is alive: the platform leaves this where it looks at its next turn.
     Knock(Knock),
+    /// Give one that is alive a turn, though it may have nothing to do.
+    Wake,
 }
 
 /// Why a command was refused.

@@ -558,6 +558,7 @@ impl Machine {
             command::BACK_OFF => Command::BackOff,
             command::GIVE_UP => Command::GiveUp,
             command::REBOOT => Command::Reboot,
+            command::WAKE => Command::Wake,
             command::KNOCK => match Knock::of_code(argument as u8).filter(|_| cfg!(feature = "knocks")) {
                 Some(how) => Command::Knock(how),
                 None => return Some(answer::UNKNOWN),

@@ -22,7 +22,7 @@ use koboshi_core::record::{Outcome, Sealed};
 use koboshi_core::{ComponentId, LineId, NEVER};
 use proptest::prelude::*;
 
-const COMMANDS: [Command; 7] = [
+const COMMANDS: [Command; 8] = [
     Command::Start,
     Command::End(Fault::Told),
     Command::Stop,
@@ -30,4 +30,5 @@ const COMMANDS: [Command; 7] = [
     Command::GiveUp,
     Command::Reboot,
     Command::Knock(Knock::Panic),
+    Command::Wake,
 ];

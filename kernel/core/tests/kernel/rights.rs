@@ -28,17 +28,21 @@ fn a_right_over_some_is_none_over_others() {
 }
 
 #[test]
-fn a_knock_gives_its_target_a_turn_and_only_while_it_lives() {
+fn a_knock_waits_for_its_targets_next_turn_which_a_wake_gives_it_and_only_while_it_lives() {
     running(|kernel, _, _| {
         rest(kernel, 1);
         assert_eq!(kernel.command_for(CLIENT, SERVER, Command::Knock(Knock::Hang), 1), Err(Denied::Right));
         assert_eq!(kernel.dispatch(1), None);
         assert_eq!(kernel.command_for(MANAGER, SERVER, Command::Knock(Knock::Hang), 1), Ok(()));
+        assert_eq!(kernel.dispatch(1), None);
+        assert_eq!(kernel.command_for(CLIENT, SERVER, Command::Wake, 1), Err(Denied::Right));
+        assert_eq!(kernel.command_for(MANAGER, SERVER, Command::Wake, 1), Ok(()));
         assert_eq!(kernel.dispatch(1), Some(SERVER));
         assert_eq!(state(kernel, SERVER), State::Running, "how it falls is its platform's");
         kernel.command(SERVER, Command::Stop, 1).unwrap();
         let stopped = Err(Denied::State(State::Stopped));
         assert_eq!(kernel.command_for(MANAGER, SERVER, Command::Knock(Knock::Exit), 1), stopped);
+        assert_eq!(kernel.command_for(MANAGER, SERVER, Command::Wake, 1), stopped);
     });
 }
 

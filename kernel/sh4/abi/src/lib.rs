@@ -81,6 +81,8 @@ pub mod command {
     pub const REBOOT: u32 = 6;
     /// Knock it over; the argument is the [`code`](koboshi_core::knock::Knock::code) of how. Unknown in images without that.
     pub const KNOCK: u32 = 7;
+    /// Give it a turn.
+    pub const WAKE: u32 = 8;
 }
 
 /// Bytes of a page of the MMU.

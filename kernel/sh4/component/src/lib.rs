@@ -320,6 +320,7 @@ fn koboshi_command(target: ComponentId, wanted: Command) -> Result<(), Denied> {
         Command::GiveUp => (command::GIVE_UP, 0),
         Command::Reboot => (command::REBOOT, 0),
         Command::Knock(how) => (command::KNOCK, how.code().into()),
+        Command::Wake => (command::WAKE, 0),
     };
     match koboshi_trap_command(target.0.into(), number, argument) {
         answer::DONE => Ok(()),
