@@ -42,7 +42,9 @@ fn the_tables_for_the_sh7780_are_its_manuals() {
     // INT2PRI2: SCIF1 in bits 20 to 16; INT2MSKR: bit 4. Its codes: B80, BA0, BC0, BE0. The page through area 7.
     for wanted in [
         "controller: Controller::Sh7780",
-        "Group { priority: 0xffd40008, shift: 16, mask: 4 }",
+        "Group::Bit { priority: 0xffd40008, shift: 16, bit: 4 }",
+        "gate: 0x0,",
+        "Clock::of(8333333)",
         "code: 0xb80, group: 0",
         "code: 0xbe0, group: 0",
         "Region { start: 0x1fe10000, length: 0x1000, rights: Rights::Device }",
@@ -70,4 +72,103 @@ fn an_image_of_a_board_that_is_not_emulated_does_not_run_here_and_this_machines_
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(text.contains(said), "{text}");
     }
+}
+
+/// What `koboshi build` says of the image of the R2D-PLUS with this changed.
+fn refused(changes: &[(&str, &str)]) -> String {
+    let mut text = include_str!("../r2d.toml").to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    let folder = tempfile::tempdir().expect("a directory");
+    let image = folder.path().join("changed.toml");
+    std::fs::write(&image, text).expect("it can be written");
+    let output = koboshi(&["build", image.to_str().expect("UTF-8"), "--out", folder.path().to_str().expect("UTF-8")]);
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A second driver, of the SM501's UART, with its device; `{}` is the place of what differs.
+fn with_a_second(device: &str) -> String {
+    format!(
+        "[[component]]\nname = \"second\"\npackage = \"ns16550-driver\"\nvcpu = 1\nrespond-within = \"1 ms\"\n\n\
+         [[connect]]\nfrom = \"second-program.serial\"\nto = \"second.serial\"\nslots = 8\n\n\
+         [[connect]]\nfrom = \"second.received\"\nto = \"second-program.received\"\nslots = 16\n\n\
+         [[component]]\nname = \"second-program\"\npackage = \"echo\"\nvcpu = 1\nrespond-within = \"1 ms\"\n\n\
+         [[device]]\nname = \"uart\"\nkind = \"ns16550\"\nowner = \"second.uart\"\nshift = 2\nfifo = 16\n\
+         clock = \"1843200 Hz\"\nline = {{ baud = \"115200 baud\" }}\n{device}\n\n[rights]\n"
+    )
+}
+
+const GROUPS: (&str, &str) = ("members = [\"program\"]", "members = [\"program\", \"second\", \"second-program\"]");
+const RIGHTS: (&str, &str) = (
+    "control = [\"sos\", \"driver\", \"program\"]",
+    "control = [\"sos\", \"driver\", \"program\", \"second\", \"second-program\"]",
+);
+const BLAME: (&str, &str) =
+    ("program = { blame = true }", "program = { blame = true }\nsecond-program = { blame = true }");
+
+#[test]
+fn an_interrupt_that_the_board_cannot_hold_back_is_refused() {
+    let said = refused(&[("0x700, 0x720, 0x740, 0x760", "0x700, 0x720, 0x740, 0x770")]);
+    assert!(said.contains("interrupt 0x770 of `driver` is none that can be held back on board r2d"), "{said}");
+    let said = refused(&[("0x700, 0x720, 0x740, 0x760", "0x700, 0x720, 0x740, 0x400")]);
+    assert!(said.contains("interrupt 0x400 of `driver`"), "the kernel's timer: {said}");
+}
+
+#[test]
+fn a_mask_that_two_components_would_share_is_refused_and_both_are_named() {
+    let second = with_a_second("base = 0xB3E30000\ninterrupts = [0x720]");
+    let changes = [("[rights]\n", second.as_str()), ("0x700, 0x720, 0x740, 0x760", "0x700, 0x280, 0x740, 0x760")];
+    let said = refused(&[changes[0], changes[1], GROUPS, RIGHTS, BLAME]);
+    assert!(
+        said.contains("interrupts 0x700 of `driver` and 0x720 of `second` can only be held back together"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_page_that_two_components_or_one_and_the_kernel_would_share_is_refused() {
+    let second = with_a_second("base = 0xFFE80100\ninterrupts = [0x280]");
+    let said = refused(&[("[rights]\n", second.as_str()), GROUPS, RIGHTS, BLAME]);
+    let wanted = "devices `scif` of `driver` and `uart` of `second` lie in one page, at 0x1fe80000";
+    assert!(said.contains(wanted), "{said}");
+    for (base, what) in [
+        ("0xFF000100", "the MMU"),
+        ("0xFFD00080", "INTC"),
+        ("0x1FD80800", "the kernel's timer"),
+        ("0xFFE00000", "shows what it does"),
+        ("0x04000000", "FPGA"),
+    ] {
+        let said = refused(&[("base = 0xFFE80000", format!("base = {base}").as_str())]);
+        assert!(said.contains("device `scif` of `driver`") && said.contains(what), "{base}: {said}");
+    }
+    let said = refused(&[("base = 0xFFE80000", "base = 0xACF00000")]);
+    assert!(said.contains("lies in the board's memory"), "{said}");
+}
+
+/// Of the manual of the SH7780: where SCIF1 and the interrupt controller are, and what INTEVT shows.
+#[test]
+fn the_image_of_the_sh2007_names_the_addresses_of_its_chip() {
+    use koboshi_composer::{compose, manifest::DeviceSettings, manifest::Layout, registry::packages};
+
+    let composed = compose("sh2007.toml", include_str!("../sh2007.toml"), &packages()).expect("it is composed");
+    let [device] = &composed.manifest.devices[..] else { panic!("one device") };
+    let numbers = device.interrupts.as_ref().expect("interrupts").value.iter().map(|number| number.value);
+    assert_eq!(device.base.as_ref().map(|base| base.value), Some(0xFFE1_0000), "SCIF1, the console");
+    assert_eq!(numbers.collect::<Vec<u64>>(), [0xB80, 0xBA0, 0xBC0, 0xBE0], "ERI, RXI, BRI, TXI of SCIF1");
+    let DeviceSettings::Scif { layout, serial, rate_reads_back } = &device.settings else { panic!("a SCIF") };
+    assert_eq!((*layout, serial.fifo.value, serial.clock.value), (Layout::Sh7780, 16, 33_333_333));
+    assert!(rate_reads_back, "only the emulator's rate register cannot be read");
+    // SCSCR.
+    let safe: Vec<(u32, u32)> = device.safe.iter().map(|write| (write.value.offset, write.value.value)).collect();
+    assert_eq!(safe, [(0x08, 0)]);
+    // Of its SDRAM, 0x08000000 to 0x0FFFFFFF.
+    let memory = composed.manifest.memory.as_ref().expect("memory").window();
+    assert!(memory.start >= 0x0800_0000 && memory.end <= 0x1000_0000, "{memory:x?}");
+    // 33.333 MHz / (32 * 9) is 0.5 % off: N = 8.
+    assert_eq!(serial.baud.value, 115_200);
+    let made = serial.clock.value / (32 * 9);
+    assert!(made.abs_diff(115_200) * 1_000 < 115_200 * 6, "{made}");
 }

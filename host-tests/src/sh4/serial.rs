@@ -1,7 +1,8 @@
-//! Exactness on the emulated board: the same SCIF driver on the board's registers, ended again and again wherever it is.
+//! Exactness on the emulated board: the same serial drivers on the board's registers, ended again and again wherever they are.
 //!
-//! The rule: bytes are numbered and checked at both ends. The emulator's receiver drops what goes beyond its FIFO without a
-//! word, whoever is to blame; so no more bytes are ever under way than the FIFO holds, and they are paced as a line is.
+//! The rule: bytes are numbered and checked at both ends. The emulated SCIF drops what goes beyond its FIFO without a word,
+//! whoever is to blame; so no more bytes are ever under way than the FIFO holds, and they are paced as a line is. The emulated
+//! 16550A, the SM501's, takes no byte that it has no room for: it may be flooded.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,7 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use koboshi_board::emulator::{Emulator, How};
-use koboshi_board::{Placed, Request};
+use koboshi_board::{Placed, Request, Source};
 use koboshi_core::kernel::Rights;
 use koboshi_core::life::Fault;
 use koboshi_echo::{Setting, answer, asked};
@@ -46,6 +47,9 @@ const REPORT_EACH: u32 = 500;
 /// Bytes under way at most: fewer than the FIFO's 16.
 const WINDOW: u32 = 12;
 
+/// Bytes under way at most, where that is tried.
+const FLOOD: u32 = 200;
+
 /// A byte of ten bits at 115,200 baud.
 const BYTE_TIME: Duration = Duration::from_nanos(86_806);
 
@@ -55,18 +59,61 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Nanoseconds of an instruction, as a power of 2.
 const INSTRUCTION: u32 = 0;
 
+/// How often the driver of the SM501's UART looks: some five bytes.
+const LOOK_EACH_NS: u64 = 400_000;
+
+/// Which of the board's serial interfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interface {
+    Scif,
+    /// The SM501's.
+    Ns16550,
+}
+
+impl Interface {
+    /// How its driver is set, and where it is on the board.
+    fn placed(self) -> (Vec<u8>, Placed) {
+        let (board, base, interrupts) = match self {
+            Interface::Scif => {
+                let board = Board {
+                    chip: Chip::Sh7751r,
+                    fifo: 16,
+                    clock_hz: 60_000_000,
+                    line: Line::default(),
+                    // QEMU's.
+                    rate_reads_back: false,
+                };
+                // SCIF of the SH7751R: ERI, RXI, BRI, TXI.
+                (postcard::to_stdvec(&board), 0xFFE8_0000, vec![0x700, 0x720, 0x740, 0x760])
+            }
+            Interface::Ns16550 => {
+                let board = koboshi_ns16550_driver::device::Board {
+                    shift: 2,
+                    clock_hz: 1_843_200,
+                    line: Line::default(),
+                    auto_flow: false,
+                    // QEMU joins its interrupt to nothing.
+                    look_each_ns: Some(LOOK_EACH_NS),
+                };
+                (postcard::to_stdvec(&board), 0xB3E3_0000, vec![0x280])
+            }
+        };
+        (board.unwrap_or_default(), Placed { base, interrupts, beside_the_kernel: false })
+    }
+
+    fn driver(self) -> Source {
+        match self {
+            Interface::Scif => source("scif-driver", "koboshi_scif_driver::start"),
+            Interface::Ns16550 => source("ns16550-driver", "koboshi_ns16550_driver::start"),
+        }
+    }
+}
+
 /// The system's image with a program that answers in the Monitor's place; and where its devices are on the board.
-fn echo_image(every_us: u32, knocks: bool) -> (Image, Vec<Option<Placed>>) {
-    let mut image = system::image(&Setup::default());
-    let board = Board {
-        chip: Chip::Sh7751r,
-        fifo: 16,
-        clock_hz: 60_000_000,
-        line: Line::default(),
-        // QEMU's.
-        rate_reads_back: false,
-    };
-    image.components[DRIVER.index()].configuration = postcard::to_stdvec(&board).unwrap_or_default();
+fn echo_image(interface: Interface, every_us: u32, knocks: bool) -> (Image, Vec<Option<Placed>>) {
+    let mut image = system::image(&Setup { ns16550: interface == Interface::Ns16550, ..Setup::default() });
+    let (board, placed) = interface.placed();
+    image.components[DRIVER.index()].configuration = board;
     let echo = &mut image.components[MONITOR.index()];
     echo.name = "echo".to_owned();
     echo.linked = Linked::new(&koboshi_echo::DESCRIPTION, koboshi_echo::start);
@@ -80,8 +127,6 @@ fn echo_image(every_us: u32, knocks: bool) -> (Image, Vec<Option<Placed>>) {
         [connection.near, connection.far].iter().all(|end| end.component != MONITOR || end.port < ports)
     });
     image.devices.truncate(1);
-    // SCIF of the SH7751R: ERI, RXI, BRI, TXI.
-    let placed = Placed { base: 0xFFE8_0000, interrupts: vec![0x700, 0x720, 0x740, 0x760] };
     (image, vec![Some(placed)])
 }
 
@@ -139,39 +184,57 @@ fn run(context: &Context<'_>) -> Result<Report, Trouble> {
             found.sent, found.back, found.wrong, found.ends[0], found.longest_pause
         );
     };
-    let calm = carry(context, (0, None), bytes / 4, WINDOW)?;
-    check("left alone", calm.is_exact(bytes / 4) && calm.ends[0] == 0, &calm);
-    let knocked = carry(context, (EVERY_US, None), bytes, WINDOW)?;
-    // A byte takes 87 us at least, and a knock comes each 10 ms.
-    check("knocked over", knocked.is_exact(bytes) && knocked.ends[0] >= bytes / 500, &knocked);
-    let fallen = carry(context, (KNOCKED_EVERY_US, Some(true)), bytes.max(KNOCKED_BYTES), WINDOW)?;
+    for interface in [Interface::Scif, Interface::Ns16550] {
+        let calm = carry(context, interface, (0, None), bytes / 4, WINDOW)?;
+        check(&format!("{interface:?} left alone"), calm.is_exact(bytes / 4) && calm.ends[0] == 0, &calm);
+        let knocked = carry(context, interface, (EVERY_US, None), bytes, WINDOW)?;
+        // A byte takes 87 us at least, and a knock comes each 10 ms.
+        let good = knocked.is_exact(bytes) && knocked.ends[0] >= bytes / 500;
+        check(&format!("{interface:?} ended again and again"), good, &knocked);
+    }
+    let flooded = carry(context, Interface::Ns16550, (EVERY_US, None), bytes / 2, FLOOD)?;
+    let good = flooded.is_exact(bytes / 2) && flooded.ends[0] > 0;
+    check("Ns16550 flooded, and ended again and again", good, &flooded);
+    let scif = Interface::Scif;
+    let fallen = carry(context, scif, (KNOCKED_EVERY_US, Some(true)), bytes.max(KNOCKED_BYTES), WINDOW)?;
     check(
         "knocked over in every way",
         fallen.is_exact(bytes.max(KNOCKED_BYTES)) && fallen.fell_in_every_way(),
         &fallen,
     );
-    let deaf = carry(context, (KNOCKED_EVERY_US, Some(false)), bytes / 4, WINDOW)?;
+    let deaf = carry(context, scif, (KNOCKED_EVERY_US, Some(false)), bytes / 4, WINDOW)?;
     check("an image without knocks", deaf.is_exact(bytes / 4) && deaf.ends[0] == 0, &deaf);
-    // The emulator drops what goes beyond its FIFO: this suite sees it if bytes are lost.
-    let flooded = carry(context, (0, None), 2_000, 200)?;
-    check("flooded (bytes must be missing)", !flooded.is_exact(2_000), &flooded);
+    // The emulator drops what goes beyond the SCIF's FIFO: this suite sees it if bytes are lost.
+    let flooded = carry(context, scif, (0, None), 2_000, FLOOD)?;
+    check("Scif flooded (bytes must be missing)", !flooded.is_exact(2_000), &flooded);
     Ok(report)
 }
 
 /// How often the driver is ended. Or, with `Some`, knocked over; and whether the image lets it be.
 type Ends = (u32, Option<bool>);
 
-fn carry(context: &Context<'_>, (every_us, knocks): Ends, bytes: u32, window: u32) -> Result<Found, Trouble> {
-    let (wanted, devices) = echo_image(every_us, knocks.is_some());
+fn carry(
+    context: &Context<'_>,
+    interface: Interface,
+    (every_us, knocks): Ends,
+    bytes: u32,
+    window: u32,
+) -> Result<Found, Trouble> {
+    let (wanted, devices) = echo_image(interface, every_us, knocks.is_some());
     let sources = vec![
         source("restart-manager", "koboshi_restart_manager::start"),
         source("sos", "koboshi_sos::start"),
-        source("scif-driver", "koboshi_scif_driver::start"),
+        interface.driver(),
         source("echo", "koboshi_echo::start"),
     ];
     // Each with a folder of its own for components that are built otherwise.
     let knocks = knocks == Some(true);
-    let (folder, name) = (if knocks { "knocks" } else { "serial" }, format!("serial-{every_us}"));
+    let folder = match interface {
+        Interface::Scif if knocks => "knocks",
+        Interface::Scif => "serial",
+        Interface::Ns16550 => "serial-ns16550",
+    };
+    let name = format!("serial-{every_us}");
     let request = Request { knocks, ..request((folder, &name), &wanted, sources, devices) };
     let made = made(context, &request)?;
     let unusable =
@@ -179,12 +242,12 @@ fn carry(context: &Context<'_>, (every_us, knocks): Ends, bytes: u32, window: u3
     let folder = tempfile::tempdir().map_err(unusable)?;
     let path = folder.path().join("line");
     let listener = UnixListener::bind(&path).map_err(unusable)?;
-    let how = How {
-        counted: Some(INSTRUCTION),
-        idles: true,
-        scif: Some(format!("unix:{}", path.display())),
-        ..How::default()
-    };
+    let joined = Some(format!("unix:{}", path.display()));
+    let (scif, uart) = if interface == Interface::Scif { (joined, None) } else { (None, joined) };
+    // A driver that only looks now and then sleeps in between. QEMU, whose time is counted and passes as the wall's while nobody
+    // has anything to do, may then never wake: nothing comes from outside that would wake it.
+    let idles = interface == Interface::Scif;
+    let how = How { counted: Some(INSTRUCTION), idles, scif, uart, ..How::default() };
     let qemu = Qemu::find()?;
     let emulator = Emulator::start(qemu.path(), &made.file, &how)?;
     let (line, _) = listener.accept().map_err(unusable)?;

@@ -12,8 +12,10 @@ use koboshi_sh4::translate::{self, Segment, Trust, translate};
 use koboshi_sh4_abi::PAGE;
 
 use crate::generate;
+use crate::interrupts;
 use crate::layout::{self, Layout};
 use crate::line_end;
+use crate::pages;
 use crate::request::Request;
 
 /// A component that was built.
@@ -113,6 +115,8 @@ pub fn build(
     let (image, ends) = line_end::joined(request.image, &request.devices)?;
     let request = &Request { image: &image, ..request.clone() };
     layout::check(request)?;
+    pages::are_apart(request)?;
+    let (masks, lines) = interrupts::lines(request)?;
     let crates = request.folder.join("crates");
     let names: Vec<String> = request.image.components.iter().map(|component| component.name.clone()).collect();
     let members: Vec<String> = names.iter().cloned().chain(["kernel".to_owned()]).collect();
@@ -151,7 +155,7 @@ pub fn build(
     }
     say("the kernel");
     put(&crates.join("kernel/Cargo.toml"), &generate::kernel_manifest(request))?;
-    let tables = generate::kernel(request, &layout, &components);
+    let tables = generate::kernel(request, &layout, &components, (&masks, &lines));
     let tables = if let Some(change) = request.change { change(tables) } else { tables };
     put(&crates.join("kernel/src/lib.rs"), &tables)?;
     let (kernel, bytes) = builder.kernel()?;

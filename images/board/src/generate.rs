@@ -12,8 +12,10 @@ use koboshi_host::image::{Image, PortEnd, WhenGone};
 use koboshi_interface_kit::{ContractKind, Kind};
 
 use crate::build::MadeComponent;
+use crate::interrupts::{Line, Mask};
 use crate::layout::{Layout, PlacedHalf, window};
 use crate::line_end::LineEnd;
+use crate::pages::page_of;
 use crate::request::{Controller, Placed, Request, Source};
 
 /// The workspace of all generated crates, whose members are these folders.
@@ -79,20 +81,27 @@ pub(crate) fn kernel_manifest(request: &Request<'_>) -> String {
 }
 
 /// `src/lib.rs` of the kernel with the tables of an image.
-pub(crate) fn kernel(request: &Request<'_>, layout: &Layout, made: &[MadeComponent]) -> String {
-    Tables { request, layout, made }.text()
+pub(crate) fn kernel(
+    request: &Request<'_>,
+    layout: &Layout,
+    made: &[MadeComponent],
+    (masks, lines): (&[Mask], &[Line]),
+) -> String {
+    Tables { request, layout, made, masks, lines }.text()
 }
 
 struct Tables<'a> {
     request: &'a Request<'a>,
     layout: &'a Layout,
     made: &'a [MadeComponent],
+    masks: &'a [Mask],
+    lines: &'a [Line],
 }
 
 impl Tables<'_> {
     fn text(&self) -> String {
         let image = self.request.image;
-        let (groups, lines) = self.lines();
+        let (groups, lines) = (self.masks, self.lines);
         let counts = (image.components.len(), image.connections.len(), lines.len());
         let mut text = String::from(
             "//! Made by Koboshi: the tables of an image, and its kernel.\n#![no_std]\n#![allow(unused_imports, reason = \"an image may have no interrupts, or no safe action\")]\n\n\
@@ -107,7 +116,7 @@ impl Tables<'_> {
         );
         let _ = writeln!(text, "static DESCRIPTIONS: [Component<'static>; {}] = [", counts.0);
         for at in 0..counts.0 {
-            self.description(&mut text, at, &lines);
+            self.description(&mut text, at, lines);
         }
         let _ = writeln!(text, "];\n\nstatic COMPONENTS: [ComponentPlan; {}] = [", counts.0);
         for (at, made) in self.made.iter().enumerate() {
@@ -118,7 +127,7 @@ impl Tables<'_> {
             self.port(&mut text, number);
         }
         let _ = writeln!(text, "];\n\nstatic LINES: [LinePlan; {}] = [", counts.2);
-        for line in &lines {
+        for line in lines {
             let _ = writeln!(
                 text,
                 "    LinePlan {{ owner: ComponentId({}), number: {}, code: {:#x}, group: {} }},",
@@ -130,23 +139,30 @@ impl Tables<'_> {
             let _ = writeln!(text, "    ({half:#010x}, {}),", koboshi_sh4_abi::line_end::WORDS);
         }
         let _ = writeln!(text, "];\n\nstatic GROUPS: [Group; {}] = [", groups.len());
-        for group in &groups {
-            let _ = writeln!(
-                text,
-                "    Group {{ priority: {:#010x}, shift: {}, mask: {} }},",
-                group.priority, group.shift, group.mask
-            );
+        for group in groups {
+            let _ = match group {
+                Mask::Field { register, shift } => {
+                    writeln!(text, "    Group::Field {{ register: {register:#010x}, shift: {shift} }},")
+                }
+                Mask::Bit { priority, shift, bit } => {
+                    writeln!(text, "    Group::Bit {{ priority: {priority:#010x}, shift: {shift}, bit: {bit} }},")
+                }
+                Mask::Gate { register, bit } => {
+                    writeln!(text, "    Group::Gate {{ register: {register:#010x}, bit: {bit} }},")
+                }
+            };
         }
         let board = &self.request.board;
         let controller = match board.controller {
             Controller::Sh7751r => "Sh7751r",
             Controller::Sh7780 => "Sh7780",
         };
+        let gate = board.gate.map_or(0, |gate| gate.register);
         let manager = image.manager.map_or("None".to_owned(), |manager| format!("Some(ComponentId({}))", manager.0));
         let _ = write!(
             text,
             "];\n\nstatic PLAN: Plan = Plan {{\n    components: &COMPONENTS,\n    descriptions: &DESCRIPTIONS,\n    ports: &PORTS,\n    shared: &SHARED,\n    \
-             lines: &LINES,\n    groups: &GROUPS,\n    controller: Controller::{controller},\n    manager: {manager},\n    \
+             lines: &LINES,\n    groups: &GROUPS,\n    controller: Controller::{controller},\n    gate: {gate:#x},\n    manager: {manager},\n    \
              clock: Clock::of({}),\n    quantum: {},\n    trace: {:#x},\n}};\n\n",
             board.ticks,
             image.costs.quantum,
@@ -212,7 +228,7 @@ impl Tables<'_> {
         }
         region(layout.kept[at], layout.kept[at] + koboshi_sh4_abi::PAGE, "Write");
         for base in self.devices_of(at).into_iter().flatten() {
-            let page = base & !(koboshi_sh4_abi::PAGE - 1);
+            let page = page_of(base);
             region(page, page + koboshi_sh4_abi::PAGE, "Device");
         }
         let mut list = String::new();
@@ -294,25 +310,6 @@ impl Tables<'_> {
             service && connection.when_gone == WhenGone::Wait
         );
     }
-
-    /// The interrupt lines of the image in order, and what masks them.
-    fn lines(&self) -> (Vec<Group>, Vec<Line>) {
-        let mut groups: Vec<Group> = Vec::new();
-        let mut lines = Vec::new();
-        for (at, component) in self.request.image.components.iter().enumerate() {
-            for number in 0..component.linked.description().interrupts.len() {
-                // That of a line's end is no line of the controller: a doorbell tells of it.
-                let Some(code) = code_of(self.request, at, number) else { continue };
-                let group = group_of(self.request.board.controller, code);
-                let place = groups.iter().position(|known| *known == group).unwrap_or_else(|| {
-                    groups.push(group);
-                    groups.len() - 1
-                });
-                lines.push(Line { owner: at, number, code, group: place });
-            }
-        }
-        (groups, lines)
-    }
 }
 
 /// The addresses of a component's devices as it sees them (through area 7), by their numbers.
@@ -327,46 +324,6 @@ pub(crate) fn devices_of(request: &Request<'_>, at: usize) -> Vec<Option<u32>> {
         }
     }
     found
-}
-
-/// The code of a component's line, by its number.
-fn code_of(request: &Request<'_>, at: usize, number: usize) -> Option<u16> {
-    let devices = request.image.devices.iter().zip(&request.devices);
-    devices.filter(|(device, _)| device.owner.index() == at).find_map(|(device, placed)| {
-        let source = number.checked_sub(usize::from(device.first_line))?;
-        placed.as_ref()?.interrupts.get(source).copied()
-    })
-}
-
-/// An interrupt line: who owns it, by which number, and where it is at the controller.
-struct Line {
-    owner: usize,
-    number: usize,
-    code: u16,
-    group: usize,
-}
-
-/// As `koboshi_sh4_kernel::Group` has it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Group {
-    priority: u32,
-    shift: u8,
-    mask: u8,
-}
-
-/// What masks an interrupt: SH7751R manual, 19.3.1 (IPRA to IPRD); SH7780 manual, INT2PRI0 to 7 and INT2MSKR.
-fn group_of(controller: Controller, code: u16) -> Group {
-    match (controller, code) {
-        // SCIF: IPRC, bits 7 to 4.
-        (Controller::Sh7751r, 0x700..=0x760) => Group { priority: 0xFFD0_000C, shift: 4, mask: 0 },
-        // TMU2: IPRA, bits 7 to 4.
-        (Controller::Sh7751r, 0x440..=0x460) => Group { priority: 0xFFD0_0004, shift: 4, mask: 0 },
-        // IRL: the R2D-PLUS's FPGA and what is behind it. IPRD has a field for each of four pins only.
-        (Controller::Sh7751r, _) => Group { priority: 0xFFD0_0010, shift: 12, mask: 0 },
-        // SCIF0: INT2PRI2, bits 28 to 24, and bit 3. SCIF1: bits 20 to 16, and bit 4.
-        (Controller::Sh7780, 0x700..=0x760) => Group { priority: 0xFFD4_0008, shift: 24, mask: 3 },
-        (Controller::Sh7780, _) => Group { priority: 0xFFD4_0008, shift: 16, mask: 4 },
-    }
 }
 
 fn end(end: PortEnd, half: &PlacedHalf) -> String {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | what is to be built, and for which board | [`request`] |
 //! | an address for everything | `layout` |
+//! | what holds interrupts back, and whose a page of devices is | `interrupts`, `pages` |
 //! | the kernel's tables and the components' programs, as crates | `generate` |
 //! | all of it through the compile path, and into one file | [`build`](mod@build) |
 //! | it runs | [`emulator`] |
@@ -16,8 +17,10 @@
 pub mod build;
 pub mod emulator;
 mod generate;
+mod interrupts;
 mod layout;
 mod line_end;
+mod pages;
 pub mod request;
 pub mod running;
 

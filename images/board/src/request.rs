@@ -27,6 +27,18 @@ pub struct Placed {
     pub base: u32,
     /// What INTEVT shows, in the order of its owner's lines.
     pub interrupts: Vec<u16>,
+    /// It lies in a page of the kernel's own, and its owner may have that page: for an image that measures the kernel, and trusts
+    /// its components.
+    pub beside_the_kernel: bool,
+}
+
+/// What a board holds back itself of what its chip takes for interrupts.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    /// A register of 16 bits, in P2; 1 lets through.
+    pub register: u32,
+    /// What INTEVT shows, and the bit that holds it back.
+    pub codes: &'static [(u16, u8)],
 }
 
 /// A board, as far as it matters here. All addresses are physical ones.
@@ -42,6 +54,10 @@ pub struct Board {
     pub end: u32,
     /// Which interrupt controller.
     pub controller: Controller,
+    /// What the board itself holds back.
+    pub gate: Option<Gate>,
+    /// Registers that are the kernel's own, and what they are.
+    pub own: &'static [(u32, &'static str)],
     /// Ticks of the timer in a second: a quarter of the peripheral clock.
     pub ticks: u32,
     /// A register that takes any byte at once and shows it.
@@ -57,6 +73,28 @@ pub enum Controller {
     Sh7780,
 }
 
+/// The FPGA of the R2D-PLUS: its register IRLMSK, and the pins of the chip, on which it puts a number.
+const R2D_GATE: Gate = Gate {
+    register: 0xA400_0000,
+    codes: &[
+        // PCI D, CompactFlash, its card, PCI C, SM501.
+        (0x200, 11),
+        (0x220, 9),
+        (0x240, 8),
+        (0x260, 12),
+        (0x280, 10),
+        // Key, clock (twice), SD card, PCI A, PCI B, extension, touch panel.
+        (0x2A0, 6),
+        (0x2C0, 5),
+        (0x2E0, 4),
+        (0x300, 7),
+        (0x320, 14),
+        (0x340, 13),
+        (0x360, 0),
+        (0x380, 15),
+    ],
+};
+
 impl Board {
     /// The R2D-PLUS as QEMU has it: SH7751R, 64 MiB, peripheral clock 60 MHz. The SCI takes any byte at once there.
     pub const R2D: Board = Board {
@@ -65,6 +103,14 @@ impl Board {
         load: 0x0C80_0000,
         end: 0x1000_0000,
         controller: Controller::Sh7751r,
+        gate: Some(R2D_GATE),
+        own: &[
+            (0xFF00_0000, "the MMU and the causes of traps (CCN)"),
+            (0xFFD0_0000, "the interrupt controller (INTC)"),
+            (0xFFD8_0000, "the kernel's timer (TMU0)"),
+            (0xFFE0_0000, "the register on which the kernel shows what it does (SCI)"),
+            (0xA400_0000, "the board's FPGA, which holds interrupts back and turns it off"),
+        ],
         ticks: 15_000_000,
         trace: Some(0xFFE0_000C),
     };
@@ -76,6 +122,13 @@ impl Board {
         load: 0x0C80_0000,
         end: 0x1000_0000,
         controller: Controller::Sh7780,
+        gate: None,
+        own: &[
+            (0xFF00_0000, "the MMU and the causes of traps (CCN)"),
+            (0xFFD0_0000, "the interrupt controller (INTC)"),
+            (0xFFD4_0000, "the interrupt controller (INTC2)"),
+            (0xFFD8_0000, "the kernel's timer (TMU0)"),
+        ],
         ticks: 8_333_333,
         trace: None,
     };

@@ -163,7 +163,7 @@ fn placed(device: &crate::manifest::ImageDeviceManifest) -> Result<Option<Placed
     let interrupts = numbers.iter().filter_map(|number| u16::try_from(number.value).ok()).collect();
     let base = device.base.as_ref().and_then(|base| u32::try_from(base.value).ok());
     match base {
-        Some(base) if !numbers.is_empty() => Ok(Some(Placed { base, interrupts })),
+        Some(base) if !numbers.is_empty() => Ok(Some(Placed { base, interrupts, beside_the_kernel: false })),
         _ => Err(Trouble::new(
             format!("device `{name}` has no `base` or no `interrupts`, which a board needs"),
             "write the address of its first register, and what INTEVT shows of its interrupts.",

@@ -5,6 +5,9 @@
 
 use crate::registers::{Long, Short};
 
+#[cfg(test)]
+mod tests;
+
 /// Which controller a chip has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Controller {
@@ -14,15 +17,61 @@ pub enum Controller {
     Sh7780,
 }
 
-/// What can be held back as one.
+/// What can be held back as one, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// SH7751R: the address of IPRA to IPRD. SH7780: of INT2PRI0 to INT2PRI7.
-    pub priority: u32,
-    /// The lowest bit of its field there.
-    pub shift: u8,
-    /// SH7780: its bit in INT2MSKR.
-    pub mask: u8,
+pub enum Group {
+    /// By the SH7751R: a field of four bits in IPRA to IPRD.
+    Field {
+        /// The address of that register.
+        register: u32,
+        /// The lowest bit of the field.
+        shift: u8,
+    },
+    /// By the SH7780: a bit of INT2MSKR.
+    Bit {
+        /// The address of INT2PRI0 to INT2PRI7 that has its priority.
+        priority: u32,
+        /// The lowest bit of its field there.
+        shift: u8,
+        /// The bit of INT2MSKR.
+        bit: u8,
+    },
+    /// By the board, before it comes to the chip: a bit that is 1 lets through.
+    Gate {
+        /// The address of the board's register, of 16 bits, in P2.
+        register: u32,
+        /// The bit.
+        bit: u8,
+    },
+}
+
+/// Where the controllers' registers are: on the chip, or in a test.
+pub(crate) trait Registers {
+    fn short(&self, at: u32) -> u16;
+    fn set_short(&self, at: u32, value: u16);
+    fn long(&self, at: u32) -> u32;
+    fn set_long(&self, at: u32, value: u32);
+}
+
+/// The chip's own.
+pub(crate) struct Chip;
+
+impl Registers for Chip {
+    fn short(&self, at: u32) -> u16 {
+        Short(at).read()
+    }
+
+    fn set_short(&self, at: u32, value: u16) {
+        Short(at).write(value);
+    }
+
+    fn long(&self, at: u32) -> u32 {
+        Long(at).read()
+    }
+
+    fn set_long(&self, at: u32, value: u32) {
+        Long(at).write(value);
+    }
 }
 
 /// The level of all that components handle: above 0, below the timer's.
@@ -31,20 +80,20 @@ const LEVEL: u16 = 1;
 const TIMER_LEVEL: u16 = 2;
 
 /// SH7751R: TMU0 is in bits 15 to 12 of IPRA.
-const TIMER_SH7751R: Group = Group { priority: 0xFFD0_0004, shift: 12, mask: 0 };
+const TIMER_SH7751R: Group = Group::Field { register: 0xFFD0_0004, shift: 12 };
 /// SH7780: TMU0 is in bits 28 to 24 of INT2PRI0, and the first bit of INT2MSKR.
-const TIMER_SH7780: Group = Group { priority: 0xFFD4_0000, shift: 24, mask: 0 };
+const TIMER_SH7780: Group = Group::Bit { priority: 0xFFD4_0000, shift: 24, bit: 0 };
 
 /// SH7751R: IPRA to IPRD.
-const IPR: [Short; 4] = [Short(0xFFD0_0004), Short(0xFFD0_0008), Short(0xFFD0_000C), Short(0xFFD0_0010)];
+const IPR: [u32; 4] = [0xFFD0_0004, 0xFFD0_0008, 0xFFD0_000C, 0xFFD0_0010];
 /// SH7780: the pins; 1 masks.
-const INTMSK0: Long = Long(0xFFD0_0044);
-const INTMSK1: Long = Long(0xFFD0_0048);
-const ICR0: Long = Long(0xFFD0_0000);
+const INTMSK0: u32 = 0xFFD0_0044;
+const INTMSK1: u32 = 0xFFD0_0048;
+const ICR0: u32 = 0xFFD0_0000;
 /// SH7780: holds no request that its source has taken back, as the SH-4 does.
 const ICR0_SH4: u32 = 1 << 21;
-const INT2MSKR: Long = Long(0xFFD4_0038);
-const INT2MSKCR: Long = Long(0xFFD4_003C);
+const INT2MSKR: u32 = 0xFFD4_0038;
+const INT2MSKCR: u32 = 0xFFD4_003C;
 
 impl Controller {
     /// The code that INTEVT shows for the timer.
@@ -55,73 +104,84 @@ impl Controller {
         }
     }
 
-    /// Masks everything of the image's, and lets the timer through.
-    pub(crate) fn start(self, groups: &[Group]) {
+    /// Masks everything of the image's, and lets the timer through. `gate`: the board's own register, or 0.
+    pub(crate) fn start(self, on: &impl Registers, groups: &[Group], gate: u32) {
         // A source that no line knows would come again and again: whoever ran before may have left any of them open.
-        match self {
-            Controller::Sh7751r => IPR.into_iter().for_each(|register| register.write(0)),
-            Controller::Sh7780 => {
-                ICR0.write(ICR0.read() | ICR0_SH4);
-                [INT2MSKR, INTMSK0, INTMSK1].into_iter().for_each(|register| register.write(u32::MAX));
-            }
-        }
-        for group in groups {
-            if self == Controller::Sh7780 {
-                self.set_level(group, LEVEL);
-            }
-            self.mask(group);
+        if gate != 0 {
+            on.set_short(gate, 0);
         }
         let timer = match self {
-            Controller::Sh7751r => &TIMER_SH7751R,
-            Controller::Sh7780 => &TIMER_SH7780,
-        };
-        self.set_level(timer, TIMER_LEVEL);
-        if self == Controller::Sh7780 {
-            self.unmask(timer);
-        }
-    }
-
-    fn set_level(self, group: &Group, level: u16) {
-        match self {
             Controller::Sh7751r => {
-                let register = Short(group.priority);
-                let before = register.read();
-                let field = 0xF << group.shift;
-                // From one level to another only through 0: QEMU counts levels, and loses count otherwise.
-                register.write(before & !field);
-                if level != 0 {
-                    register.write(before & !field | level << group.shift);
-                }
-                // The manual: read it back before BL is 0 again.
-                register.read();
+                IPR.into_iter().for_each(|register| on.set_short(register, 0));
+                TIMER_SH7751R
             }
             Controller::Sh7780 => {
-                let register = Long(group.priority);
-                let field = 0x1F << group.shift;
-                // The field's lowest bit is finer than the processor's mask.
-                register.write(register.read() & !field | (u32::from(level) << 1) << group.shift);
-                register.read();
+                on.set_long(ICR0, on.long(ICR0) | ICR0_SH4);
+                [INT2MSKR, INTMSK0, INTMSK1].into_iter().for_each(|register| on.set_long(register, u32::MAX));
+                TIMER_SH7780
             }
+        };
+        for group in groups {
+            group.mask(on);
+            group.set_priority(on, LEVEL);
+        }
+        timer.set_priority(on, TIMER_LEVEL);
+        timer.let_through(on, TIMER_LEVEL);
+    }
+}
+
+impl Group {
+    /// Sets how urgent it is, where that does not let it through.
+    fn set_priority(self, on: &impl Registers, level: u16) {
+        if let Group::Bit { priority, shift, .. } = self {
+            let field = 0x1F << shift;
+            // The field's lowest bit is finer than the processor's mask.
+            on.set_long(priority, on.long(priority) & !field | (u32::from(level) << 1) << shift);
+            on.long(priority);
         }
     }
 
-    pub(crate) fn mask(self, group: &Group) {
+    /// The manual: read it back before BL is 0 again.
+    fn set_field(on: &impl Registers, register: u32, shift: u8, level: u16) {
+        let before = on.short(register);
+        let field = 0xF << shift;
+        // From one level to another only through 0: QEMU counts levels, and loses count otherwise.
+        on.set_short(register, before & !field);
+        if level != 0 {
+            on.set_short(register, before & !field | level << shift);
+        }
+        on.short(register);
+    }
+
+    fn set_gate(on: &impl Registers, register: u32, bit: u8, open: bool) {
+        let others = on.short(register) & !(1 << bit);
+        on.set_short(register, if open { others | 1 << bit } else { others });
+        on.short(register);
+    }
+
+    pub(crate) fn mask(self, on: &impl Registers) {
         match self {
-            Controller::Sh7751r => self.set_level(group, 0),
-            Controller::Sh7780 => {
-                INT2MSKR.write(1 << group.mask);
-                INT2MSKR.read();
+            Group::Field { register, shift } => Self::set_field(on, register, shift, 0),
+            Group::Bit { bit, .. } => {
+                on.set_long(INT2MSKR, 1 << bit);
+                on.long(INT2MSKR);
             }
+            Group::Gate { register, bit } => Self::set_gate(on, register, bit, false),
         }
     }
 
-    pub(crate) fn unmask(self, group: &Group) {
+    pub(crate) fn unmask(self, on: &impl Registers) {
+        self.let_through(on, LEVEL);
+    }
+
+    fn let_through(self, on: &impl Registers, level: u16) {
         match self {
-            Controller::Sh7751r => self.set_level(group, LEVEL),
-            Controller::Sh7780 => {
-                INT2MSKCR.write(1 << group.mask);
-                INT2MSKR.read();
+            Group::Field { register, shift } => Self::set_field(on, register, shift, level),
+            Group::Bit { bit, .. } => {
+                on.set_long(INT2MSKCR, 1 << bit);
+                on.long(INT2MSKR);
             }
+            Group::Gate { register, bit } => Self::set_gate(on, register, bit, true),
         }
     }
 }

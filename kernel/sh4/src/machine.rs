@@ -17,6 +17,7 @@ use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_core::{ComponentId, NEVER, Nanoseconds};
 use koboshi_sh4_abi::{self as abi, WAITS, answer, call, command, words};
 
+use crate::interrupts::Chip;
 use crate::memory;
 use crate::plan::{ComponentPlan, Plan, PortEnd, PortPlan, Region, Reset, Rights, Width};
 use crate::registers::{self as register, Byte, Long, Short};
@@ -187,7 +188,7 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
     register::PTEA.write(0);
     register::PTEH.write(0);
     register::MMUCR.write(register::MMUCR_ON);
-    plan.controller.start(plan.groups);
+    plan.controller.start(&Chip, plan.groups, plan.gate);
     let time = Time::start(plan.clock);
     let tables = Tables {
         components: plan.descriptions,
@@ -504,7 +505,7 @@ impl Machine {
         let same = (0u8..).zip(lines).filter(|(_, other)| other.group == plan.group);
         let masked = same.into_iter().any(|(line, _)| self.kernel.masked(koboshi_core::LineId(line)));
         if let Some(group) = self.plan.groups.get(usize::from(plan.group)) {
-            if masked { self.plan.controller.mask(group) } else { self.plan.controller.unmask(group) }
+            if masked { group.mask(&Chip) } else { group.unmask(&Chip) }
         }
         if let Some(owner) = self.component(plan.owner) {
             let bit = 1u32.wrapping_shl(plan.number.into());

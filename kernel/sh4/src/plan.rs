@@ -25,6 +25,8 @@ pub struct Plan {
     pub groups: &'static [Group],
     /// Which controller it is.
     pub controller: Controller,
+    /// A register of the board's that holds interrupts back, a bit for each; 0: there is none.
+    pub gate: u32,
     /// The component that restarts the others.
     pub manager: Option<ComponentId>,
     /// The timer that platform time is counted by.
