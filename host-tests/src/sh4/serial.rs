@@ -244,10 +244,7 @@ fn carry(
     let listener = UnixListener::bind(&path).map_err(unusable)?;
     let joined = Some(format!("unix:{}", path.display()));
     let (scif, uart) = if interface == Interface::Scif { (joined, None) } else { (None, joined) };
-    // A driver that only looks now and then sleeps in between. QEMU, whose time is counted and passes as the wall's while nobody
-    // has anything to do, may then never wake: nothing comes from outside that would wake it.
-    let idles = interface == Interface::Scif;
-    let how = How { counted: Some(INSTRUCTION), idles, scif, uart, ..How::default() };
+    let how = How { counted: Some(INSTRUCTION), idles: true, scif, uart, ..How::default() };
     let qemu = Qemu::find()?;
     let emulator = Emulator::start(qemu.path(), &made.file, &how)?;
     let (line, _) = listener.accept().map_err(unusable)?;
