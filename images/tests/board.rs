@@ -28,8 +28,10 @@ fn the_emulated_board_boots_its_image_until_its_program_runs() {
     assert_eq!(report["file_size"].as_u64(), Some(file.metadata().expect("it is there").len()));
     let qemu = Qemu::find().expect("an emulator");
     let emulator = Emulator::start(qemu.path(), &file, &How { counted: Some(0), ..How::default() }).expect("it starts");
-    let lines = emulator.lines_until(Duration::from_secs(60), |line| line.starts_with("koboshi: starts program"));
-    assert!(lines.iter().any(|line| line == "koboshi: starts program 1"), "{lines:?}");
+    let lines = emulator.lines_until(Duration::from_secs(60), |line| line.starts_with("koboshi: starts driver"));
+    for component in ["restart-manager", "uart", "console", "monitor", "sos", "driver"] {
+        assert!(lines.contains(&format!("koboshi: starts {component} 1")), "{component}: {lines:?}");
+    }
     for word in ["ends", "fault", "reboot"] {
         assert!(!lines.iter().any(|line| line.starts_with(&format!("koboshi: {word}"))), "{lines:?}");
     }
