@@ -27,6 +27,7 @@ use crate::Composed;
 use crate::compose::reachable_speed;
 use crate::manifest::{ClockKind, ImageManifest, SerialSettings};
 use crate::problem::instead;
+use crate::run::ends::announcement;
 use crate::run::knock;
 use crate::run::system::{Carried, CarriedOutside, Here, Over, System};
 use crate::units::Quantity;
@@ -64,6 +65,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Incidents that may still be under way when a later one begins: as many as are looked at again.
 const UNDER_WAY: u32 = 64;
+
+/// Announcements that are shown.
+const DOUBTS: usize = 10;
 
 /// After the last byte the run goes on for so long, to see whether one comes twice.
 const GRACE: u64 = 50_000_000;
@@ -363,6 +367,8 @@ struct Demo<'a, S> {
     back: Way,
     /// What the program was told: that what it sent may not have gone out, and all else.
     announced: (u64, u64),
+    /// The first of them, in words.
+    doubts: Vec<String>,
     /// What the outside end heard that was no good byte.
     garbled: u64,
     status: ProgressBar,
@@ -422,6 +428,7 @@ impl<'a, S: System> Demo<'a, S> {
             out,
             back,
             announced: (0, 0),
+            doubts: Vec::new(),
             garbled: 0,
             status,
             clock,
@@ -552,7 +559,10 @@ impl<'a, S: System> Demo<'a, S> {
         self.out.sent += taken as u64;
         moved |= taken > 0;
         moved |= self.back.arrived(&arrived, now);
-        for (_, what) in announced {
+        for (at, what) in announced {
+            if self.doubts.len() < DOUBTS {
+                self.doubts.push(announcement(at, what));
+            }
             let count = if what == Announcement::NotSent { &mut self.announced.0 } else { &mut self.announced.1 };
             *count += 1;
         }
@@ -595,7 +605,11 @@ impl<'a, S: System> Demo<'a, S> {
         self.note_incidents();
         let incidents: Vec<Incident> = self.incidents.values().copied().collect();
         let recovery = Recovery::of(&incidents);
-        let also = self.system.wrongs(&self.program);
+        let mut also = self.system.wrongs(&self.program);
+        also.append(&mut self.doubts);
+        for (way, name) in [(&self.out, "program -> outside"), (&self.back, "outside -> program")] {
+            also.extend(way.exact.first.as_ref().map(|first| format!("{name}, {first}")));
+        }
         let exact = self.out.exact.is_exact() && self.back.exact.is_exact();
         let quiet = out_gaps + back_gaps + garbled == 0 && also.is_empty();
         let verdict = match end {

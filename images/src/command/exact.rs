@@ -11,6 +11,9 @@ const AGREE: usize = 16;
 /// How far apart the two may be; beyond this the rest is wrong.
 const FAR: usize = 8_192;
 
+/// Bytes that are shown of a difference.
+const SHOWN: usize = 24;
+
 /// One direction.
 pub(crate) struct Exact {
     file: Rc<[u8]>,
@@ -26,12 +29,14 @@ pub(crate) struct Exact {
     pub(crate) repeated: u64,
     /// Arrived as something else.
     pub(crate) wrong: u64,
+    /// The first place that differs, in words.
+    pub(crate) first: Option<String>,
 }
 
 impl Exact {
     pub(crate) fn new(file: &Rc<[u8]>) -> Self {
         let file = Rc::clone(file);
-        Exact { file, at: 0, pending: Vec::new(), arrived: 0, lost: 0, repeated: 0, wrong: 0 }
+        Exact { file, at: 0, pending: Vec::new(), arrived: 0, lost: 0, repeated: 0, wrong: 0, first: None }
     }
 
     /// The byte at a place of the file that is repeated without end.
@@ -95,6 +100,13 @@ impl Exact {
                 let rest = if self.pending.len() < AGREE { 1 } else { self.pending.len() };
                 (0, 0, rest as u64, rest)
             });
+            if self.first.is_none() {
+                let shown = |bytes: &[u8]| bytes.escape_ascii().to_string();
+                let wanted: Vec<u8> = (self.at..).take(SHOWN).map(|at| self.sent(at)).collect();
+                let found = self.pending.get(..SHOWN).unwrap_or(&self.pending);
+                self.first =
+                    Some(format!("at byte {}: \"{}\" instead of \"{}\"", self.at, shown(found), shown(&wanted)));
+            }
             self.lost += lost;
             self.repeated += repeated;
             self.wrong += wrong;

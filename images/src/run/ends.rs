@@ -335,7 +335,8 @@ impl End {
     }
 }
 
-fn announcement(at: u64, what: Announcement) -> String {
+/// In the words of a person.
+pub(crate) fn announcement(at: u64, what: Announcement) -> String {
     let what = match what {
         Announcement::Gap => "bytes may be missing here (gap)",
         Announcement::Overrun => "bytes were lost here: the line was faster than its reader (overrun)",
