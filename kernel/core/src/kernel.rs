@@ -645,7 +645,7 @@ impl<'a> Kernel<'a> {
 
     /// Ends all components, forgets what their halves said, and leaves them absent: the image begins anew.
     ///
-    /// Epochs go on, and incidents stay. The platform clears the memory of ports and of kept state.
+    /// Epochs go on, incidents stay, and who was given up stays so: what it did to the image it would do again. The platform clears the memory of ports and of kept state.
     pub fn reboot(&mut self, now: Nanoseconds) {
         for at in 0..self.components.len() as u8 {
             let id = ComponentId(at);
@@ -654,7 +654,8 @@ impl<'a> Kernel<'a> {
                 if let Some(number) = life.incident {
                     self.incidents.cut_short(number, CutShort::Rebooted, now);
                 }
-                *life = Life { epoch: life.epoch, ..Life::default() };
+                let state = if life.state == State::GivenUp { State::GivenUp } else { State::Absent };
+                *life = Life { epoch: life.epoch, state, ..Life::default() };
             }
         }
         self.sealed.fill(Sealed::default());
