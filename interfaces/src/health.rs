@@ -5,6 +5,7 @@
 pub use crate::component::{ComponentId, Incarnation};
 
 use koboshi_interface_kit::interface;
+use koboshi_interface_kit::wire::Str;
 use postcard::experimental::max_size::MaxSize;
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ interface! {
     | --------- | -------- | ----------- | ---------------------- | -------- | ------------------------------------------------------------- |
     | states    | Pure     | ComponentId | Result<Health, NoSuch> | 100 ms   | "How one component is."                                       |
     | incidents | Pure     | u32         | Option<Incident>       | 100 ms   | "The first incident with this number or a later one, if any." |
+    | registers | Pure     | ComponentId | Option<Registers>      | 100 ms   | "What the processor held at the end of its last run, if known." |
 }
 
 /// How one component is.
@@ -95,6 +97,32 @@ pub struct Incident {
     pub allowed: Option<u64>,
     /// It took longer than that, or has already.
     pub missed: bool,
+    /// Where it was, as far as that is known.
+    pub at: Option<Place>,
+}
+
+/// Where a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema, MaxSize)]
+pub struct Place {
+    /// The address of the instruction; 0: not known.
+    pub pc: u32,
+    /// What it touched; 0: nothing, or not known.
+    pub address: u32,
+    /// What the processor called it (on SH-4: EXPEVT); 0: nothing.
+    pub event: u16,
+    /// Of a panic: the end of its file's name. Else it is empty.
+    pub file: Str<32>,
+    /// Of a panic: the line.
+    pub line: u32,
+}
+
+/// What the processor held when a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Schema, MaxSize)]
+pub struct Registers {
+    /// The run's epoch.
+    pub epoch: u32,
+    /// On SH-4: R0 to R15.
+    pub r: [u32; 16],
 }
 
 /// How it went on after a fault.

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use koboshi_interface_kit::wire::{Bytes, Str};
 use koboshi_interface_kit::{Fill, MAX_MESSAGE, Message, decode, encode};
 use koboshi_interfaces::control::{Complaint, Denied, Reboot, Report};
-use koboshi_interfaces::health::{Fault, Health, Incident, NoSuch, Outcome, State};
+use koboshi_interfaces::health::{Fault, Health, Incident, NoSuch, Outcome, Place, Registers, State};
 use koboshi_interfaces::log::{Level, Record};
 use koboshi_interfaces::received::Received;
 use koboshi_interfaces::serial::{
@@ -105,8 +105,8 @@ fn any_incident() -> impl Strategy<Value = Incident> {
         select(vec![Outcome::GivenUp, Outcome::EndedAgain, Outcome::Stopped, Outcome::Rebooted]),
     ];
     let allowed = (any::<Option<u64>>(), any::<bool>());
-    (any::<u32>(), any_incarnation(), any_fault(), any::<u64>(), outcome, allowed).prop_map(
-        |(sequence, ended, fault, noticed_at, outcome, (allowed, missed))| Incident {
+    (any::<u32>(), any_incarnation(), any_fault(), any::<u64>(), outcome, allowed, proptest::option::of(any_place()))
+        .prop_map(|(sequence, ended, fault, noticed_at, outcome, (allowed, missed), at)| Incident {
             sequence,
             ended,
             fault,
@@ -114,8 +114,18 @@ fn any_incident() -> impl Strategy<Value = Incident> {
             outcome,
             allowed,
             missed,
-        },
-    )
+            at,
+        })
+}
+
+fn any_place() -> impl Strategy<Value = Place> {
+    (any::<[u32; 3]>(), any::<u16>(), "\\PC{0,8}").prop_map(|([pc, address, line], event, file)| Place {
+        pc,
+        address,
+        event,
+        file: Str::try_from(&file[..]).expect("it fits"),
+        line,
+    })
 }
 
 fn any_report() -> impl Strategy<Value = Report> {
@@ -176,6 +186,7 @@ proptest! {
         comes_back::<Result<Health, NoSuch>>(Err(NoSuch));
         comes_back(Some(incident));
         comes_back(None::<Incident>);
+        comes_back(Registers { epoch: u32::MAX, r: [u32::MAX; 16] });
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn every_operation_is_under_exactly_one_contract() {
 fn only_a_break_on_the_line_must_never_be_repeated() {
     assert_eq!(serial::INTERFACE.mask(ContractKind::AtMostOnce), 0b1000);
     assert_eq!(control::INTERFACE.mask(ContractKind::Idempotent), 0b1_1111);
-    assert_eq!(health::INTERFACE.mask(ContractKind::Pure), 0b11);
+    assert_eq!(health::INTERFACE.mask(ContractKind::Pure), 0b111);
 }
 
 #[test]

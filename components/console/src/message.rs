@@ -62,6 +62,7 @@ pub enum Ask {
 
 /// To the computer: one answer to each [`Ask`], in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and nothing here allocates")]
 pub enum Told {
     /// How it is.
     Health(Health),

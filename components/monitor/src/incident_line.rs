@@ -2,10 +2,10 @@
 
 use core::fmt::{self, Display, Formatter, Write};
 
-use koboshi_interfaces::health::{Fault, Incident, Outcome};
+use koboshi_interfaces::health::{Fault, Incident, Outcome, Place};
 
 /// Bytes that the longest line takes.
-const LONGEST: usize = 160;
+const LONGEST: usize = 200;
 
 /// A length of time as people read it.
 struct Span(u64);
@@ -36,6 +36,22 @@ const fn in_words(fault: Fault) -> &'static str {
     }
 }
 
+/// The line of the source that a panic names; else the instruction, and what it touched.
+fn where_it_was(line: &mut impl Write, at: &Place) -> fmt::Result {
+    match (at.file.as_str(), at.pc) {
+        ("", 0) => {}
+        ("", pc) => write!(line, " at {pc:#010x}")?,
+        (file, _) => write!(line, " at {file}:{}", at.line)?,
+    }
+    if at.address != 0 {
+        write!(line, " touching {:#010x}", at.address)?;
+    }
+    if at.event != 0 && at.line == 0 {
+        write!(line, " (event {:#05x})", at.event)?;
+    }
+    Ok(())
+}
+
 /// Whether the line about an incident would be another one a little later: it is open, and its time is not over.
 pub(crate) const fn too_early(incident: &Incident) -> bool {
     matches!(incident.outcome, Outcome::Open) && incident.allowed.is_some() && !incident.missed
@@ -48,11 +64,15 @@ pub(crate) fn incident_line(incident: &Incident) -> heapless::String<LONGEST> {
     let mut write = || {
         write!(
             line,
-            "incident {sequence}: component {} epoch {} {}, ",
+            "incident {sequence}: component {} epoch {} {}",
             ended.component.0,
             ended.epoch,
             in_words(*fault)
         )?;
+        if let Some(at) = &incident.at {
+            where_it_was(&mut line, at)?;
+        }
+        line.write_str(", ")?;
         match incident.outcome {
             Outcome::Open => write!(line, "not up yet"),
             Outcome::Recovered { took, .. } => write!(line, "up after {}", Span(took)),

@@ -16,7 +16,7 @@ use core::future::pending;
 use koboshi_interfaces::health::{self, Health, NoSuch, Outcome};
 use koboshi_interfaces::log::{self, Level, Record};
 use koboshi_interfaces::{ComponentId, Incarnation, control};
-use koboshi_runtime::authority::{self, Command, CutShort};
+use koboshi_runtime::authority::{self, Command, CutShort, Place};
 use koboshi_runtime::kit::wire::Str;
 use koboshi_runtime::platform::koboshi_port;
 use koboshi_runtime::time::{until, wake_at};
@@ -279,7 +279,23 @@ impl health::Server for Nurse {
             },
             allowed: found.within,
             missed: found.missed(asked_at),
+            at: (found.at != Place::default()).then(|| place_in_words(&found.at)),
         })
+    }
+
+    async fn registers(&mut self, component: ComponentId) -> Option<health::Registers> {
+        let found = authority::registers(authority::ComponentId(component.0))?;
+        Some(health::Registers { epoch: found.epoch, r: found.r })
+    }
+}
+
+fn place_in_words(at: &Place) -> health::Place {
+    health::Place {
+        pc: at.pc,
+        address: at.address,
+        event: at.event as u16,
+        file: Str::try_from(at.file()).unwrap_or_default(),
+        line: at.line,
     }
 }
 

@@ -6,11 +6,12 @@ pub use koboshi_core::incident::{CutShort, Incident, Noticed};
 pub use koboshi_core::kernel::{Command, Denied};
 pub use koboshi_core::knock::Knock;
 pub use koboshi_core::life::{HISTORY, History};
+pub use koboshi_core::place::{Place, Registers};
 pub use koboshi_core::{ComponentId, MAX_COMPONENTS};
 
 use koboshi_core::life::Facts;
 
-use crate::platform::{Point, koboshi_command, koboshi_down, koboshi_facts, koboshi_incident, step};
+use crate::platform::{Point, koboshi_command, koboshi_down, koboshi_facts, koboshi_incident, koboshi_registers, step};
 
 /// The facts about a component.
 ///
@@ -31,6 +32,12 @@ pub fn down() -> u64 {
 #[must_use]
 pub fn incident(number: u32) -> Option<Incident> {
     koboshi_incident(number)
+}
+
+/// What the processor held when a component's last incarnation ended.
+#[must_use]
+pub fn registers(of: ComponentId) -> Option<Registers> {
+    koboshi_registers(of)
 }
 
 /// Gives a command about a component.

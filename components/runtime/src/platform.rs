@@ -8,6 +8,7 @@ use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Command, Denied, Peer};
 use koboshi_core::life::{Begin, Facts};
+use koboshi_core::place::Registers;
 use koboshi_core::ring::Geometry;
 use koboshi_core::sync::AtomicU32;
 
@@ -89,6 +90,9 @@ unsafe extern "Rust" {
     pub safe fn koboshi_command(target: ComponentId, command: Command) -> Result<(), Denied>;
     /// The first incident with this number or a later one that is remembered, if the component may read facts.
     pub safe fn koboshi_incident(number: u32) -> Option<Incident>;
+    /// What the processor held when the component's last incarnation ended, if the platform knows and the caller may read
+    /// facts.
+    pub safe fn koboshi_registers(of: ComponentId) -> Option<Registers>;
     /// Writes a line to the log.
     pub safe fn koboshi_log(text: &str);
     /// A numbered point: a test may end the component here. False in an incarnation that has ended, whose destructors

@@ -15,6 +15,7 @@ use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Command, Component, Kernel, Life, Line, Port, Record, Rights, Tables};
 use koboshi_core::knock::Knock;
 use koboshi_core::life::{Begin, Fault};
+use koboshi_core::place::Place;
 use koboshi_core::record::{Contracts, Half, Outcome, Position, Seal, Sealed, ServiceRecord, StreamRecord};
 use koboshi_core::ring::{Geometry, Header, Message, Slots};
 use koboshi_core::schedule::Schedule;
@@ -535,6 +536,19 @@ pub extern "C" fn kernel_reboot(now: u64) {
 }
 
 #[unsafe(no_mangle)]
+pub extern "C" fn kernel_placed(id: u8, line: u32) -> u32 {
+    let mut place = Place::default();
+    place.panicked(payload(), line);
+    let number = with(|kernel| {
+        kernel.incident_of(ComponentId(id)).map(|incident| {
+            incident.at = place;
+            incident.number
+        })
+    });
+    number.flatten().unwrap_or(0) ^ place.file().len() as u32
+}
+
+#[unsafe(no_mangle)]
 pub extern "C" fn kernel_look(id: u8, of: u8, port: u8, number: u32, back: u32) -> u64 {
     with(|kernel| {
         let (id, of) = (ComponentId(id), ComponentId(of));
@@ -556,7 +570,8 @@ pub extern "C" fn kernel_look(id: u8, of: u8, port: u8, number: u32, back: u32) 
         }
         let log = kernel.incidents();
         let incident = log.get(number).or_else(|| log.first_from(number));
-        sum ^ u64::from(log.count()) ^ incident.map_or(0, |incident| incident.failed_at ^ u64::from(incident.missed(log.count().into())))
+        sum ^ u64::from(log.count())
+            ^ incident.map_or(0, |incident| incident.failed_at ^ u64::from(incident.missed(log.count().into())))
     })
     .unwrap_or(0)
 }

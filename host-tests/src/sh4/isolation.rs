@@ -306,22 +306,23 @@ impl Targets<'_> {
     fn traps(&self, all: &mut Vec<Try>) {
         let arguments = self.arguments();
         for number in 0..=u8::MAX {
-            let sets = if number <= call::DOWN as u8 { 0..arguments.len() as u8 } else { number % 16..number % 16 + 1 };
+            let sets =
+                if number <= call::REGISTERS as u8 { 0..arguments.len() as u8 } else { number % 16..number % 16 + 1 };
             for set in sets {
                 let wanted = arguments[usize::from(set)];
                 let writable = wanted[1] == self.of(HOSTILE).shadow.start;
                 let expected = match number {
                     // What is asked for is written nowhere but in the component's own memory, and only with the right to ask.
-                    5 | 7 if !writable => Expected::At(wanted[1]),
+                    5 | 7 | 14 if !writable => Expected::At(wanted[1]),
                     5 | 6 if wanted[0] > u8::MAX.into() => Expected::GoesOn(Some(answer::UNKNOWN)),
                     5 | 6 => Expected::GoesOn(Some(answer::RIGHT)),
-                    4 | 7 => Expected::GoesOn(Some(0)),
+                    4 | 7 | 14 => Expected::GoesOn(Some(0)),
                     0..=3 | 8 | 11 | 12 => Expected::GoesOn(None),
                     9 => Expected::Ends(EXIT),
                     10 => Expected::Ends(PANIC),
                     // All might be down, for who may not know.
                     13 => Expected::GoesOn(Some(u32::MAX)),
-                    14..0x40 => Expected::Ends(ILLEGAL),
+                    15..0x40 => Expected::Ends(ILLEGAL),
                     0x40.. => Expected::Ends(PANIC),
                 };
                 let about = format!("trapa #{number} with {}", wanted.map(|word| format!("{word:#x}")).join(", "));

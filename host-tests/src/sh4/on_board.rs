@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use koboshi_board::emulator::{Emulator, How};
-use koboshi_board::{Board, Made, Placed, Request, Source, build};
+use koboshi_board::{Board, Made, Placed, Request, Source, build, place_of};
 use koboshi_host::image::Image;
 use koboshi_sh4::link::Optimise;
 use koboshi_sh4::tools::{Gcc, Qemu, Rust, Trouble};
@@ -127,7 +127,15 @@ fn run(context: &Context<'_>) -> Result<Report, Trouble> {
         Vec::new(),
     )?;
     for (cpu, sh4a) in [("SH7751R", false), ("SH-4A", true)] {
-        let found = watch(&made, sh4a)?;
+        let (found, hung) = watch(&made, sh4a)?;
+        // From the kernel's record through `health` to the source: whoever hangs polls the time.
+        let at = hung.and_then(|pc| place_of(made.file.parent()?, "subject", pc).transpose()).transpose()?;
+        if at.as_ref().is_some_and(|at| at.line.function.as_deref() == Some("koboshi_trap_now")) {
+            report.passed += 1;
+        } else {
+            report.failed += 1;
+            let _ = writeln!(report.text, "{cpu}: the hang is not found in its source: {at:?}");
+        }
         let wrong = found.wrong(&conformance::RULES);
         report.passed += found.lines.iter().filter(|line| line.ok).count() as u64;
         report.failed += wrong.len() as u64;
@@ -138,7 +146,7 @@ fn run(context: &Context<'_>) -> Result<Report, Trouble> {
     // The same with a subject that does not keep the rules: this suite can fail.
     let flawed = conformance::Suite { flaw: koboshi_conformance::Flaw::RepeatsItem, ..conformance::Suite::default() };
     let made = image(context, ("conformance", "flawed"), &conformance::image(&flawed), sources(), Vec::new())?;
-    if watch(&made, false)?.fails("r1-resumable-goes-on-where-it-was") {
+    if watch(&made, false)?.0.fails("r1-resumable-goes-on-where-it-was") {
         report.passed += 1;
     } else {
         report.failed += 1;
@@ -147,20 +155,23 @@ fn run(context: &Context<'_>) -> Result<Report, Trouble> {
     Ok(report)
 }
 
-/// Runs the suite's image until its end, on the board's own processor or on one with the instructions of SH-4A.
-fn watch(made: &Made, sh4a: bool) -> Result<conformance::Report, Trouble> {
+/// Runs the suite's image until its end, on the board's own processor or on one with the instructions of SH-4A. Gives where
+/// the subject hung, too.
+fn watch(made: &Made, sh4a: bool) -> Result<(conformance::Report, Option<u32>), Trouble> {
     let qemu = Qemu::find()?;
     let emulator =
         Emulator::start(qemu.path(), &made.file, &How { counted: Some(INSTRUCTION), sh4a, ..How::default() })?;
     let mut found = conformance::Report::default();
-    let mut end = None;
+    let (mut end, mut hung) = (None, None);
     emulator.lines_until(PATIENCE, |line| {
         if let Some(text) = line.strip_prefix("koboshi: tester says ") {
             end = found.take(text);
+            let place = text.split_once(" hung at 0x").and_then(|(_, pc)| u32::from_str_radix(pc, 16).ok());
+            hung = place.or(hung);
         }
         found.reboots += u32::from(line == "koboshi: reboot");
         end.is_some()
     });
     found.done = found.is_done(end.as_deref());
-    Ok(found)
+    Ok((found, hung))
 }

@@ -8,6 +8,7 @@
 //! | the kernel's tables and the components' programs, as crates | `generate` |
 //! | all of it through the compile path, and into one file | [`build`](mod@build) |
 //! | it runs | [`emulator`] |
+//! | where in the source a fault was | [`place_of`] |
 //! | a computer beside it | [`running`] |
 //!
 //! Rule: what is joined to what is the composer's and is not looked at again here; here everything gets its address.
@@ -21,8 +22,10 @@ mod interrupts;
 mod layout;
 mod line_end;
 mod pages;
+mod places;
 pub mod request;
 pub mod running;
 
 pub use build::{Made, MadeComponent, build};
+pub use places::place_of;
 pub use request::{Board, Placed, Request, Source};

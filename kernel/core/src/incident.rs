@@ -1,6 +1,7 @@
 //! The record of recoveries: a bounded log, the newest overwriting the oldest.
 
 use crate::life::Fault;
+use crate::place::Place;
 use crate::record::Seal;
 use crate::{ComponentId, Nanoseconds, PortId};
 
@@ -38,6 +39,8 @@ pub struct Incident {
     pub within: Option<Nanoseconds>,
     /// What sealing found.
     pub seal: Seal,
+    /// Where it was.
+    pub at: Place,
 }
 
 /// Who noticed that an incarnation was to end.
@@ -75,7 +78,7 @@ pub enum Noticed {
 }
 
 /// The record of an incident has to stay small: a board keeps some dozens of them.
-const _: () = assert!(size_of::<Incident>() <= 256);
+const _: () = assert!(size_of::<Incident>() <= 320);
 
 /// What ended an incident before the component was up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,10 +178,13 @@ impl<'a> Incidents<'a> {
         });
     }
 
+    /// The incident with this number, unless it was overwritten.
+    pub(crate) fn of(&mut self, number: u32) -> Option<&mut Incident> {
+        self.slot(number)?.as_mut().filter(|incident| incident.number == number)
+    }
+
     pub(crate) fn change(&mut self, number: u32, change: impl FnOnce(&mut Incident)) {
-        if let Some(Some(incident)) = self.slot(number)
-            && incident.number == number
-        {
+        if let Some(incident) = self.of(number) {
             change(incident);
         }
     }

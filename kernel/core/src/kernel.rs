@@ -11,6 +11,7 @@ pub use crate::tables::{Actions, Command, Component, Denied, Peer, Port, Record,
 
 use crate::incident::{CutShort, Incident, Incidents, Noticed};
 use crate::life::{Begin, Facts, Fault, History, State};
+use crate::place::Place;
 use crate::record::{InHand, Seal, Sealed};
 use crate::ring::KERNEL_EPOCH;
 use crate::schedule::Schedule;
@@ -499,6 +500,11 @@ impl<'a> Kernel<'a> {
         self.end(id, fault, Noticed::Kernel, now);
     }
 
+    /// The incident of the incarnation that ended last, for what its platform knows of its place.
+    pub fn incident_of(&mut self, id: ComponentId) -> Option<&mut Incident> {
+        self.incidents.of(self.lives.get(id.index())?.incident?)
+    }
+
     fn end(&mut self, id: ComponentId, fault: Fault, noticed: Noticed, now: Nanoseconds) {
         if !self.alive(id) {
             return;
@@ -537,6 +543,7 @@ impl<'a> Kernel<'a> {
             down_since,
             within: component.recover_within,
             seal,
+            at: Place::default(),
         });
         life.incident = Some(number);
         let hopeless = life.fruitless_in_a_row >= MANAGER_DEATHS
@@ -638,7 +645,7 @@ impl<'a> Kernel<'a> {
 
     /// Ends all components, forgets what their halves said, and leaves them absent: the image begins anew.
     ///
-    /// Epochs go on, and incidents stay. The platform clears the memory of ports and of kept state.
+    /// Epochs go on, incidents stay, and who was given up stays so: what it did to the image it would do again. The platform clears the memory of ports and of kept state.
     pub fn reboot(&mut self, now: Nanoseconds) {
         for at in 0..self.components.len() as u8 {
             let id = ComponentId(at);
@@ -647,7 +654,8 @@ impl<'a> Kernel<'a> {
                 if let Some(number) = life.incident {
                     self.incidents.cut_short(number, CutShort::Rebooted, now);
                 }
-                *life = Life { epoch: life.epoch, ..Life::default() };
+                let state = if life.state == State::GivenUp { State::GivenUp } else { State::Absent };
+                *life = Life { epoch: life.epoch, state, ..Life::default() };
             }
         }
         self.sealed.fill(Sealed::default());

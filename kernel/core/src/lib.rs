@@ -13,6 +13,7 @@ pub mod incident;
 pub mod kernel;
 pub mod knock;
 pub mod life;
+pub mod place;
 pub mod record;
 pub mod ring;
 pub mod schedule;

@@ -168,6 +168,7 @@ impl Machine {
             points_in_turn: 0.into(),
             stale_accesses: 0.into(),
             corrupted: 0.into(),
+            panicked_at: None.into(),
         });
         let mut machine = Machine {
             arenas: image.components.iter().map(|component| Arena::new(component.linked.clone())).collect(),

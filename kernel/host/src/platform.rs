@@ -12,6 +12,7 @@ use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Command, Denied, Peer};
 use koboshi_core::life::{Begin, Facts};
+use koboshi_core::place::{Place, Registers};
 use koboshi_core::sync::AtomicU32;
 use koboshi_runtime::platform::{Point, PortMemory, Width};
 
@@ -48,6 +49,11 @@ fn close_gates_at_panics() {
                     && let Some(world) = &*world
                 {
                     world.close_gate();
+                    let mut place = Place::default();
+                    if let Some(at) = panic.location() {
+                        place.panicked(at.file().as_bytes(), at.line());
+                    }
+                    world.panicked_at.set(Some(place));
                 }
             });
             before(panic);
@@ -145,6 +151,12 @@ fn koboshi_command(target: ComponentId, command: Command) -> Result<(), Denied> 
 #[unsafe(no_mangle)]
 fn koboshi_incident(number: u32) -> Option<Incident> {
     with(|world| world.incident(number))
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_registers(_: ComponentId) -> Option<Registers> {
+    // They are those of this process.
+    None
 }
 
 #[unsafe(no_mangle)]

@@ -12,6 +12,7 @@ use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Command, Denied, Kernel, Peer};
 use koboshi_core::life::{Begin, Facts, Fault};
+use koboshi_core::place::Place;
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_interface_kit::Key;
 use koboshi_runtime::platform::{Point, PortMemory, Width};
@@ -97,6 +98,8 @@ pub(crate) struct World {
     pub(crate) points_in_turn: Cell<u32>,
     pub(crate) stale_accesses: Cell<u64>,
     pub(crate) corrupted: Cell<u32>,
+    /// Where a component has panicked by itself that has not ended yet.
+    pub(crate) panicked_at: Cell<Option<Place>>,
 }
 
 impl World {
@@ -134,7 +137,16 @@ impl World {
     /// Ends a component's incarnation, with its line in the journal.
     pub(crate) fn fault(&self, id: ComponentId, fault: Fault) {
         if self.alive(id) {
-            self.noting_ends(|kernel, now| kernel.fault(id, fault, now));
+            let mut at = self.panicked_at.take().filter(|_| fault == Fault::Panic).unwrap_or_default();
+            if let Fault::Access { address } = fault {
+                at.address = address;
+            }
+            self.noting_ends(|kernel, now| {
+                kernel.fault(id, fault, now);
+                if let Some(incident) = kernel.incident_of(id) {
+                    incident.at = at;
+                }
+            });
         }
     }
 

@@ -3,13 +3,14 @@
 //! Job: turn exceptions and interrupts into calls of the core, carry out what the core wants done, and choose the context
 //! to go on with.
 
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, offset_of};
 use core::slice;
 
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Actions, Command, Denied, Kernel, Life, Line, Port, Record, Tables};
 use koboshi_core::knock::Knock;
 use koboshi_core::life::{Begin, Fault};
+use koboshi_core::place::{FILE, Registers};
 use koboshi_core::record::{Half, Sealed, ServiceRecord, StreamRecord};
 use koboshi_core::ring::Geometry;
 use koboshi_core::schedule::MAX_VCPUS;
@@ -36,12 +37,24 @@ pub struct Context {
     mach: u32,
     macl: u32,
     r: [u32; 16],
+    /// What the last incarnation that ended held. `start.S` knows nothing of it.
+    ended: Registers,
 }
 
-const _: () = assert!(size_of::<Context>() == 22 * 4 + size_of::<&Region>());
+const _: () = assert!(offset_of!(Context, ended) == 22 * 4 + size_of::<&Region>());
 
 impl Context {
-    const EMPTY: Context = Context { regions: &NOTHING, spc: 0, ssr: 0, pr: 0, gbr: 0, mach: 0, macl: 0, r: [0; 16] };
+    const EMPTY: Context = Context {
+        regions: &NOTHING,
+        spc: 0,
+        ssr: 0,
+        pr: 0,
+        gbr: 0,
+        mach: 0,
+        macl: 0,
+        r: [0; 16],
+        ended: Registers { epoch: 0, r: [0; 16] },
+    };
 }
 
 /// The regions of whoever may reach nothing.
@@ -343,6 +356,8 @@ impl Machine {
             // Illegal, in a delay slot or not; the FPU, which nobody has.
             _ => Fault::IllegalInstruction,
         };
+        // Only of some is it an address that was touched.
+        let address = if matches!(fault, Fault::IllegalInstruction) { 0 } else { address };
         self.fault(id, fault, event, address);
     }
 
@@ -361,6 +376,22 @@ impl Machine {
         }
         let now = self.time.now();
         self.kernel.fault(id, fault, now);
+        self.note_place(id, event, address);
+    }
+
+    /// Notes where an incarnation was that has ended, and what its registers were, unless that is known already. They are there
+    /// until the next one is loaded.
+    fn note_place(&mut self, id: ComponentId, event: u32, address: u32) {
+        let contexts = self.contexts;
+        let Some(incident) = self.kernel.incident_of(id).filter(|incident| incident.at.pc | incident.at.event == 0)
+        else {
+            return;
+        };
+        // SAFETY: as in `context`: an incident is that of a component.
+        let context = unsafe { &mut *contexts.wrapping_add(id.index()) };
+        let at = &mut incident.at;
+        (at.pc, at.returns_to, at.event, at.address) = (context.spc, context.pr, event, address);
+        context.ended = Registers { epoch: incident.epoch, r: context.r };
     }
 
     /// A `trapa` of whoever runs.
@@ -392,6 +423,7 @@ impl Machine {
             call::DOWN => Some(self.kernel.down_for(id)),
             call::FACTS => self.facts(id, a, b).map(Into::into),
             call::INCIDENT => self.incident(id, a, b).map(Into::into),
+            call::REGISTERS => self.registers_of(id, a, b).map(Into::into),
             call::LOG => {
                 self.log(id, a, b);
                 None
@@ -434,8 +466,9 @@ impl Machine {
                 self.fault(id, Fault::Exit, event::TRAPA, 0);
             }
             call::PANIC => {
-                self.show_panic(id, a, b, c);
+                self.show_text(id, b" panics at ", a, b).text(b":").number(c).end();
                 self.fault(id, Fault::Panic, event::TRAPA, 0);
+                self.note_panic(id, a, b, c);
             }
             // Whatever the window's word says: who says so again and again must not get more time by that.
             call::WINDOW_CLOSED => self.end_window(id),
@@ -548,6 +581,16 @@ impl Machine {
         Some(1)
     }
 
+    #[inline(never)]
+    fn registers_of(&mut self, id: ComponentId, of: u32, to: u32) -> Option<u32> {
+        let room = self.room(id, to, words::REGISTERS)?;
+        let may = self.kernel.component(id).is_some_and(|component| component.rights.facts);
+        let of = ComponentId(u8::try_from(of).unwrap_or(u8::MAX));
+        let Some(context) = self.context(of).filter(|context| may && context.ended.epoch != 0) else { return Some(0) };
+        words::put_registers(&context.ended, room);
+        Some(1)
+    }
+
     fn command(&mut self, id: ComponentId, target: u32, number: u32, argument: u32, now: Nanoseconds) -> Option<u32> {
         let Ok(target) = u8::try_from(target).map(ComponentId) else { return Some(answer::UNKNOWN) };
         let fault = Fault::of_code(argument as u8, 0).unwrap_or(Fault::Told);
@@ -627,8 +670,14 @@ impl Machine {
         self.show_text(id, b" says ", text, length).end();
     }
 
-    fn show_panic(&mut self, id: ComponentId, file: u32, length: u32, line: u32) {
-        self.show_text(id, b" panics at ", file, length).text(b":").number(line).end();
+    /// Notes where a component panicked, as it says. Of the file's name the end counts.
+    fn note_panic(&mut self, id: ComponentId, file: u32, length: u32, line: u32) {
+        let longest = length.min(FILE as u32 + 1);
+        let regions = self.component(id).map_or(&[][..], |component| component.regions);
+        let name = memory::shown(regions, file.wrapping_add(length.wrapping_sub(longest)), longest, longest);
+        if let Some(incident) = self.kernel.incident_of(id) {
+            incident.at.panicked(name.unwrap_or(b"?"), line);
+        }
     }
 
     fn show_text(&mut self, id: ComponentId, what: &[u8], text: u32, length: u32) -> Trace {
@@ -670,6 +719,7 @@ impl Machine {
 
     fn halted(&mut self, id: ComponentId) {
         self.give_way(id);
+        self.note_place(id, 0, 0);
         if let Some((_, epoch)) = self.kernel.standing(id) {
             let fault = self.kernel.last_fault(id).map_or(0, |fault| fault.code().into());
             let trace = self.trace.text(b"koboshi: ends ").text(self.name(id).as_bytes()).text(b" ").number(epoch);
@@ -713,7 +763,7 @@ impl Machine {
         view.knock.store(0, Ordering::Relaxed);
         memory::word(plan.window).store(0, Ordering::Relaxed);
         if let Some(context) = self.context(id) {
-            *context = Context { regions: context.regions, ..Context::EMPTY };
+            *context = Context { regions: context.regions, ended: context.ended, ..Context::EMPTY };
             context.spc = plan.entry;
             context.ssr = USER;
             context.gbr = plan.shadow;

@@ -1,9 +1,11 @@
 //! R6, and what can be seen of a component's life.
 
+use core::fmt::Write;
+
 use koboshi_interface_kit::{Duration, Failure};
 use koboshi_interfaces::control::{Denied, Incarnation};
 use koboshi_interfaces::health;
-use koboshi_runtime::{Fault, Outcome, State, now, sleep};
+use koboshi_runtime::{Fault, Outcome, State, log, now, sleep};
 
 use crate::probe::{Begun, Misdeed, Moment, Order, Steps, operation};
 use crate::tester::{Bench, Ended, LONG, SOON, Trial, must, planned};
@@ -18,6 +20,18 @@ pub(crate) async fn hang_is_noticed(bench: &mut Bench) -> Trial {
     let answer = bench.ask(request).await;
     let took = now() - began;
     bench.finish(&[Fault::Stuck]).await?;
+    let number = bench.deaths().first().map_or(u32::MAX, |death| death.number);
+    let shown = bench.diary.beside(bench.health.incidents(number)).await;
+    let subject = bench.subject();
+    let held = bench.diary.beside(bench.health.registers(subject)).await;
+    let (place, held) = (shown.ok().flatten().and_then(|incident| incident.at), held.ok().flatten());
+    must(place.is_some() == held.is_some(), "where it was is known, and its registers are not")?;
+    if let (Some(place), Some(held)) = (place, held) {
+        // Whoever has built the image knows which line that is.
+        let mut line = heapless::String::<64>::new();
+        let _cut = write!(line, "epoch {} hung at {:#x}", held.epoch, place.pc);
+        log(&line);
+    }
     let allowed = NOTICED_WITHIN + Duration::from_micros(bench.setting.respond_within_us.into());
     must(answer == Ok(request.answer()), "what was in hand was not answered")?;
     must(bench.diary.runs(request.id) == (1, 1), "what was in hand was not offered again")?;
@@ -62,7 +76,9 @@ pub(crate) async fn every_end_has_its_name(bench: &mut Bench) -> Trial {
     bench.restart().await?;
     bench.up().await?;
     let first = bench.deaths().first().map_or(u32::MAX, |death| death.number);
+    let panic = bench.deaths().iter().find(|death| death.fault == Fault::Panic).map_or(u32::MAX, |death| death.number);
     let shown = bench.diary.beside(bench.health.incidents(first)).await;
+    let panicked = bench.diary.beside(bench.health.incidents(panic)).await;
     let subject = bench.subject();
     let health = bench.diary.beside(bench.health.states(subject)).await;
     let epoch = bench.server_epoch();
@@ -72,6 +88,9 @@ pub(crate) async fn every_end_has_its_name(bench: &mut Bench) -> Trial {
     must(bench.deaths().iter().all(|death| death.up_at >= Some(death.failed_at)), "an incident has no end")?;
     let shows = |incident: health::Incident| incident.sequence == first && incident.fault == health::Fault::Exit;
     must(matches!(shown, Ok(Some(incident)) if shows(incident)), "`health` does not show the incident")?;
+    let place = panicked.ok().flatten().and_then(|incident| incident.at);
+    let is_there = |at: health::Place| at.file.as_str().ends_with("/subject.rs") && at.line > 0;
+    must(place.is_some_and(is_there), "`health` does not show where it panicked")?;
     let well = |health: health::Health| health.state == health::State::Running && health.epoch == epoch;
     must(matches!(health, Ok(Ok(health)) if well(health)), "`health` does not show how it is")
 }

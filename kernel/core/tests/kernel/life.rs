@@ -109,6 +109,22 @@ fn giving_up_asks_for_the_safe_action_and_stopping_does_not() {
 }
 
 #[test]
+fn a_reboot_does_not_forget_who_was_given_up() {
+    running(|kernel, _, _| {
+        kernel.command(SERVER, Command::GiveUp, 1).unwrap();
+        kernel.take_actions();
+        kernel.reboot(2);
+        assert_eq!(ALL.map(|id| state(kernel, id) == State::GivenUp), ALL.map(|id| id == SERVER));
+        kernel.take_actions();
+        kernel.reboot(3);
+        assert_eq!(state(kernel, SERVER), State::GivenUp, "nor does a second one");
+        kernel.start(SERVER, Begin::Fresh, 4).unwrap();
+        kernel.reboot(5);
+        assert_eq!(state(kernel, SERVER), State::Absent, "a person has had it started since");
+    });
+}
+
+#[test]
 fn a_reboot_leaves_all_absent_with_nothing_pending() {
     running(|kernel, port, _| {
         Client::open(port.record(), 1).send(0, b"q");

@@ -47,6 +47,8 @@ pub mod call {
     pub const NOTHING: u32 = 12;
     /// The set of components that are down: r0 low half, r1 high half.
     pub const DOWN: u32 = 13;
+    /// Writes the [`Registers`](koboshi_core::place::Registers) of component r4 to r5. 1: they are known.
+    pub const REGISTERS: u32 = 14;
     /// The first of those that translated code makes.
     pub const TRANSLATED: u32 = 0x40;
 }

@@ -7,6 +7,7 @@ use core::slice;
 
 use koboshi_core::incident::{CutShort, Incident, Noticed};
 use koboshi_core::life::{Facts, Fault, HISTORY, History};
+use koboshi_core::place::{FILE, Place, Registers};
 use koboshi_core::record::{Fate, InHand, Seal};
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_core::{ComponentId, NEVER, PortId};
@@ -17,7 +18,10 @@ use crate::{state_in_words, state_of_words};
 pub const FACTS: usize = 11 + 2 * (2 * HISTORY + 1);
 
 /// Words of an [`Incident`].
-pub const INCIDENT: usize = 37;
+pub const INCIDENT: usize = 37 + 5 + FILE / 4;
+
+/// Words of [`Registers`].
+pub const REGISTERS: usize = 17;
 
 /// Words that are written or read one behind the other. Beyond their end nothing is written, and 0 is read.
 struct Tape<W> {
@@ -193,6 +197,9 @@ pub fn put_incident(incident: &Incident, words: &[AtomicU32]) {
     };
     tape.put(u32::from(hand.operation) | fate << 8);
     tape.put(hand.progress);
+    let Place { pc, returns_to, event, address, line, file } = &incident.at;
+    [pc, returns_to, event, address, line].into_iter().for_each(|word| tape.put(*word));
+    file.as_chunks::<4>().0.iter().for_each(|bytes| tape.put(u32::from_le_bytes(*bytes)));
 }
 
 /// Reads an incident.
@@ -215,7 +222,29 @@ pub fn incident(words: &[u32; INCIDENT]) -> Incident {
         down_since: tape.long(),
         within: tape.time(),
         seal: seal(&mut tape),
+        at: place(&mut tape),
     }
+}
+
+fn place(tape: &mut Tape<slice::Iter<'_, u32>>) -> Place {
+    let [pc, returns_to, event, address, line] = [(); 5].map(|()| tape.get());
+    let mut file = [0; FILE];
+    file.as_chunks_mut::<4>().0.iter_mut().for_each(|bytes| *bytes = tape.get().to_le_bytes());
+    Place { pc, returns_to, event, address, line, file }
+}
+
+/// Writes registers.
+pub fn put_registers(registers: &Registers, words: &[AtomicU32]) {
+    let mut tape = Tape { words: words.iter() };
+    tape.put(registers.epoch);
+    registers.r.iter().for_each(|word| tape.put(*word));
+}
+
+/// Reads registers.
+#[must_use]
+pub fn registers(words: &[u32; REGISTERS]) -> Registers {
+    let mut tape = Tape { words: words.iter() };
+    Registers { epoch: tape.get(), r: [(); 16].map(|()| tape.get()) }
 }
 
 fn seal(tape: &mut Tape<slice::Iter<'_, u32>>) -> Seal {
@@ -297,6 +326,14 @@ mod tests {
     }
 
     #[test]
+    fn registers_come_across_whole() {
+        let there = Registers { epoch: 9, r: core::array::from_fn(|at| 100 + at as u32) };
+        let words = [const { AtomicU32::new(0) }; REGISTERS];
+        put_registers(&there, &words);
+        assert_eq!(registers(&words.map(AtomicU32::into_inner)), there);
+    }
+
+    #[test]
     fn incidents_come_across_whole() {
         let by = ComponentId(3);
         let noticed = [
@@ -340,6 +377,14 @@ mod tests {
                         blamed: at % 2 == 0,
                         progressed: at % 2 == 1,
                         in_hand: (number % 2 == 0).then_some(hand),
+                    },
+                    at: Place {
+                        pc: 1,
+                        returns_to: 2,
+                        event: 3,
+                        address: 4,
+                        line: 5,
+                        file: core::array::from_fn(|at| at as u8 + 1),
                     },
                 };
                 assert_eq!(across(&there), there);

@@ -23,6 +23,7 @@ use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Command, Denied, Peer};
 use koboshi_core::life::{Begin, Facts, Fault};
+use koboshi_core::place::Registers;
 use koboshi_core::ring::Geometry;
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_runtime::executor::turn;
@@ -47,6 +48,7 @@ unsafe extern "C" {
     safe fn koboshi_trap_panic(file: *const u8, length: usize, line: u32) -> !;
     safe fn koboshi_trap_window_closed();
     safe fn koboshi_trap_down() -> u64;
+    safe fn koboshi_trap_registers(of: u32, to: *mut u32) -> u32;
 }
 
 /// What the kernel and the composer tell. The kernel passes it to the component's first instruction.
@@ -332,6 +334,12 @@ fn koboshi_command(target: ComponentId, wanted: Command) -> Result<(), Denied> {
 fn koboshi_incident(number: u32) -> Option<Incident> {
     let mut room = [0; words::INCIDENT];
     (koboshi_trap_incident(number, room.as_mut_ptr()) != 0).then(|| words::incident(&room))
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_registers(of: ComponentId) -> Option<Registers> {
+    let mut room = [0; words::REGISTERS];
+    (koboshi_trap_registers(of.0.into(), room.as_mut_ptr()) != 0).then(|| words::registers(&room))
 }
 
 #[unsafe(no_mangle)]

@@ -5,10 +5,12 @@
         .section .text.\name, "ax"
         .balign 4
         .global \name
+        .type   \name, @function
 \name:
         trapa   #\number
         rts
         nop
+        .size   \name, . - \name
         .endm
 
         call    koboshi_trap_wait, 0
@@ -25,3 +27,4 @@
         call    koboshi_trap_window_closed, 11
         call    koboshi_trap_nothing, 12
         call    koboshi_trap_down, 13
+        call    koboshi_trap_registers, 14
