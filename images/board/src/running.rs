@@ -4,8 +4,9 @@
 //!
 //! Rules: the emulator's SCIF drops what goes beyond its FIFO without a word, and the wall's clock is not the board's. So the
 //! outside sends at the line's rate and never has more under way than the FIFO surely holds: what counts as arrived is what the
-//! program at the other end was given. The line to the console needs no such care: the emulated 16550 holds its sender, and the
-//! link keeps its channels exact.
+//! program at the other end was given. The line to the console loses nothing: the emulated 16550 holds its sender, and the link
+//! keeps its channels exact. But it has no rate of its own either: faster than a real line it would keep the board busy with
+//! itself, and those of lower priority waiting.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -23,6 +24,9 @@ use crate::emulator::{Emulator, How, NoLine};
 
 /// Bytes that may be under way to the SCIF: fewer than its FIFO holds.
 const UNDER_WAY: u64 = 12;
+
+/// Bytes that a UART takes at once.
+const FIFO: u32 = 16;
 
 /// Without an arrival for so long, bytes under way are lost: they are not waited for any more.
 const LOST_AFTER: Duration = Duration::from_secs(2);
@@ -55,6 +59,7 @@ pub struct Running<T> {
     began: Instant,
     link: Link<WINDOW>,
     console: Line,
+    console_pace: Pace,
     scif: Line,
     /// What the link wants to put on the line, and the line has not taken.
     to_console: VecDeque<u8>,
@@ -78,16 +83,39 @@ pub struct Running<T> {
 /// A line of the emulator's: a socket.
 struct Line(UnixStream);
 
+/// How fast bytes may go.
+struct Pace {
+    byte_time: Duration,
+    /// When the next byte may go.
+    due: Instant,
+}
+
+impl Pace {
+    fn of_line(baud: u32) -> Self {
+        Pace { byte_time: Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1))), due: Instant::now() }
+    }
+
+    /// Bytes that may go now. A line that was idle does not make up for it, but by what a FIFO holds.
+    fn allows(&mut self, now: Instant) -> usize {
+        let earliest = now.checked_sub(self.byte_time * FIFO).unwrap_or(now);
+        self.due = self.due.max(earliest);
+        let late = now.saturating_duration_since(self.due).as_nanos() / self.byte_time.as_nanos().max(1);
+        late as usize
+    }
+
+    fn went(&mut self, count: usize) {
+        self.due += self.byte_time * count as u32;
+    }
+}
+
 /// The SCIF's line, seen from outside.
 struct Wire {
-    byte_time: Duration,
+    pace: Pace,
     to_send: VecDeque<u8>,
     sent: u64,
     /// Of these, what has arrived or is not waited for.
     settled: u64,
     lost: u64,
-    /// When the next byte may go.
-    due: Instant,
     moved_at: Instant,
     received: Vec<u8>,
 }
@@ -156,12 +184,7 @@ impl Wire {
             self.moved_at = now;
         }
         let room = UNDER_WAY.saturating_sub(self.sent - self.settled) as usize;
-        // A line that was idle does not make up for it.
-        let late = now.saturating_duration_since(self.due).as_nanos() / self.byte_time.as_nanos().max(1);
-        if now < self.due {
-            return 0;
-        }
-        room.min(self.to_send.len()).min(late as usize + 1)
+        room.min(self.to_send.len()).min(self.pace.allows(now))
     }
 }
 
@@ -190,6 +213,7 @@ impl<T> Running<T> {
             began: now,
             link: Link::new(Session(1), Timing::of_line(lines.console_baud)),
             console,
+            console_pace: Pace::of_line(lines.console_baud),
             scif,
             to_console: VecDeque::new(),
             from_application: Assembly::default(),
@@ -205,12 +229,11 @@ impl<T> Running<T> {
             wanted: 0,
             applied: 0,
             wire: Wire {
-                byte_time: Duration::from_nanos(10_000_000_000 / u64::from(lines.scif_baud.max(1))),
+                pace: Pace::of_line(lines.scif_baud),
                 to_send: VecDeque::new(),
                 sent: 0,
                 settled: 0,
                 lost: 0,
-                due: now,
                 moved_at: now,
                 received: Vec::new(),
             },
@@ -243,7 +266,10 @@ impl<T> Running<T> {
     /// Waits until something may have moved, or for so long.
     pub fn wait(&self, most: Duration) {
         let mut lines = [PollFd::new(&self.console.0, PollFlags::IN), PollFd::new(&self.scif.0, PollFlags::IN)];
-        let most = if self.wire.to_send.is_empty() { most } else { most.min(self.wire.byte_time) };
+        let pace = |waits: bool, pace: &Pace| if waits { pace.byte_time } else { most };
+        let scif = pace(!self.wire.to_send.is_empty(), &self.wire.pace);
+        let console = pace(!self.to_console.is_empty(), &self.console_pace);
+        let most = most.min(scif).min(console);
         if let Ok(most) = most.try_into() {
             // Too early is as good as in time.
             let _interrupted = poll(&mut lines, Some(&most));
@@ -354,11 +380,13 @@ impl<T> Running<T> {
                 self.to_console.extend(room.get(..count)?);
             }
             let (bytes, _) = self.to_console.as_slices();
+            let bytes = bytes.get(..self.console_pace.allows(Instant::now())).unwrap_or(bytes);
             if bytes.is_empty() {
                 break;
             }
             let count = self.console.write(bytes)?;
             self.to_console.drain(..count);
+            self.console_pace.went(count);
             if count == 0 {
                 break;
             }
@@ -371,8 +399,7 @@ impl<T> Running<T> {
             let count = self.scif.write(&bytes)?;
             self.wire.to_send.drain(..count);
             self.wire.sent += count as u64;
-            self.wire.due = self.wire.due.max(now.checked_sub(self.wire.byte_time * 16).unwrap_or(now))
-                + self.wire.byte_time * count as u32;
+            self.wire.pace.went(count);
             moved |= count > 0;
         }
         Some(moved)
@@ -451,7 +478,7 @@ impl<T> Running<T> {
 
     /// The outside's line has another rate from now on.
     pub fn set_outside_baud(&mut self, baud: u32) {
-        self.wire.byte_time = Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1)));
+        self.wire.pace = Pace::of_line(baud);
     }
 
     /// What has come to the outside.
