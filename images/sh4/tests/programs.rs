@@ -126,3 +126,28 @@ fn a_base_inside_a_page_is_refused() {
     let trouble = program.build(&Rust::find().unwrap()).unwrap_err();
     assert_eq!(trouble.what, "a module cannot be placed at 0x8c000010: it is not a multiple of 0x1000");
 }
+
+#[test]
+fn atomic_stores_stay_in_the_order_of_the_program() {
+    // What comes second lies at a place that is known, and what comes first has to be read and reckoned first: left to itself, LLVM
+    // stores it last, and an interrupt in between sees a count without the byte.
+    let source = "use core::sync::atomic::{AtomicU32, Ordering::{Acquire, Release}};\n\
+        #[unsafe(no_mangle)] pub extern \"C\" fn push(half: &[AtomicU32; 512], byte: u32) {\n\
+            let at = half[1].load(Acquire);\n\
+            let (place, shift) = (40 + at as usize % 1024 / 4, 8 * (at % 4));\n\
+            half[place].store(half[place].load(Acquire) & !(0xFF << shift) | byte << shift, Release);\n\
+            half[1].store(at.wrapping_add(1), Release);\n\
+        }";
+    let built = build(source, &[]).unwrap();
+    assert_eq!(built.warnings, "", "rustc's word about the feature is left out");
+    let mut stores = Vec::new();
+    for payload in Parser::new(0).parse_all(&built.wasm) {
+        let Payload::CodeSectionEntry(body) = payload.unwrap() else { continue };
+        for operator in body.get_operators_reader().unwrap() {
+            if let wasmparser::Operator::I32AtomicStore { memarg } = operator.unwrap() {
+                stores.push(memarg.offset);
+            }
+        }
+    }
+    assert_eq!(stores, [160, 4], "the byte, and then the count");
+}

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use wasmparser::{ExternalKind, KnownCustom, Linking, Operator, Parser, Payload, SymbolFlags, SymbolInfo};
 
 use crate::link::Optimise;
-use crate::tools::{Rust, Trouble, output, printed, read, unwritable, write};
+use crate::tools::{Rust, Trouble, output, printed, read, unwritable, without_known_warnings, write};
 
 pub use helpers::{Helpers, build_helpers, helper_symbols, helpers_module};
 
@@ -132,7 +132,7 @@ impl Program {
         linker.extend(self.exports.iter().map(|symbol| format!("--export={symbol}")));
         cargo.args(linker.iter().map(|argument| format!("-Clink-arg={argument}")));
         let built = output(&mut cargo)?;
-        let said = printed(&built.stderr);
+        let said = without_known_warnings(&printed(&built.stderr));
         if !built.status.success() {
             let remedy = match said.contains("virtual workspace") || said.contains("virtual manifest") {
                 true => "name one of its packages (--package).",

@@ -5,6 +5,7 @@
 mod gcc;
 mod qemu;
 mod rust;
+pub(crate) use rust::without_known_warnings;
 mod survey;
 
 use std::ffi::OsStr;

@@ -11,7 +11,7 @@ use wasmparser::{BinaryReaderError, BlockType, MemArg, Operator};
 use super::frame::{POINTER, Value, Variables, loops};
 use super::module::{Module, unsupported, value_type};
 use super::names::Names;
-use super::numeric::{Access, access, numeric};
+use super::numeric::{Access, access, numeric, read_modify_write};
 use super::{Frame, Options, TRANSLATED, Type};
 use crate::lines::Lines;
 use crate::tools::Trouble;
@@ -377,8 +377,13 @@ impl Writer<'_> {
             self.access(&access, memarg);
             return Ok(());
         }
+        if let Some((access, code, memarg)) = read_modify_write(operator) {
+            self.read_modify_write(&access, code, memarg);
+            return Ok(());
+        }
         match *operator {
             O::Nop => {}
+            O::AtomicFence { .. } => self.say("FENCE();"),
             O::Unreachable => {
                 let trap = self.trap("TRAP_UNREACHABLE");
                 self.say(&trap);
@@ -563,6 +568,21 @@ impl Writer<'_> {
             format!("{to} = {};", access.code.replace("$a", &load))
         };
         self.say(&text);
+    }
+
+    fn read_modify_write(&mut self, access: &Access, code: &str, memarg: MemArg) {
+        let bits = 8u32 << access.size;
+        let name = format!("{bits}_{}", 1u32 << memarg.align.min(access.size));
+        let mut code = code.replace("$a", &self.pop());
+        if code.contains("$b") {
+            code = code.replace("$b", &self.pop());
+        }
+        let (address, offset) = (self.pop(), memarg.offset as u32);
+        let (to, kind) = (self.push(access.kind), if access.kind == Type::I32 { "uint32_t" } else { "uint64_t" });
+        let code = code.replace("$old", "old");
+        self.say(&format!(
+            "{{ uint32_t where = at({address}, {offset}u); {kind} old = load{name}(where); store{name}(where, {code}); {to} = old; }}"
+        ));
     }
 
     fn call(&mut self, function: u32) -> Result<(), Trouble> {

@@ -19,6 +19,8 @@ const SUPPORTED: WasmFeatures = WasmFeatures::FLOATS
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::MULTI_VALUE)
     .union(WasmFeatures::BULK_MEMORY)
+    // Without them LLVM takes atomic accesses for ordinary ones, and moves them past each other.
+    .union(WasmFeatures::THREADS)
     // For the longer way in which newer compilers write the table's number at an indirect call.
     .union(WasmFeatures::CALL_INDIRECT_OVERLONG);
 
@@ -222,7 +224,11 @@ impl<'a> Module<'a> {
             }
             Payload::MemorySection(memories) => {
                 for memory in memories {
-                    self.memory = Some(limits(&memory.map_err(broken)?));
+                    let memory = memory.map_err(broken)?;
+                    if memory.shared {
+                        return Err(unsupported("no function", "memory that several threads share"));
+                    }
+                    self.memory = Some(limits(&memory));
                 }
             }
             Payload::GlobalSection(globals) => {

@@ -58,8 +58,88 @@ pub(super) fn access(operator: &Operator<'_>) -> Option<(Access, wasmparser::Mem
         O::I64Store8 { memarg } => (store(0, I64), memarg),
         O::I64Store16 { memarg } => (store(1, I64), memarg),
         O::I64Store32 { memarg } => (store(2, I64), memarg),
+        // All accesses are made in the order in which they stand here, and an aligned one is made at once.
+        O::I32AtomicLoad { memarg } => (load(2, I32, "$a"), memarg),
+        O::I64AtomicLoad { memarg } => (load(3, I64, "$a"), memarg),
+        O::I32AtomicLoad8U { memarg } => (load(0, I32, "$a"), memarg),
+        O::I32AtomicLoad16U { memarg } => (load(1, I32, "$a"), memarg),
+        O::I64AtomicLoad8U { memarg } => (load(0, I64, "$a"), memarg),
+        O::I64AtomicLoad16U { memarg } => (load(1, I64, "$a"), memarg),
+        O::I64AtomicLoad32U { memarg } => (load(2, I64, "$a"), memarg),
+        O::I32AtomicStore { memarg } => (store(2, I32), memarg),
+        O::I64AtomicStore { memarg } => (store(3, I64), memarg),
+        O::I32AtomicStore8 { memarg } => (store(0, I32), memarg),
+        O::I32AtomicStore16 { memarg } => (store(1, I32), memarg),
+        O::I64AtomicStore8 { memarg } => (store(0, I64), memarg),
+        O::I64AtomicStore16 { memarg } => (store(1, I64), memarg),
+        O::I64AtomicStore32 { memarg } => (store(2, I64), memarg),
         _ => return None,
     })
+}
+
+/// What a read-modify-write makes of memory, and where: C in which `$old` stands for what was there, `$a` for the (last) operand
+/// and `$b` for the one before it. `None` for all other operators.
+///
+/// It is a load and a store: whatever a program shares has one writer.
+pub(super) fn read_modify_write(operator: &Operator<'_>) -> Option<(Access, &'static str, wasmparser::MemArg)> {
+    use Operator as O;
+    let (code, memarg) = match *operator {
+        O::I32AtomicRmwAdd { memarg }
+        | O::I64AtomicRmwAdd { memarg }
+        | O::I32AtomicRmw8AddU { memarg }
+        | O::I32AtomicRmw16AddU { memarg }
+        | O::I64AtomicRmw8AddU { memarg }
+        | O::I64AtomicRmw16AddU { memarg }
+        | O::I64AtomicRmw32AddU { memarg } => ("$old + $a", memarg),
+        O::I32AtomicRmwSub { memarg }
+        | O::I64AtomicRmwSub { memarg }
+        | O::I32AtomicRmw8SubU { memarg }
+        | O::I32AtomicRmw16SubU { memarg }
+        | O::I64AtomicRmw8SubU { memarg }
+        | O::I64AtomicRmw16SubU { memarg }
+        | O::I64AtomicRmw32SubU { memarg } => ("$old - $a", memarg),
+        O::I32AtomicRmwAnd { memarg }
+        | O::I64AtomicRmwAnd { memarg }
+        | O::I32AtomicRmw8AndU { memarg }
+        | O::I32AtomicRmw16AndU { memarg }
+        | O::I64AtomicRmw8AndU { memarg }
+        | O::I64AtomicRmw16AndU { memarg }
+        | O::I64AtomicRmw32AndU { memarg } => ("$old & $a", memarg),
+        O::I32AtomicRmwOr { memarg }
+        | O::I64AtomicRmwOr { memarg }
+        | O::I32AtomicRmw8OrU { memarg }
+        | O::I32AtomicRmw16OrU { memarg }
+        | O::I64AtomicRmw8OrU { memarg }
+        | O::I64AtomicRmw16OrU { memarg }
+        | O::I64AtomicRmw32OrU { memarg } => ("$old | $a", memarg),
+        O::I32AtomicRmwXor { memarg }
+        | O::I64AtomicRmwXor { memarg }
+        | O::I32AtomicRmw8XorU { memarg }
+        | O::I32AtomicRmw16XorU { memarg }
+        | O::I64AtomicRmw8XorU { memarg }
+        | O::I64AtomicRmw16XorU { memarg }
+        | O::I64AtomicRmw32XorU { memarg } => ("$old ^ $a", memarg),
+        O::I32AtomicRmwXchg { memarg }
+        | O::I64AtomicRmwXchg { memarg }
+        | O::I32AtomicRmw8XchgU { memarg }
+        | O::I32AtomicRmw16XchgU { memarg }
+        | O::I64AtomicRmw8XchgU { memarg }
+        | O::I64AtomicRmw16XchgU { memarg }
+        | O::I64AtomicRmw32XchgU { memarg } => ("$a", memarg),
+        O::I32AtomicRmwCmpxchg { memarg }
+        | O::I64AtomicRmwCmpxchg { memarg }
+        | O::I32AtomicRmw8CmpxchgU { memarg }
+        | O::I32AtomicRmw16CmpxchgU { memarg }
+        | O::I64AtomicRmw8CmpxchgU { memarg }
+        | O::I64AtomicRmw16CmpxchgU { memarg }
+        | O::I64AtomicRmw32CmpxchgU { memarg } => ("$old == $b ? $a : $old", memarg),
+        _ => return None,
+    };
+    let name = super::function::name_of(operator);
+    let kind = if name.starts_with("I32") { I32 } else { I64 };
+    let narrow = [("Rmw8", 0), ("Rmw16", 1), ("Rmw32", 2)].into_iter().find(|(width, _)| name.contains(width));
+    let size = narrow.map_or(if kind == I32 { 2 } else { 3 }, |(_, size)| size);
+    Some((load(size, kind, "$a"), code, memarg))
 }
 
 /// What an operator computes; `None` if it does something else.

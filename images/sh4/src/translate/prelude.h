@@ -1,9 +1,12 @@
 /* What translated WebAssembly is written in. TRUST_NOTHING is 1 where alignment hints may lie and offsets may wrap.
- * Memory is volatile: which accesses are atomic, volatile or a device's is not known any more, and LLVM has already left
- * out what may be left out. */
+ * Memory is volatile: which accesses are volatile or a device's is not known any more, and LLVM has already left out what may
+ * be left out. So all of them stay in the module's order, the atomic ones with them. */
 #include <stdint.h>
 
 #define ALWAYS static inline __attribute__((always_inline, unused))
+
+/* Nothing is moved across. The processor itself keeps the order. */
+#define FENCE() __asm__ volatile("" ::: "memory")
 
 /* One instruction, its number in `traps.h`. The text differs from place to place, so that GCC does not make one trap of two.
  * (Those of memory, where nothing is trusted, have one text: there are too many of them.) */
