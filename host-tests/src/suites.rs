@@ -15,6 +15,7 @@ use crate::sh4::field::field;
 use crate::sh4::isolation::isolation;
 use crate::sh4::on_board::on_board;
 use crate::sh4::random::random;
+use crate::sh4::reset::reset;
 use crate::sh4::serial::serial;
 use crate::sh4::spec::spec;
 use crate::soak::{Plan, soak};
@@ -101,6 +102,13 @@ const SH4_ISOLATION: Suite = Suite {
     run: isolation,
 };
 
+const SH4_RESET: Suite = Suite {
+    name: "sh4-reset",
+    about: "what the kernel of the emulated SH-4 board knows of before a reset of the machine",
+    on_request: false,
+    run: reset,
+};
+
 const ALL: &[Suite] = &[
     MODEL,
     CONFORMANCE,
@@ -113,6 +121,7 @@ const ALL: &[Suite] = &[
     SH4_CONFORMANCE,
     SH4_ISOLATION,
     SH4_SERIAL,
+    SH4_RESET,
     MIRI,
 ];
 

@@ -78,6 +78,12 @@ pub enum Fault {
     Told,
     /// A client reported that it is late.
     Late,
+    /// Of the whole image: whoever may had it begin anew.
+    Rebooted,
+    /// Of the whole image: its restart manager died too often.
+    ManagerDied,
+    /// Of the whole image: the machine was reset, by a fault in the kernel or from outside.
+    Reset,
 }
 
 /// One recovery.

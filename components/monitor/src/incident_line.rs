@@ -3,6 +3,7 @@
 use core::fmt::{self, Display, Formatter, Write};
 
 use koboshi_interfaces::health::{Fault, Incident, Outcome, Place};
+use koboshi_runtime::authority;
 
 /// Bytes that the longest line takes.
 const LONGEST: usize = 200;
@@ -33,6 +34,9 @@ const fn in_words(fault: Fault) -> &'static str {
         Fault::Exit => "exit",
         Fault::Told => "told to",
         Fault::Late => "late",
+        Fault::Rebooted => "the image was rebooted",
+        Fault::ManagerDied => "the restart manager died too often: the image was rebooted",
+        Fault::Reset => "the machine was reset",
     }
 }
 
@@ -62,6 +66,9 @@ pub(crate) fn incident_line(incident: &Incident) -> heapless::String<LONGEST> {
     let Incident { sequence, ended, fault, .. } = incident;
     let mut line = heapless::String::new();
     let mut write = || {
+        if ended.component.0 == authority::ComponentId::IMAGE.0 {
+            return write!(line, "incident {sequence}: {}; it begins for time {}", in_words(*fault), ended.epoch);
+        }
         write!(
             line,
             "incident {sequence}: component {} epoch {} {}",

@@ -324,5 +324,8 @@ const fn fault_in_words(fault: Fault) -> health::Fault {
         Fault::Exit => health::Fault::Exit,
         Fault::Told => health::Fault::Told,
         Fault::Late => health::Fault::Late,
+        Fault::Rebooted => health::Fault::Rebooted,
+        Fault::ManagerDied => health::Fault::ManagerDied,
+        Fault::Reset => health::Fault::Reset,
     }
 }

@@ -443,6 +443,7 @@ fn fault_of(number: u32) -> Fault {
         6 => Fault::BadMessage,
         7 => Fault::Exit,
         8 => Fault::Told,
+        9 => Fault::Reset,
         _ => Fault::Late,
     }
 }
@@ -546,6 +547,22 @@ pub extern "C" fn kernel_placed(id: u8, line: u32) -> u32 {
         })
     });
     number.flatten().unwrap_or(0) ^ place.file().len() as u32
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn kernel_take_over(number: u32, given_up: u64, now: u64) -> u64 {
+    with(|kernel| {
+        let known = kernel.incidents().first_from(number).copied();
+        if let Some(mut incident) = known {
+            incident.number = number ^ argument(13);
+            kernel.take_over(incident);
+        }
+        kernel.keep_given_up(given_up);
+        kernel.note_reset(Fault::Reset, number, now);
+        let changed = if kernel.incidents_have_changed() { kernel.take_changed_incidents() } else { 0..0 };
+        u64::from(changed.start ^ changed.end ^ kernel.incidents().room()) ^ kernel.given_up()
+    })
+    .unwrap_or(0)
 }
 
 #[unsafe(no_mangle)]

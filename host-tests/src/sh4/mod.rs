@@ -7,6 +7,7 @@
 //! | `sh4-random` | an interpreter, given random modules | [`random`], [`generate`], [`oracle`] |
 //! | `sh4-serial` | numbered bytes, at both ends of the board's serial line, while its driver is knocked over | [`serial`] |
 //! | `sh4-conformance` | the rules of `docs/guarantees.md`: Koboshi itself, on the board | [`on_board`] |
+//! | `sh4-reset` | what is known after a reset of the machine | [`reset`] |
 //! | `sh4-isolation` | a table of attacks, each with the end that it has to have | [`isolation`] |
 //!
 //! Both make a [`plan`]: instances of modules, and rows of calls with what each has to give. The plan's C [`driver`] goes
@@ -26,6 +27,7 @@ pub mod on_board;
 pub mod oracle;
 pub mod plan;
 pub mod random;
+pub mod reset;
 pub mod script;
 pub mod serial;
 pub mod spec;

@@ -27,6 +27,8 @@ pub struct How {
     pub uart: Option<String>,
     /// With the instructions of SH-4A.
     pub sh4a: bool,
+    /// A crash resets the machine, which begins again with its memory as it was, instead of ending it.
+    pub resets: bool,
     /// Waits for a debugger on this port.
     pub debugger: Option<u16>,
 }
@@ -65,9 +67,12 @@ impl Emulator {
     /// There is no such emulator, or it cannot be started.
     pub fn start(qemu: &Path, image: &Path, how: &How) -> Result<Self, Trouble> {
         let mut command = Command::new(qemu);
-        // Without `-nic none` Debian's QEMU wants a file that it does not have. A crash resets the machine, and would do so
+        // Without `-nic none` Debian's QEMU wants a file that it does not have. A crash resets the machine, and may do so
         // for ever.
-        command.args(["-M", "r2d", "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot"]);
+        command.args(["-M", "r2d", "-nic", "none", "-display", "none", "-monitor", "none"]);
+        if !how.resets {
+            command.arg("-no-reboot");
+        }
         // The first serial line is the SCI's, on which the kernel shows what it does.
         let line = |line: &Option<String>| line.clone().unwrap_or_else(|| "null".to_owned());
         command.args(["-serial", "stdio", "-serial", &line(&how.scif), "-serial", &line(&how.uart)]);

@@ -13,7 +13,7 @@ use koboshi_interface_kit::{ContractKind, Kind};
 
 use crate::build::MadeComponent;
 use crate::interrupts::{Line, Mask};
-use crate::layout::{Layout, PlacedHalf, window};
+use crate::layout::{INCIDENTS, Layout, PlacedHalf, window};
 use crate::line_end::LineEnd;
 use crate::pages::page_of;
 use crate::request::{Controller, Placed, Request, Source};
@@ -26,6 +26,12 @@ pub(crate) fn workspace(members: &[String]) -> String {
          codegen-units = 1\npanic = \"abort\"\n",
         members.join(", ")
     )
+}
+
+/// A number for an image: what a kernel keeps of its components means nothing to an image with others.
+fn identity(image: &Image) -> u32 {
+    let bytes = image.components.iter().flat_map(|component| component.name.bytes().chain([0]));
+    bytes.fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// The name of a component's generated crate.
@@ -68,9 +74,6 @@ pub(crate) const KERNEL: &str = "koboshi-on-board-kernel";
 
 /// A line that no image has so many of.
 const NO_LINE: usize = u8::MAX as usize;
-
-/// Incidents that are remembered.
-const INCIDENTS: usize = 32;
 
 /// `Cargo.toml` of the kernel with the tables of an image.
 pub(crate) fn kernel_manifest(request: &Request<'_>) -> String {
@@ -163,10 +166,13 @@ impl Tables<'_> {
             text,
             "];\n\nstatic PLAN: Plan = Plan {{\n    components: &COMPONENTS,\n    descriptions: &DESCRIPTIONS,\n    ports: &PORTS,\n    shared: &SHARED,\n    \
              lines: &LINES,\n    groups: &GROUPS,\n    controller: Controller::{controller},\n    gate: {gate:#x},\n    manager: {manager},\n    \
-             clock: Clock::of({}),\n    quantum: {},\n    trace: {:#x},\n}};\n\n",
+             clock: Clock::of({}),\n    quantum: {},\n    trace: {:#x},\n    record: ({:#010x}, {}),\n    identity: {:#010x},\n}};\n\n",
             board.ticks,
             image.costs.quantum,
-            board.trace.unwrap_or(0)
+            board.trace.unwrap_or(0),
+            self.layout.record.0,
+            self.layout.record.1 / 4,
+            identity(image),
         );
         let _ = write!(
             text,

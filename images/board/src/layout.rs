@@ -47,6 +47,11 @@ pub(crate) struct PlacedConnection {
     pub(crate) far: PlacedHalf,
 }
 
+/// Bytes of what survives a reset: a header and [`INCIDENTS`].
+const RECORD: u32 = 4 * (5 + INCIDENTS * (1 + koboshi_sh4_abi::words::INCIDENT as u32));
+/// Incidents that are remembered: a power of 2.
+pub(crate) const INCIDENTS: u32 = 32;
+
 /// Where everything is.
 pub(crate) struct Layout {
     /// Of each component: the page to read.
@@ -61,6 +66,8 @@ pub(crate) struct Layout {
     pub(crate) connections: Vec<PlacedConnection>,
     /// The halves of lines' ends, each with its first address: the application's, and the program's.
     pub(crate) line_ends: Vec<[u32; 2]>,
+    /// What survives a reset of the machine: address and bytes.
+    pub(crate) record: (u32, u32),
     /// The first address behind everything.
     pub(crate) end: u32,
 }
@@ -181,6 +188,7 @@ impl Layout {
                 Some(PlacedConnection { near: half(near, far, *near_slots)?, far: half(far, near, *far_slots)? })
             })
             .collect();
+        let record = (take(RECORD), RECORD);
         let end = at;
         if end > request.board.end {
             return Err(Trouble::new(
@@ -193,6 +201,6 @@ impl Layout {
             ));
         }
         let (connections, line_ends) = (connections.unwrap_or_default(), line_ends.unwrap_or_default());
-        Ok(Layout { views, kept, outboxes, outbox, connections, line_ends, end })
+        Ok(Layout { views, kept, outboxes, outbox, connections, line_ends, record, end })
     }
 }

@@ -1,7 +1,9 @@
 //! The record of recoveries: a bounded log, the newest overwriting the oldest.
 
+use core::ops::Range;
+
 use crate::life::Fault;
-use crate::place::Place;
+use crate::place::{FILE, Place};
 use crate::record::Seal;
 use crate::{ComponentId, Nanoseconds, PortId};
 
@@ -95,6 +97,35 @@ pub enum CutShort {
 }
 
 impl Incident {
+    /// One that was noticed just now, and that nothing else is known of.
+    pub(crate) const fn new(component: ComponentId, epoch: u32, fault: Fault, now: Nanoseconds) -> Self {
+        Incident {
+            number: 0,
+            component,
+            epoch,
+            fault,
+            noticed: Noticed::Kernel,
+            failed_at: now,
+            told: 0,
+            backoff_at: None,
+            started_at: None,
+            up_at: None,
+            answered_at: None,
+            cut_short: None,
+            down_since: now,
+            within: None,
+            seal: Seal {
+                offered_again: 0,
+                interrupted: 0,
+                poisoned: 0,
+                blamed: false,
+                progressed: false,
+                in_hand: None,
+            },
+            at: Place { pc: 0, returns_to: 0, event: 0, address: 0, line: 0, file: [0; FILE] },
+        }
+    }
+
     /// How long the component has not been up, or was not; of several deaths with nothing up between, from the first.
     #[must_use]
     pub fn took(&self, now: Nanoseconds) -> Nanoseconds {
@@ -117,6 +148,8 @@ impl Incident {
 pub struct Incidents<'a> {
     log: &'a mut [Option<Incident>],
     count: u32,
+    /// The first incident that has changed since somebody asked.
+    changed: u32,
 }
 
 impl<'a> Incidents<'a> {
@@ -126,7 +159,7 @@ impl<'a> Incidents<'a> {
         let used = log.len().checked_ilog2().map_or(0, |exponent| 1usize.wrapping_shl(exponent));
         let log = log.get_mut(..used).unwrap_or_default();
         log.fill(None);
-        Incidents { log, count: 0 }
+        Incidents { log, count: 0, changed: 0 }
     }
 
     /// How many there were since boot.
@@ -150,6 +183,7 @@ impl<'a> Incidents<'a> {
         let number = self.count;
         incident.number = number;
         self.count = self.count.wrapping_add(1);
+        self.changed = self.changed.min(number);
         if let Some(slot) = self.slot(number) {
             *slot = Some(incident);
         }
@@ -160,6 +194,32 @@ impl<'a> Incidents<'a> {
     #[must_use]
     pub fn get(&self, number: u32) -> Option<&Incident> {
         self.log.get(self.place(number))?.as_ref().filter(|incident| incident.number == number)
+    }
+
+    /// How many are remembered at most.
+    #[must_use]
+    pub const fn room(&self) -> u32 {
+        self.log.len() as u32
+    }
+
+    /// Numbers of incidents of which those that have changed since this was asked last are some.
+    pub(crate) fn take_changed(&mut self) -> Range<u32> {
+        let first = core::mem::replace(&mut self.changed, u32::MAX);
+        first.max(self.count.saturating_sub(self.room())).min(self.count)..self.count
+    }
+
+    /// Goes on behind an incident of an earlier life of the image, which had an end at the latest when that had.
+    pub(crate) fn take_over(&mut self, mut incident: Incident) {
+        if incident.up_at.is_none() {
+            incident.cut_short.get_or_insert((CutShort::Rebooted, incident.failed_at));
+        }
+        self.count = incident.number;
+        self.open(incident);
+    }
+
+    /// Whether any has changed since [`Incidents::take_changed`].
+    pub(crate) const fn have_changed(&self) -> bool {
+        self.changed < self.count
     }
 
     /// The first incident with this number or a later one, of those that were not overwritten.
@@ -180,6 +240,7 @@ impl<'a> Incidents<'a> {
 
     /// The incident with this number, unless it was overwritten.
     pub(crate) fn of(&mut self, number: u32) -> Option<&mut Incident> {
+        self.changed = self.changed.min(number);
         self.slot(number)?.as_mut().filter(|incident| incident.number == number)
     }
 

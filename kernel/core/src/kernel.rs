@@ -9,9 +9,10 @@
 
 pub use crate::tables::{Actions, Command, Component, Denied, Peer, Port, Record, Rights, Tables};
 
+use core::ops::Range;
+
 use crate::incident::{CutShort, Incident, Incidents, Noticed};
 use crate::life::{Begin, Facts, Fault, History, State};
-use crate::place::Place;
 use crate::record::{InHand, Seal, Sealed};
 use crate::ring::KERNEL_EPOCH;
 use crate::schedule::Schedule;
@@ -146,6 +147,40 @@ impl<'a> Kernel<'a> {
     #[must_use]
     pub const fn incidents(&self) -> &Incidents<'a> {
         &self.incidents
+    }
+
+    /// Numbers of incidents of which those that have changed since this was asked last are some; it ends at their count.
+    pub fn take_changed_incidents(&mut self) -> Range<u32> {
+        self.incidents.take_changed()
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub const fn incidents_have_changed(&self) -> bool {
+        self.incidents.have_changed()
+    }
+
+    /// An incident of an earlier life of the image: the oldest first, before anything else happens.
+    pub fn take_over(&mut self, incident: Incident) {
+        self.incidents.take_over(incident);
+    }
+
+    /// Those who were given up, as bits of [`ComponentId::bit`].
+    #[must_use]
+    pub fn given_up(&self) -> u64 {
+        let given_up = (0u8..).zip(&*self.lives).filter(|(_, life)| life.state == State::GivenUp);
+        given_up.fold(0, |set, (id, _)| set | ComponentId(id).bit())
+    }
+
+    /// Those were given up in an earlier life of the image, and stay so.
+    pub fn keep_given_up(&mut self, set: u64) {
+        let kept = (0u8..).zip(&mut *self.lives).filter(|(id, _)| set & ComponentId(*id).bit() != 0);
+        kept.for_each(|(_, life)| life.state = State::GivenUp);
+    }
+
+    /// The image has begun anew, for the `boot`-th time, because of this: an incident of its own.
+    pub fn note_reset(&mut self, why: Fault, boot: u32, now: Nanoseconds) {
+        self.incidents.open(Incident { up_at: Some(now), ..Incident::new(ComponentId::IMAGE, boot, why, now) });
     }
 
     /// The description of a component.
@@ -527,24 +562,9 @@ impl<'a> Kernel<'a> {
             life.fruitless.add(now);
             life.fruitless_in_a_row = life.fruitless_in_a_row.saturating_add(1);
         }
-        let number = self.incidents.open(Incident {
-            number: 0,
-            component: id,
-            epoch: life.epoch,
-            fault,
-            noticed,
-            failed_at: now,
-            told: 0,
-            backoff_at: None,
-            started_at: None,
-            up_at: None,
-            answered_at: None,
-            cut_short: None,
-            down_since,
-            within: component.recover_within,
-            seal,
-            at: Place::default(),
-        });
+        let within = component.recover_within;
+        let new = Incident::new(id, life.epoch, fault, now);
+        let number = self.incidents.open(Incident { noticed, down_since, within, seal, ..new });
         life.incident = Some(number);
         let hopeless = life.fruitless_in_a_row >= MANAGER_DEATHS
             && life.fruitless.since(now.saturating_sub(MANAGER_PERIOD)) >= MANAGER_DEATHS;

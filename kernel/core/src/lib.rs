@@ -43,6 +43,9 @@ pub const MAX_COMPONENTS: usize = 64;
 pub struct ComponentId(pub u8);
 
 impl ComponentId {
+    /// Nobody: the image itself, in the incident of its reset.
+    pub const IMAGE: ComponentId = ComponentId(u8::MAX);
+
     /// The place in a table.
     #[must_use]
     pub const fn index(self) -> usize {

@@ -66,6 +66,12 @@ pub enum Fault {
     Told,
     /// A client reported that it is late.
     Late,
+    /// Of the whole image: whoever may had it begin anew.
+    Rebooted,
+    /// Of the whole image: its restart manager died too often.
+    ManagerDied,
+    /// Of the whole image: the machine was reset, by a fault in the kernel or from outside.
+    Reset,
 }
 
 impl Fault {
@@ -83,6 +89,9 @@ impl Fault {
             Fault::Exit => 8,
             Fault::Told => 9,
             Fault::Late => 10,
+            Fault::Rebooted => 11,
+            Fault::ManagerDied => 12,
+            Fault::Reset => 13,
         }
     }
 }
@@ -102,6 +111,9 @@ impl Fault {
             8 => Fault::Exit,
             9 => Fault::Told,
             10 => Fault::Late,
+            11 => Fault::Rebooted,
+            12 => Fault::ManagerDied,
+            13 => Fault::Reset,
             _ => return None,
         })
     }
@@ -120,6 +132,9 @@ impl core::fmt::Display for Fault {
             Fault::Exit => "exit",
             Fault::Told => "told to",
             Fault::Late => "late",
+            Fault::Rebooted => "rebooted",
+            Fault::ManagerDied => "restart manager died too often",
+            Fault::Reset => "reset",
         })
     }
 }

@@ -20,6 +20,7 @@ mod interrupts;
 mod machine;
 mod memory;
 mod plan;
+mod record;
 mod registers;
 mod time;
 mod trace;

@@ -21,6 +21,7 @@ use koboshi_sh4_abi::{self as abi, WAITS, answer, call, command, words};
 use crate::interrupts::Chip;
 use crate::memory;
 use crate::plan::{ComponentPlan, Plan, PortEnd, PortPlan, Region, Reset, Rights, Width};
+use crate::record::Record as Survivor;
 use crate::registers::{self as register, Byte, Long, Short};
 use crate::time::Time;
 use crate::trace::Trace;
@@ -147,6 +148,7 @@ pub struct Machine {
     contexts: *mut Context,
     idle: *mut Context,
     time: Time,
+    record: Survivor,
     trace: Trace,
     /// Who runs; `None`: nobody has anything to do.
     current: Option<ComponentId>,
@@ -222,6 +224,7 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
         contexts: storage.contexts.as_mut_ptr(),
         idle: &raw mut storage.idle,
         time,
+        record: Survivor::new(plan.record, plan.identity),
         trace,
         current: None,
         turns: [None; MAX_VCPUS],
@@ -309,8 +312,31 @@ impl Machine {
 
     /// Starts the restart manager, which starts the others; all of them where there is none.
     fn start(&mut self) {
-        let now = self.time.now();
         self.trace.text(b"koboshi: boot").end();
+        self.take_over();
+        self.start_all();
+    }
+
+    /// What there was before the machine was reset, if it was.
+    fn take_over(&mut self) {
+        let before = self.record.take_over(&mut self.kernel);
+        self.begin_anew(before.map(|_| Fault::Reset));
+    }
+
+    /// The image begins, once more where there is a reason for that.
+    fn begin_anew(&mut self, why: Option<Fault>) {
+        let (now, boot) = (self.time.now(), self.record.begin());
+        if let Some(why) = why {
+            self.kernel.note_reset(why, boot, now);
+            self.trace.text(b"koboshi: begins anew ").number(boot).text(b" because ").number(why.code().into());
+            self.trace.text(b" incidents ").number(self.kernel.incidents().count());
+            self.trace.text(b" given up ").hex(self.kernel.given_up() as u32).end();
+        }
+        self.record.save(&mut self.kernel);
+    }
+
+    fn start_all(&mut self) {
+        let now = self.time.now();
         match self.plan.manager {
             Some(manager) => self.start_one(manager, now),
             None => (0..self.plan.components.len() as u8).for_each(|at| self.start_one(ComponentId(at), now)),
@@ -708,6 +734,10 @@ impl Machine {
                 return;
             }
             each(actions.halt, |id| self.halted(id));
+            if actions.halt | actions.safe != 0 {
+                // Whatever comes of a safe action: why it was taken is known.
+                self.record.save(&mut self.kernel);
+            }
             each(actions.safe, |id| self.make_safe(id));
             if actions.reboot {
                 self.reboot();
@@ -797,12 +827,16 @@ impl Machine {
     fn reboot(&mut self) {
         let now = self.time.now();
         self.trace.text(b"koboshi: reboot").end();
+        // Whoever commands it is alive; the kernel does it by itself when the restart manager is dead for good.
+        let alive = |id| self.kernel.standing(id).is_some_and(|(state, _)| state.alive());
+        let why = if self.plan.manager.is_none_or(alive) { Fault::Rebooted } else { Fault::ManagerDied };
         self.kernel.reboot(now);
         let halted = self.kernel.take_actions().halt;
         each(halted & all(self.plan.components.len()), |id| self.halted(id));
         clear_shared(self.plan);
         self.turns = [None; MAX_VCPUS];
-        self.start();
+        self.begin_anew(Some(why));
+        self.start_all();
     }
 
     /// Who goes on. All that is due is done first.
@@ -820,6 +854,9 @@ impl Machine {
         let wake = if self.closes_until(now).is_some() { NEVER } else { self.kernel.next_deadline() };
         let Some((id, until)) = chosen else {
             self.current = None;
+            if self.kernel.incidents_have_changed() {
+                self.record.save(&mut self.kernel);
+            }
             self.time.wake_at(wake, now);
             return self.idle;
         };

@@ -27,6 +27,12 @@ pub(crate) fn view(address: u32) -> &'static View {
     unsafe { &*(p1(address) as *const View) }
 }
 
+/// Words of the image's memory as P2 shows them, past the caches. Nobody looks at them otherwise.
+pub(crate) fn uncached(address: u32, count: u32) -> &'static [AtomicU32] {
+    // SAFETY: as in `words`.
+    unsafe { slice::from_raw_parts((address & 0x1FFF_FFFF | 0xA000_0000) as *const AtomicU32, count as usize) }
+}
+
 /// One word.
 pub(crate) fn word(address: u32) -> &'static AtomicU32 {
     // SAFETY: as in `words`.

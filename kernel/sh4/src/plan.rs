@@ -35,6 +35,10 @@ pub struct Plan {
     pub quantum: u64,
     /// A register that takes any byte at once and shows it: the emulator's. 0: none.
     pub trace: u32,
+    /// The address and words of what survives a reset: of the header, and of a power of 2 of incidents.
+    pub record: (u32, u32),
+    /// A number that no other image is likely to have.
+    pub identity: u32,
 }
 
 /// A component's memory and beginning.
