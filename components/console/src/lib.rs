@@ -248,6 +248,7 @@ fn told(ask: Ask) -> Told {
             Err(_) => Told::Denied,
         },
         Ask::Incident(number) => Told::Incident(now().as_ticks(), authority::incident(number)),
+        Ask::Registers(who) => Told::Registers(authority::registers(ComponentId(who))),
         Ask::Knock(who, how) => Knock::of_code(how).map_or(Told::Denied, |how| command(who, Command::Knock(how))),
         Ask::Wake(who) => command(who, Command::Wake),
         Ask::End(who) => command(who, Command::End(Fault::Told)),

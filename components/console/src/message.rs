@@ -5,6 +5,7 @@
 use heapless::Vec;
 use koboshi_core::incident::Incident;
 use koboshi_core::life::{Fault, State};
+use koboshi_core::place::Registers;
 use koboshi_link::{Channel, Link, NewSession};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,8 @@ pub enum Ask {
     Health(u8),
     /// The first incident with this number or a later one that is remembered.
     Incident(u32),
+    /// What the processor held when a component's last incarnation ended.
+    Registers(u8),
     /// Knock a component over, in the way with this [`Knock::code`](koboshi_core::knock::Knock::code).
     Knock(u8, u8),
     /// Give a component a turn.
@@ -68,6 +71,8 @@ pub enum Told {
     Health(Health),
     /// The incident, and the board's time, in nanoseconds.
     Incident(u64, Option<Incident>),
+    /// The registers, if they are known.
+    Registers(Option<Registers>),
     /// It was done, or is about to be.
     Done,
     /// The kernel refused: the console has no right to do it, or there is no such component.

@@ -375,6 +375,15 @@ fn story_in_words(story: &Story) -> String {
     );
     let mut row = |name: &str, what: String| text.push_str(&format!("  {name:14} {what}\n"));
     row("noticed", story.noticed.clone());
+    if let Some(place) = &story.place {
+        row("where", place.clone());
+    }
+    if let Some(registers) = &story.registers {
+        for (at, four) in registers.chunks(4).enumerate() {
+            let words: Vec<String> = four.iter().map(|word| format!("{word:08x}")).collect();
+            row(&format!("r{} to r{}", 4 * at, 4 * at + 3), words.join(" "));
+        }
+    }
     let in_hand = story.in_hand.as_ref().map(|one| {
         let progress = if one.progress > 0 { format!(" at {}", one.progress) } else { String::new() };
         format!("{} of {} (request {}){progress}: {}", one.operation, one.client, one.position, one.then)
@@ -389,6 +398,7 @@ fn story_in_words(story: &Story) -> String {
     let requests: Vec<String> = requests.into_iter().flatten().collect();
     row("requests", if requests.is_empty() { "none was touched".to_owned() } else { requests.join(", ") });
     let kept = match story.kept_state_whole {
+        None if story.kept_state_unknown => "not known",
         None => "none: it had kept nothing",
         Some(true) => "whole",
         Some(false) => "spoilt: the next one begins without it",

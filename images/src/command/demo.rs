@@ -531,6 +531,10 @@ impl<'a, S: System> Demo<'a, S> {
         }
     }
 
+    fn name_of(&self, id: ComponentId) -> &str {
+        self.names.get(id.index()).map_or("the image", String::as_str)
+    }
+
     fn knock(&mut self) {
         let Some(target) = self.chance.one_of(&self.targets) else { return };
         let Some(how) = self.chance.one_of(&target.ways) else { return };
@@ -587,7 +591,7 @@ impl<'a, S: System> Demo<'a, S> {
         let last = last.map_or_else(String::new, |incident| {
             let took = incident.up_at.map(|up| Quantity::Time.write(up.saturating_sub(incident.failed_at)));
             let took = took.map_or_else(|| "down".to_owned(), |took| format!("up again after {took}"));
-            format!("; last: {}, {}, {took}", self.names[incident.component.index()], incident.fault)
+            format!("; last: {}, {}, {took}", self.name_of(incident.component), incident.fault)
         });
         let stalled = self.system.stalled();
         let stalled = if stalled.is_zero() { String::new() } else { format!("; stalled {} ms", stalled.as_millis()) };

@@ -79,7 +79,8 @@ pub(super) fn start(image: &Path, composed: &Composed, board: Board, wishes: Wis
         }
         let how = How { counted: Some(INSTRUCTION), idles: true, sh4a: wishes.sh4a, debugger, ..How::default() };
         let running: Running<Asked> = Running::start(qemu.path(), &made.file, lines, how)?;
-        Ok(OnBoard::new(&composed.image, running))
+        let folder = made.file.parent().unwrap_or(Path::new(".")).to_path_buf();
+        Ok(OnBoard::new(&composed.image, running, folder))
     };
     begin().map_err(|trouble| {
         complain(&trouble.what, &trouble.remedy);

@@ -5,8 +5,10 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use koboshi_board::place_of;
 use koboshi_board::running::Running;
 use koboshi_console::message::{Ask, Health, Told};
 use koboshi_core::ComponentId;
@@ -20,7 +22,7 @@ use koboshi_host::wire::LineSettings;
 
 use super::protocol::Process;
 use super::story;
-use super::system::{Carried, CarriedOutside, Over, System};
+use super::system::{Carried, CarriedOutside, Over, System, panic_of};
 
 /// How often the board is asked how its components are.
 const ASK_EVERY: Duration = Duration::from_millis(25);
@@ -42,6 +44,7 @@ const FOLLOWED: u64 = 5_000_000_000;
 pub(crate) enum Asked {
     Health(u8),
     Incident(u32),
+    Registers(ComponentId),
     /// About whom, and what was to be done, for people.
     Command(ComponentId, &'static str),
 }
@@ -49,6 +52,10 @@ pub(crate) enum Asked {
 /// An image that runs on a board.
 pub(crate) struct OnBoard {
     running: Running<Asked>,
+    /// With the components' programs.
+    folder: PathBuf,
+    /// What was held when these incarnations ended.
+    registers: BTreeMap<(ComponentId, u32), [u32; 16]>,
     names: Vec<String>,
     vcpus: Vec<u8>,
     health: Vec<Option<Health>>,
@@ -69,10 +76,13 @@ pub(crate) struct OnBoard {
 }
 
 impl OnBoard {
-    pub(crate) fn new(image: &Image, running: Running<Asked>) -> Self {
+    /// An image that runs, and where its build left what it made.
+    pub(crate) fn new(image: &Image, running: Running<Asked>, folder: PathBuf) -> Self {
         let components = &image.components;
         OnBoard {
             running,
+            folder,
+            registers: BTreeMap::new(),
             names: components.iter().map(|component| component.name.clone()).collect(),
             vcpus: components.iter().map(|component| component.vcpu).collect(),
             health: vec![None; components.len()],
@@ -158,9 +168,18 @@ impl OnBoard {
                     self.incidents.pop_first();
                 }
                 if number == self.next {
+                    if incident.component != ComponentId::IMAGE {
+                        self.ask(Asked::Registers(incident.component), Ask::Registers(incident.component.0));
+                    }
                     // There may be more of them.
                     self.next = found + 1;
                     self.ask(Asked::Incident(self.next), Ask::Incident(self.next));
+                }
+            }
+            (Asked::Registers(who), Told::Registers(Some(found))) => {
+                self.registers.insert((who, found.epoch), found.r);
+                if self.registers.len() > INCIDENTS {
+                    self.registers.pop_first();
                 }
             }
             (Asked::Command(..), Told::Done) => {}
@@ -241,12 +260,30 @@ impl System for OnBoard {
         self.incidents.range(number..).next().map(|(_, incident)| *incident)
     }
 
-    fn kept_at(&self, _: u32) -> Option<bool> {
+    fn kept_at(&self, _: u32) -> Option<Option<bool>> {
         None
     }
 
     fn knock(&mut self, id: ComponentId, how: How) {
         self.ask(Asked::Command(id, "knocked over"), Ask::Knock(id.0, how.code()));
+    }
+
+    fn place_of(&self, incident: &Incident) -> Option<String> {
+        let at = &incident.at;
+        let name = self.names.get(incident.component.index())?;
+        // What is not in the program's own source is in what it called: then where that returns to says more.
+        let line = |pc| place_of(&self.folder, name, pc).ok().flatten().filter(|place| place.line.file.is_some());
+        let source = || Some(line(at.pc).or_else(|| line(at.returns_to))?.to_string());
+        let source = panic_of(at).or_else(source).unwrap_or_else(|| "no line is known".to_owned());
+        if at.pc == 0 {
+            return None;
+        }
+        let touched = if at.address != 0 { format!(", touched {:#010x}", at.address) } else { String::new() };
+        Some(format!("{source} (pc {:#010x}, pr {:#010x}{touched})", at.pc, at.returns_to))
+    }
+
+    fn registers_of(&self, incident: &Incident) -> Option<[u32; 16]> {
+        self.registers.get(&(incident.component, incident.epoch)).copied()
     }
 
     fn wake(&mut self, id: ComponentId) {

@@ -149,8 +149,17 @@ pub(crate) struct Story {
     pub(crate) offered_again: u32,
     pub(crate) interrupted: u32,
     pub(crate) poisoned: u32,
-    /// Whether what it keeps was whole; `None`: it keeps nothing.
+    /// Whether what it keeps was whole; `None`: it keeps nothing, or nobody knows.
     pub(crate) kept_state_whole: Option<bool>,
+    /// Nobody knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) kept_state_unknown: bool,
+    /// Where it was: a line of the source, as far as that is known.
+    #[serde(default)]
+    pub(crate) place: Option<String>,
+    /// What the processor held then: R0 to R15 of a board.
+    #[serde(default)]
+    pub(crate) registers: Option<[u32; 16]>,
     pub(crate) told: Vec<String>,
 }
 

@@ -80,6 +80,9 @@ impl Known {
     }
 
     fn name(&self, id: ComponentId) -> String {
+        if id == ComponentId::IMAGE {
+            return "the image".to_owned();
+        }
         self.names.get(id.index()).cloned().unwrap_or_else(|| "?".to_owned())
     }
 
@@ -129,8 +132,20 @@ impl Known {
     }
 }
 
-/// One incident, as it looks `now`.
-pub(crate) fn of(incident: &Incident, now: u64, kept_state_whole: Option<bool>, known: &Known) -> Story {
+/// What is known of an incident beside the kernel's own record.
+pub(crate) struct Found {
+    /// The platform's time.
+    pub(crate) now: u64,
+    /// Whether what the component keeps was whole; `None`: nobody knows. `Some(None)`: it keeps nothing.
+    pub(crate) kept_state_whole: Option<Option<bool>>,
+    /// Where it was.
+    pub(crate) place: Option<String>,
+    pub(crate) registers: Option<[u32; 16]>,
+}
+
+/// One incident, as it looks now.
+pub(crate) fn of(incident: &Incident, found: Found, known: &Known) -> Story {
+    let Found { now, kept_state_whole, place, registers } = found;
     let cut_short = incident.cut_short.map(|(why, _)| match why {
         CutShort::DiedAgain => "died again before it was up",
         CutShort::GivenUp => "given up",
@@ -159,7 +174,10 @@ pub(crate) fn of(incident: &Incident, now: u64, kept_state_whole: Option<bool>, 
         offered_again: incident.seal.offered_again,
         interrupted: incident.seal.interrupted,
         poisoned: incident.seal.poisoned,
-        kept_state_whole,
+        kept_state_whole: kept_state_whole.flatten(),
+        kept_state_unknown: kept_state_whole.is_none(),
+        place,
+        registers,
         told: told.map(|id| known.name(id)).collect(),
     }
 }

@@ -333,7 +333,13 @@ impl<S: System> Supervisor<S> {
     }
 
     fn story(&self, incident: &Incident) -> Story {
-        story::of(incident, self.system.now(), self.system.kept_at(incident.number), &self.known)
+        let found = story::Found {
+            now: self.system.now(),
+            kept_state_whole: self.system.kept_at(incident.number),
+            place: self.system.place_of(incident),
+            registers: self.system.registers_of(incident),
+        };
+        story::of(incident, found, &self.known)
     }
 
     fn answer(&mut self, question: Question) {

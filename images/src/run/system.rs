@@ -9,6 +9,7 @@ use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Command, Denied};
 use koboshi_core::life::State;
+use koboshi_core::place::Place;
 use koboshi_host::application::Announcement;
 use koboshi_host::image::DeviceModelKind;
 use koboshi_host::journal::Event;
@@ -72,10 +73,14 @@ pub(crate) trait System {
     fn incident_count(&self) -> u32;
     /// The first incident with this number or a later one that is remembered.
     fn incident_from(&self, number: u32) -> Option<Incident>;
-    /// Whether what the component of this incident keeps was whole; `None`: it keeps nothing, or nobody knows.
-    fn kept_at(&self, number: u32) -> Option<bool>;
+    /// Whether what the component of this incident keeps was whole; `Some(None)`: it keeps nothing; `None`: nobody knows.
+    fn kept_at(&self, number: u32) -> Option<Option<bool>>;
     /// Knocks a component over: it falls when it next does something.
     fn knock(&mut self, id: ComponentId, how: How);
+    /// Where the incarnation of this incident was, in words; `None`: that is not known, or says nothing.
+    fn place_of(&self, incident: &Incident) -> Option<String>;
+    /// What the processor held then: R0 to R15 of a board.
+    fn registers_of(&self, incident: &Incident) -> Option<[u32; 16]>;
     /// Gives a component a turn: it may have nothing to do.
     fn wake(&mut self, id: ComponentId);
     /// Ends an incarnation.
@@ -105,6 +110,11 @@ pub(crate) trait System {
     fn reboots(&self) -> u32;
     /// What else must not have happened, one line each. `program`: the device of the program's end.
     fn wrongs(&mut self, program: &str) -> Vec<String>;
+}
+
+/// Where a panic was.
+pub(super) fn panic_of(place: &Place) -> Option<String> {
+    (place.line > 0).then(|| format!("{}:{}", place.file(), place.line))
 }
 
 /// Bytes that may wait at an outside end.
@@ -177,12 +187,20 @@ impl System for Here {
         self.machine.incidents_from(number)
     }
 
-    fn kept_at(&self, number: u32) -> Option<bool> {
-        self.machine.kept_at(number)
+    fn kept_at(&self, number: u32) -> Option<Option<bool>> {
+        Some(self.machine.kept_at(number))
     }
 
     fn knock(&mut self, id: ComponentId, how: How) {
         self.machine.knock(id, how);
+    }
+
+    fn place_of(&self, incident: &Incident) -> Option<String> {
+        panic_of(&incident.at)
+    }
+
+    fn registers_of(&self, _: &Incident) -> Option<[u32; 16]> {
+        None
     }
 
     fn wake(&mut self, id: ComponentId) {

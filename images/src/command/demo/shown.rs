@@ -138,7 +138,7 @@ impl<S: System> Demo<'_, S> {
             .map(|incident| {
                 serde_json::json!({
                     "number": incident.number,
-                    "component": self.names[incident.component.index()],
+                    "component": self.name_of(incident.component),
                     "epoch": incident.epoch,
                     "fault": incident.fault.to_string(),
                     "failed_at_ns": incident.failed_at,
