@@ -41,7 +41,8 @@ fn the_emulated_board_boots_its_image_until_its_program_runs() {
 fn the_tables_for_the_sh7780_are_its_manuals() {
     let (folder, report) = built("sh2007");
     let tables = std::fs::read_to_string(folder.join("crates/kernel/src/lib.rs")).expect("the tables");
-    // INT2PRI2: SCIF1 in bits 20 to 16; INT2MSKR: bit 4. Its codes: B80, BA0, BC0, BE0. The page through area 7.
+    // INT2PRI2: SCIF1 in bits 20 to 16, SCIF0 in 28 to 24; INT2MSKR: bits 4 and 3. SCIF1's codes: B80, BA0, BC0, BE0; SCIF0's: 700 to
+    // 760. The pages through area 7.
     for wanted in [
         "controller: Controller::Sh7780",
         "Group::Bit { priority: 0xffd40008, shift: 16, bit: 4 }",
@@ -51,11 +52,16 @@ fn the_tables_for_the_sh7780_are_its_manuals() {
         "code: 0xbe0, group: 0",
         "Region { start: 0x1fe10000, length: 0x1000, rights: Rights::Device }",
         "SafeWrite { address: 0xffe10008, width: Width::Half, value: 0x0 }",
+        "Group::Bit { priority: 0xffd40008, shift: 24, bit: 3 }",
+        "code: 0x700, group: 1",
+        "code: 0x760, group: 1",
+        "Region { start: 0x1fe00000, length: 0x1000, rights: Rights::Device }",
+        "SafeWrite { address: 0xffe00008, width: Width::Half, value: 0x0 }",
     ] {
         assert!(tables.contains(wanted), "{wanted} is not in\n{tables}");
     }
     let parts = report["components"].as_array().expect("components");
-    assert_eq!(parts.len(), 4);
+    assert_eq!(parts.len(), 6, "the same components as on the emulated board");
     for part in parts {
         let number = |key: &str| part[key].as_u64().expect("a number");
         assert!(number("stack") >= number("stack_needed"), "{part}");
@@ -130,7 +136,7 @@ fn the_image_of_the_sh2007_names_the_addresses_of_its_chip() {
     use koboshi_composer::{compose, manifest::DeviceSettings, manifest::Layout, registry::packages};
 
     let composed = compose("sh2007.toml", include_str!("../sh2007.toml"), &packages()).expect("it is composed");
-    let [device] = &composed.manifest.devices[..] else { panic!("one device") };
+    let device = composed.manifest.devices.iter().find(|device| device.name.value == "scif1").expect("SCIF1");
     let numbers = device.interrupts.as_ref().expect("interrupts").value.iter().map(|number| number.value);
     assert_eq!(device.base.as_ref().map(|base| base.value), Some(0xFFE1_0000), "SCIF1, the console");
     assert_eq!(numbers.collect::<Vec<u64>>(), [0xB80, 0xBA0, 0xBC0, 0xBE0], "ERI, RXI, BRI, TXI of SCIF1");
