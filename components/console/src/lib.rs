@@ -26,7 +26,7 @@ use koboshi_runtime::{
     join, join4, now, sleep, window,
 };
 
-use message::{Ask, Assembly, FromProgram, Health, PART, ToProgram, Told};
+use message::{Ask, Assembly, FromProgram, Health, PART, Sent, ToProgram, Told};
 
 /// The console, for the composer.
 pub const DESCRIPTION: Description = Description {
@@ -61,7 +61,8 @@ mod register {
     pub(super) const APPLIED: u32 = 0x20;
     pub(super) const BAUD: u32 = 0x24;
     pub(super) const FRAMING: u32 = 0x28;
-    pub(super) const BREAK: u32 = 0x2C;
+    pub(super) const TAKEN: u32 = 0x34;
+    pub(super) const GIVEN: u32 = 0x38;
 }
 
 type End = RefCell<Link<WINDOW>>;
@@ -142,12 +143,11 @@ async fn from_program(link: &End, program: &Device) -> Infallible {
                     window(|| program.write32(register::PUSH, (*byte).into()));
                 }
             }
-            Some(FromProgram::Line { baud, framing }) => {
+            Some(FromProgram::Line { number, baud, framing }) => {
                 program.write32(register::BAUD, baud);
                 program.write32(register::FRAMING, framing);
-                program.write32(register::WANTED, 0);
+                program.write32(register::WANTED, number);
             }
-            Some(FromProgram::Break(milliseconds)) => program.write32(register::BREAK, milliseconds),
             None => {}
         }
         found.next();
@@ -166,21 +166,41 @@ async fn next(link: &End, channel: Channel, found: &mut Assembly) {
     .await;
 }
 
-/// Sends a message as soon as there is room. Where a session has begun, it belongs to that one.
-async fn say(link: &End, channel: Channel, message: &impl serde::Serialize) {
-    until(|| {
-        loop {
-            if let Ok(sent) = message::send(&mut link.borrow_mut(), channel, message) {
-                return sent.then_some(());
-            }
-        }
-    })
-    .await;
+/// What became of a message that was to be sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// It is on its way.
+    Yes,
+    /// It is too long.
+    Never,
+    /// The other end has begun anew, and knows nothing of what was said before. It was not sent.
+    BegunAnew,
 }
 
-/// What the program is told.
+/// Sends a message as soon as there is room.
+async fn say(link: &End, channel: Channel, message: &impl serde::Serialize) -> Said {
+    until(|| match message::send(&mut link.borrow_mut(), channel, message) {
+        Ok(Sent::NoRoom) => None,
+        Ok(Sent::Whole) => Some(Said::Yes),
+        Ok(Sent::TooLong) => Some(Said::Never),
+        Err(_) => Some(Said::BegunAnew),
+    })
+    .await
+}
+
+/// What the program is told: at the beginning of a session how the line's end is, and then what is new.
 async fn to_program(link: &End, program: &Device) -> Infallible {
-    let (mut gone, mut applied) = (false, 0);
+    loop {
+        let (gone, applied) = (program.read32(register::STATE) == 2, program.read32(register::APPLIED));
+        let (taken, given) = (program.read32(register::TAKEN), program.read32(register::GIVEN));
+        if say(link, Channel::Application, &ToProgram::Began { taken, given, applied, gone }).await == Said::Yes {
+            tell_news(link, program, gone, applied).await;
+        }
+    }
+}
+
+/// Tells the program what is new, until the other end begins anew. `gone` and `applied`: what it was told last.
+async fn tell_news(link: &End, program: &Device, mut gone: bool, mut applied: u32) {
     loop {
         // Nothing is taken for which there is no room.
         until(|| (link.borrow().room(Channel::Application) >= PART + 8).then_some(())).await;
@@ -193,7 +213,9 @@ async fn to_program(link: &End, program: &Device) -> Infallible {
             count += 1;
         }
         if let Some(bytes) = bytes.get(..count).filter(|bytes| !bytes.is_empty()) {
-            say(link, Channel::Application, &ToProgram::Bytes(bytes)).await;
+            if say(link, Channel::Application, &ToProgram::Bytes(bytes)).await == Said::BegunAnew {
+                return;
+            }
             continue;
         }
         let news = until(|| {
@@ -212,8 +234,10 @@ async fn to_program(link: &End, program: &Device) -> Infallible {
             (program.read32(register::WAITING) > 0).then_some(None)
         })
         .await;
-        if let Some(news) = news {
-            say(link, Channel::Application, &news).await;
+        if let Some(news) = news
+            && say(link, Channel::Application, &news).await == Said::BegunAnew
+        {
+            return;
         }
     }
 }
@@ -223,8 +247,9 @@ async fn answer(link: &End) -> Infallible {
     let mut found = Assembly::default();
     loop {
         next(link, Channel::Control, &mut found).await;
-        if let Some(ask) = found.message() {
-            say(link, Channel::Control, &told(ask)).await;
+        let answer = found.message().map_or(Told::Denied, told);
+        if say(link, Channel::Control, &answer).await == Said::Never {
+            say(link, Channel::Control, &Told::Denied).await;
         }
         found.next();
     }

@@ -22,23 +22,34 @@ pub enum FromProgram<'a> {
     Bytes(&'a [u8]),
     /// It sets the line: the bit rate, and the bits of FRAMING of the device `application`.
     Line {
+        /// The number of this setting, from 1 on. The same one twice is one.
+        number: u32,
         /// Bits per second.
         baud: u32,
         /// As the device has it.
         framing: u32,
     },
-    /// It sends a break of so many milliseconds.
-    Break(u32),
 }
 
 /// To the computer: what the program is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToProgram<'a> {
+    /// The first message of a session: how the line's end is.
+    Began {
+        /// Bytes that consoles have taken from it so far, modulo 2^32. What of them was not heard is lost.
+        taken: u32,
+        /// Bytes that consoles have given it so far, modulo 2^32. What was sent besides is lost.
+        given: u32,
+        /// The number of the last setting of the line that was carried out.
+        applied: u32,
+        /// The line was given up.
+        gone: bool,
+    },
     /// Bytes from the line.
     Bytes(&'a [u8]),
     /// An announcement, as the Monitor numbers them, between the bytes where it stands.
     Announced(u32),
-    /// So many settings of the line were carried out.
+    /// The setting of the line with this number was carried out.
     Applied(u32),
     /// The line was given up, or is back.
     Gone(bool),
@@ -96,7 +107,18 @@ pub struct Health {
     pub fault: Option<Fault>,
 }
 
-/// Writes a message, if there is room for all of it: true if there was.
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It is in the channel.
+    Whole,
+    /// It has no room yet. Nothing was written.
+    NoRoom,
+    /// It is longer than a message may be, and never has room.
+    TooLong,
+}
+
+/// Writes a message, if there is room for all of it.
 ///
 /// # Errors
 /// As [`Link::write`] has it: nothing was written then.
@@ -104,18 +126,18 @@ pub fn send<const W: usize>(
     link: &mut Link<W>,
     channel: Channel,
     message: &impl Serialize,
-) -> Result<bool, NewSession> {
+) -> Result<Sent, NewSession> {
     let mut room = [0; LONGEST + 2];
-    let Some(body) = room.get_mut(2..) else { return Ok(false) };
-    let Ok(length) = postcard::to_slice(message, body).map(|body| body.len()) else { return Ok(false) };
+    let Some(body) = room.get_mut(2..) else { return Ok(Sent::TooLong) };
+    let Ok(length) = postcard::to_slice(message, body).map(|body| body.len()) else { return Ok(Sent::TooLong) };
     let [low, high] = (length as u16).to_le_bytes();
     room[0] = low;
     room[1] = high;
-    let Some(whole) = room.get(..length + 2) else { return Ok(false) };
+    let Some(whole) = room.get(..length + 2) else { return Ok(Sent::TooLong) };
     if link.room(channel) < whole.len() {
-        return Ok(false);
+        return Ok(Sent::NoRoom);
     }
-    link.write(channel, whole).map(|taken| taken == whole.len())
+    link.write(channel, whole).map(|_| Sent::Whole)
 }
 
 /// Puts messages together from what comes over a channel.
@@ -213,7 +235,8 @@ mod tests {
         let mut arrived = Vec::new();
         let mut sent = 0;
         while arrived.len() < 30 {
-            while sent < 30 && send(&mut one, Channel::Application, &FromProgram::Bytes(&[sent; 40])) == Ok(true) {
+            while sent < 30 && send(&mut one, Channel::Application, &FromProgram::Bytes(&[sent; 40])) == Ok(Sent::Whole)
+            {
                 sent += 1;
             }
             exchange(&mut one, &mut other);
@@ -230,9 +253,10 @@ mod tests {
     #[test]
     fn a_message_that_has_no_room_is_not_begun() {
         let (mut one, _) = joined();
-        assert_eq!(send(&mut one, Channel::Control, &FromProgram::Bytes(&[1; 40])), Ok(true));
+        assert_eq!(send(&mut one, Channel::Control, &FromProgram::Bytes(&[1; 40])), Ok(Sent::Whole));
         let room = one.room(Channel::Control);
-        assert_eq!(send(&mut one, Channel::Control, &FromProgram::Bytes(&[2; 40])), Ok(false));
+        assert_eq!(send(&mut one, Channel::Control, &FromProgram::Bytes(&[2; 40])), Ok(Sent::NoRoom));
+        assert_eq!(send(&mut one, Channel::Control, &FromProgram::Bytes(&[2; LONGEST])), Ok(Sent::TooLong));
         assert_eq!(one.room(Channel::Control), room);
     }
 
@@ -245,11 +269,61 @@ mod tests {
         assert_eq!(found.fill(&mut other, Channel::Control), Ok(false));
         let mut one = Link::new(Session(2), Timing::of_line(115_200));
         exchange(&mut one, &mut other);
-        assert_eq!(send(&mut one, Channel::Control, &Ask::Health(7)), Ok(true));
+        assert_eq!(send(&mut one, Channel::Control, &Ask::Health(7)), Ok(Sent::Whole));
         exchange(&mut one, &mut other);
         assert!(found.fill(&mut other, Channel::Control).is_err(), "the new session is told of");
         assert_eq!(found.fill(&mut other, Channel::Control), Ok(true));
         assert_eq!(found.message(), Some(Ask::Health(7)));
+    }
+
+    #[test]
+    fn the_longest_answer_is_a_message() {
+        use koboshi_core::incident::{CutShort, Noticed};
+        use koboshi_core::place::Place;
+        use koboshi_core::record::{Fate, InHand, Seal};
+        use koboshi_core::{ComponentId, PortId};
+
+        let longest = u64::MAX;
+        let in_hand = InHand {
+            port: PortId(u16::MAX),
+            position: u32::MAX,
+            operation: u8::MAX,
+            progress: u32::MAX,
+            then: Fate::Poisoned,
+        };
+        let seal = Seal {
+            offered_again: u32::MAX,
+            interrupted: u32::MAX,
+            poisoned: u32::MAX,
+            blamed: true,
+            progressed: true,
+            in_hand: Some(in_hand),
+        };
+        let mut at =
+            Place { pc: u32::MAX, returns_to: u32::MAX, event: u32::MAX, address: u32::MAX, ..Place::default() };
+        at.panicked(&[b'a'; 32], u32::MAX);
+        let incident = Incident {
+            number: u32::MAX,
+            component: ComponentId(u8::MAX),
+            epoch: u32::MAX,
+            fault: Fault::Access { address: u32::MAX },
+            noticed: Noticed::Clock { called_at: longest },
+            failed_at: longest,
+            told: longest,
+            backoff_at: Some(longest),
+            started_at: Some(longest),
+            up_at: Some(longest),
+            answered_at: Some(longest),
+            cut_short: Some((CutShort::Rebooted, longest)),
+            down_since: longest,
+            within: Some(longest),
+            seal,
+            at,
+        };
+        let mut room = [0; LONGEST];
+        let told = Told::Incident(longest, Some(incident));
+        let length = postcard::to_slice(&told, &mut room).map(|told| told.len());
+        assert!(length.is_ok(), "an incident has grown beyond {LONGEST} bytes");
     }
 
     #[test]

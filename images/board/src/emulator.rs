@@ -96,6 +96,7 @@ impl Emulator {
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| {
+            over.store(true, Ordering::Relaxed);
             Trouble::new(
                 format!("the emulator {} cannot be started: {error}", qemu.display()),
                 "koboshi doctor says what installs it.",

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use koboshi_console::WINDOW;
-use koboshi_console::message::{self, Ask, Assembly, FromProgram, PART, ToProgram, Told};
+use koboshi_console::message::{self, Ask, Assembly, FromProgram, PART, Sent, ToProgram, Told};
 use koboshi_link::{Channel, Instant as LinkTime, Link, Session, Timing};
 use koboshi_sh4::tools::Trouble;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -28,8 +28,12 @@ const UNDER_WAY: u64 = 12;
 /// Bytes that a UART takes at once.
 const FIFO: u32 = 16;
 
-/// Without an arrival for so long, bytes under way are lost: they are not waited for any more.
-const LOST_AFTER: Duration = Duration::from_secs(2);
+/// Without an arrival for so long, bytes under way count as lost: they are not waited for any more.
+const LOST_AFTER: Duration = Duration::from_secs(10);
+
+/// Bytes for the program that are held for it. While there are more, nothing is taken from the link: then the Monitor's side is
+/// full, and the line is held as far as its flow control reaches.
+const MOST_RECEIVED: usize = 4_096;
 
 /// How long the emulator may take to open its lines.
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
@@ -50,8 +54,8 @@ pub struct Ended {
     pub complaints: Vec<String>,
 }
 
-/// Answers to one question or wish.
-pub type Answer<T> = (T, Told);
+/// The answer to one question or wish; `None`: the console began anew, and nobody knows what became of it.
+pub type Answer<T> = (T, Option<Told>);
 
 /// A board that runs. `T` names who has asked something.
 pub struct Running<T> {
@@ -65,16 +69,23 @@ pub struct Running<T> {
     to_console: VecDeque<u8>,
     from_application: Assembly,
     from_control: Assembly,
-    to_application: VecDeque<Vec<u8>>,
+    /// Messages, and the bytes of the program in each.
+    to_application: VecDeque<(Vec<u8>, u32)>,
     questions: VecDeque<(T, Ask)>,
     /// Sent, and not answered.
     asked: VecDeque<T>,
     answers: VecDeque<Answer<T>>,
     received: Vec<u8>,
     announced: Vec<(u64, u32)>,
+    /// Bytes for the program that have arrived.
     arrived: u64,
+    /// Of the console's counts: what it has to have taken from, and given to, the line's end if nothing was lost.
+    expected: (u32, u32),
+    /// The console has begun anew and has not yet said how the line's end is.
+    unknown: bool,
     gone: bool,
-    wanted: u32,
+    /// The last setting of the line that was wanted: its number, bit rate and framing.
+    wanted: (u32, u32, u32),
     applied: u32,
     wire: Wire,
     log: VecDeque<String>,
@@ -136,11 +147,14 @@ impl Line {
                 Err(error) if error.kind() == ErrorKind::WouldBlock && emulator.runs() && Instant::now() < until => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
+                Err(error) if error.kind() == ErrorKind::WouldBlock && emulator.runs() => {
+                    return Err(Trouble::new("the emulator does not open its lines", "is this machine very busy?"));
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let said = emulator.complaints().join("; ");
                     return Err(Trouble::new(
-                        format!("the emulator does not open its lines: {said}"),
-                        "look at the image with `koboshi check`.",
+                        format!("the emulator has ended at once: {said}"),
+                        "see what it says; `koboshi doctor` looks at whether it is the right one.",
                     ));
                 }
                 Err(error) => return Err(unusable(error)),
@@ -174,17 +188,30 @@ impl Line {
 }
 
 impl Wire {
-    /// Bytes that may go now: at the line's rate, and no more than its other end surely takes.
-    fn may_send(&mut self, now: Instant) -> usize {
-        if self.sent == self.settled {
+    /// Bytes for which there is room under way.
+    fn room(&self) -> usize {
+        let room = UNDER_WAY.saturating_sub(self.sent - self.settled) as usize;
+        room.min(self.to_send.len())
+    }
+
+    /// Bytes that may go now: at the line's rate, and no more than its other end surely takes. `held`: nothing can arrive.
+    fn may_send(&mut self, now: Instant, held: bool) -> usize {
+        if self.sent == self.settled || held {
             self.moved_at = now;
         } else if now.duration_since(self.moved_at) > LOST_AFTER {
             self.lost += self.sent - self.settled;
             self.settled = self.sent;
             self.moved_at = now;
         }
-        let room = UNDER_WAY.saturating_sub(self.sent - self.settled) as usize;
-        room.min(self.to_send.len()).min(self.pace.allows(now))
+        self.room().min(self.pace.allows(now))
+    }
+
+    /// So many bytes have arrived. Those that counted as lost come first: they were only held up.
+    fn arrived(&mut self, count: u64) {
+        let late = count.min(self.lost);
+        self.lost -= late;
+        self.settled = (self.settled + count - late).min(self.sent);
+        self.moved_at = Instant::now();
     }
 }
 
@@ -225,8 +252,10 @@ impl<T> Running<T> {
             received: Vec::new(),
             announced: Vec::new(),
             arrived: 0,
+            expected: (0, 0),
+            unknown: true,
             gone: false,
-            wanted: 0,
+            wanted: (0, 0, 0),
             applied: 0,
             wire: Wire {
                 pace: Pace::of_line(lines.scif_baud),
@@ -256,6 +285,11 @@ impl<T> Running<T> {
         };
         moved |= !from_console.is_empty() || !from_scif.is_empty();
         self.link.receive(&from_console);
+        // So that it is known at once that the console has begun anew, also if there is nothing to send; and before its first message
+        // is read, which makes everything known again.
+        if self.link.write(Channel::Application, &[]).is_err() {
+            self.unknown = true;
+        }
         self.wire.received.extend(from_scif);
         moved |= self.take_messages();
         moved |= self.give_messages();
@@ -267,7 +301,7 @@ impl<T> Running<T> {
     pub fn wait(&self, most: Duration) {
         let mut lines = [PollFd::new(&self.console.0, PollFlags::IN), PollFd::new(&self.scif.0, PollFlags::IN)];
         let pace = |waits: bool, pace: &Pace| if waits { pace.byte_time } else { most };
-        let scif = pace(!self.wire.to_send.is_empty(), &self.wire.pace);
+        let scif = pace(self.wire.room() > 0, &self.wire.pace);
         let console = pace(!self.to_console.is_empty(), &self.console_pace);
         let most = most.min(scif).min(console);
         if let Ok(most) = most.try_into() {
@@ -295,23 +329,27 @@ impl<T> Running<T> {
     /// What has come over the link.
     fn take_messages(&mut self) -> bool {
         let mut moved = false;
-        loop {
+        while self.received.len() < MOST_RECEIVED {
             match self.from_application.fill(&mut self.link, Channel::Application) {
                 Ok(false) => break,
                 Ok(true) => {}
                 Err(_) => {
-                    // The console began anew, with bytes in hand.
-                    self.announced.push((self.arrived, GAP));
+                    // What was in hand when the console began anew it tells itself.
+                    self.unknown = true;
                     continue;
                 }
             }
             moved = true;
             match self.from_application.message() {
+                Some(ToProgram::Began { taken, given, applied, gone }) => {
+                    (self.applied, self.gone) = (applied, gone);
+                    self.begun(taken, given);
+                }
                 Some(ToProgram::Bytes(bytes)) => {
                     self.received.extend_from_slice(bytes);
                     self.arrived += bytes.len() as u64;
-                    self.wire.settled = (self.wire.settled + bytes.len() as u64).min(self.wire.sent);
-                    self.wire.moved_at = Instant::now();
+                    self.expected.0 = self.expected.0.wrapping_add(bytes.len() as u32);
+                    self.wire.arrived(bytes.len() as u64);
                 }
                 Some(ToProgram::Announced(what)) => self.announced.push((self.arrived, what)),
                 Some(ToProgram::Applied(applied)) => self.applied = applied,
@@ -325,26 +363,51 @@ impl<T> Running<T> {
                 Ok(false) => break,
                 Ok(true) => {
                     if let (Some(told), Some(who)) = (self.from_control.message(), self.asked.pop_front()) {
-                        self.answers.push_back((who, told));
+                        self.answers.push_back((who, Some(told)));
                     }
                     self.from_control.next();
                     moved = true;
                 }
                 // What was asked before is not answered any more.
-                Err(_) => self.answers.extend(self.asked.drain(..).map(|who| (who, Told::Denied))),
+                Err(_) => self.answers.extend(self.asked.drain(..).map(|who| (who, None))),
             }
         }
         moved
     }
 
+    /// A console says how the line's end is: the first one, or one that began anew. What the one before had in hand is lost, and
+    /// only that is announced.
+    fn begun(&mut self, taken: u32, given: u32) {
+        let (wanted_taken, wanted_given) = self.expected;
+        if taken != wanted_taken {
+            self.announced.push((self.arrived, GAP));
+        }
+        // Fewer than were sent.
+        if given != wanted_given {
+            self.announced.push((self.arrived, NOT_SENT));
+        }
+        self.expected = (taken, given);
+        self.unknown = false;
+        // Messages that wait here begin behind what is known.
+        let (number, baud, framing) = self.wanted;
+        if self.applied != number {
+            self.tell(&FromProgram::Line { number, baud, framing });
+        }
+    }
+
     /// What is to go over the link.
     fn give_messages(&mut self) -> bool {
         let mut moved = false;
-        while let Some(message) = self.to_application.front() {
+        while let Some((message, _)) = self.to_application.front().filter(|_| !self.unknown) {
             match self.link.room(Channel::Application) >= message.len() {
                 true => match self.link.write(Channel::Application, message) {
-                    Ok(_) => drop(self.to_application.pop_front()),
-                    Err(_) => self.announced.push((self.arrived, NOT_SENT)),
+                    Ok(_) => {
+                        if let Some((_, bytes)) = self.to_application.pop_front() {
+                            self.expected.1 = self.expected.1.wrapping_add(bytes);
+                        }
+                    }
+                    // Told already, in `turn`.
+                    Err(_) => {}
                 },
                 false => break,
             }
@@ -352,17 +415,18 @@ impl<T> Running<T> {
         }
         while let Some((who, ask)) = self.questions.pop_front() {
             match message::send(&mut self.link, Channel::Control, &ask) {
-                Ok(true) => {
+                Ok(Sent::TooLong) => self.answers.push_back((who, None)),
+                Ok(Sent::Whole) => {
                     self.asked.push_back(who);
                     moved = true;
                 }
-                Ok(false) => {
+                Ok(Sent::NoRoom) => {
                     self.questions.push_front((who, ask));
                     break;
                 }
                 Err(_) => {
                     self.questions.push_front((who, ask));
-                    self.answers.extend(self.asked.drain(..).map(|who| (who, Told::Denied)));
+                    self.answers.extend(self.asked.drain(..).map(|who| (who, None)));
                 }
             }
         }
@@ -393,7 +457,8 @@ impl<T> Running<T> {
             moved = true;
         }
         let now = Instant::now();
-        let count = self.wire.may_send(now);
+        let held = self.received.len() >= MOST_RECEIVED;
+        let count = self.wire.may_send(now, held);
         if count > 0 {
             let bytes: Vec<u8> = self.wire.to_send.iter().take(count).copied().collect();
             let count = self.scif.write(&bytes)?;
@@ -422,25 +487,27 @@ impl<T> Running<T> {
         let body = postcard::to_stdvec(what).unwrap_or_default();
         let mut message = (body.len() as u16).to_le_bytes().to_vec();
         message.extend(body);
-        self.to_application.push_back(message);
+        let bytes = if let FromProgram::Bytes(bytes) = what { bytes.len() as u32 } else { 0 };
+        self.to_application.push_back((message, bytes));
     }
 
     /// The program sets its line.
     pub fn set_line(&mut self, baud: u32, framing: u32) {
-        self.tell(&FromProgram::Line { baud, framing });
-        self.wanted += 1;
+        let number = self.wanted.0.wrapping_add(1);
+        self.wanted = (number, baud, framing);
+        self.tell(&FromProgram::Line { number, baud, framing });
     }
 
     /// Whether the line is set as the program last wanted.
     #[must_use]
     pub fn line_is_set(&self) -> bool {
-        self.wanted == self.applied
+        self.wanted.0 == self.applied
     }
 
-    /// Whether all that the program has sent is on its way to the board.
+    /// Whether all that the program has sent has come to the board.
     #[must_use]
     pub fn has_sent(&self) -> bool {
-        self.to_application.is_empty() && self.link.unacknowledged(Channel::Application) == 0
+        !self.unknown && self.to_application.is_empty() && self.link.unacknowledged(Channel::Application) == 0
     }
 
     /// Whether the line was given up.
@@ -470,7 +537,7 @@ impl<T> Running<T> {
         self.wire.to_send.len()
     }
 
-    /// Bytes of the outside that did not arrive: not in time, or never.
+    /// Bytes of the outside that did not arrive in time, or never. Those that come later are taken off again.
     #[must_use]
     pub fn lost_outside(&self) -> u64 {
         self.wire.lost
@@ -489,6 +556,12 @@ impl<T> Running<T> {
     /// Asks the board something; the answer comes with `who`.
     pub fn ask(&mut self, who: T, ask: Ask) {
         self.questions.push_back((who, ask));
+    }
+
+    /// Whether something that was asked is still here.
+    #[must_use]
+    pub fn has_questions(&self) -> bool {
+        !self.questions.is_empty()
     }
 
     /// The next answer.

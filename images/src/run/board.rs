@@ -16,7 +16,7 @@ use koboshi_core::incident::Incident;
 use koboshi_core::kernel::Denied;
 use koboshi_core::life::State;
 use koboshi_host::application::Announcement;
-use koboshi_host::image::Image;
+use koboshi_host::image::{DeviceModelKind, Image};
 use koboshi_host::strike::How;
 use koboshi_host::wire::LineSettings;
 
@@ -57,13 +57,15 @@ pub(crate) struct OnBoard {
     /// What was held when these incarnations ended.
     registers: BTreeMap<(ComponentId, u32), [u32; 16]>,
     names: Vec<String>,
+    /// Whom all questions go to.
+    console: ComponentId,
     vcpus: Vec<u8>,
     health: Vec<Option<Health>>,
     incidents: BTreeMap<u32, Incident>,
     /// The next incident that is not known yet.
     next: u32,
-    /// The board's time when it was last heard, and when that was.
-    heard: (u64, Instant),
+    /// The board's time when it was last heard, and when that was; `None`: never.
+    heard: Option<(u64, Instant)>,
     /// What was last said to be the time: it does not go back.
     shown: Cell<u64>,
     asked_at: Option<Instant>,
@@ -75,6 +77,12 @@ pub(crate) struct OnBoard {
     said: Vec<(u64, String)>,
 }
 
+/// The component that has the program's side of a line's end.
+fn console_of(image: &Image) -> ComponentId {
+    let console = image.devices.iter().find(|device| matches!(device.model, DeviceModelKind::Program(_)));
+    console.map_or(ComponentId::IMAGE, |device| device.owner)
+}
+
 impl OnBoard {
     /// An image that runs, and where its build left what it made.
     pub(crate) fn new(image: &Image, running: Running<Asked>, folder: PathBuf) -> Self {
@@ -83,12 +91,13 @@ impl OnBoard {
             running,
             folder,
             registers: BTreeMap::new(),
+            console: console_of(image),
             names: components.iter().map(|component| component.name.clone()).collect(),
             vcpus: components.iter().map(|component| component.vcpu).collect(),
             health: vec![None; components.len()],
             incidents: BTreeMap::new(),
             next: 0,
-            heard: (0, Instant::now()),
+            heard: None,
             shown: Cell::new(0),
             asked_at: None,
             up_at: None,
@@ -100,20 +109,23 @@ impl OnBoard {
 
     /// Carries what can be carried, and asks again what has to be known; whether anything has moved.
     fn turn(&mut self) -> Result<bool, Over> {
-        let moved = self.running.turn().map_err(|ended| {
+        let moved = self.running.turn();
+        while let Some(line) = self.running.said() {
+            let line = line.strip_prefix("koboshi: ").unwrap_or(&line).to_owned();
+            self.said.push((self.now(), line));
+        }
+        let moved = moved.map_err(|ended| {
             let said = ended.complaints.join("; ");
-            Over::Ended(if said.is_empty() { "the board has ended".to_owned() } else { said })
+            let last = || self.said.last().map_or_else(String::new, |(_, line)| format!("; its last line: {line}"));
+            Over::Ended(if said.is_empty() { format!("it said nothing{}", last()) } else { said })
         })?;
         while let Some((asked, told)) = self.running.answer() {
             self.open = self.open.saturating_sub(1);
             self.note(asked, told);
         }
-        while let Some(line) = self.running.said() {
-            let line = line.strip_prefix("koboshi: ").unwrap_or(&line).to_owned();
-            self.said.push((self.now(), line));
-        }
         let due = self.asked_at.is_none_or(|at| at.elapsed() >= if self.open == 0 { ASK_EVERY } else { ANSWER_WITHIN });
-        if due && self.running.is_joined() {
+        // While the console is away, what was asked waits: once.
+        if due && self.running.is_joined() && !self.running.has_questions() {
             self.ask_all();
         }
         Ok(moved)
@@ -140,7 +152,7 @@ impl OnBoard {
         for at in 0..self.names.len() as u8 {
             self.ask(Asked::Health(at), Ask::Health(at));
         }
-        let now = self.now();
+        let now = self.heard.map_or(0, |(at, _)| at);
         let open = self.incidents.values().filter(|incident| {
             incident.cut_short.is_none()
                 && incident.answered_at.is_none()
@@ -151,16 +163,26 @@ impl OnBoard {
         again.into_iter().for_each(|number| self.ask(Asked::Incident(number), Ask::Incident(number)));
     }
 
-    fn note(&mut self, asked: Asked, told: Told) {
+    fn note(&mut self, asked: Asked, told: Option<Told>) {
+        let Some(told) = told else {
+            if let Asked::Command(id, what) = asked
+                && id != self.console
+            {
+                let name = self.names.get(id.index()).map_or("?", String::as_str);
+                let line = format!("whether {name} was {what} is not known: the console was ended meanwhile");
+                self.said.push((self.now(), line));
+            }
+            return;
+        };
         match (asked, told) {
             (Asked::Health(at), Told::Health(health)) => {
-                self.heard = (health.now, Instant::now());
+                self.heard = Some((health.now, Instant::now()));
                 if let Some(place) = self.health.get_mut(usize::from(at)) {
                     *place = Some(health);
                 }
             }
             (Asked::Incident(number), Told::Incident(now, incident)) => {
-                self.heard = (now, Instant::now());
+                self.heard = Some((now, Instant::now()));
                 let Some(incident) = incident else { return };
                 let found = incident.number;
                 self.incidents.insert(found, incident);
@@ -186,7 +208,7 @@ impl OnBoard {
             (Asked::Command(id, what), told) => {
                 let why = match told {
                     Told::NotNow(state) => format!("it is {}", story::state(state)),
-                    _ => "the console has no right to do so, or was ended meanwhile".to_owned(),
+                    _ => "the image gives the console no right to do so".to_owned(),
                 };
                 let name = self.names.get(id.index()).map_or("?", String::as_str);
                 self.said.push((self.now(), format!("{name} was not {what}: {why}")));
@@ -198,8 +220,9 @@ impl OnBoard {
 
 impl System for OnBoard {
     fn now(&self) -> u64 {
-        let (told, at) = self.heard;
-        let since = u64::try_from(at.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        // A board that is not heard may stand still, as at a breakpoint.
+        let Some((told, at)) = self.heard else { return 0 };
+        let since = at.elapsed().min(ANSWER_WITHIN).as_nanos() as u64;
         self.shown.set(self.shown.get().max(told.saturating_add(since)));
         self.shown.get()
     }
@@ -330,7 +353,7 @@ impl System for OnBoard {
         let taken = room.min(offered.len());
         self.running.send_outside(&offered[..taken]);
         let lost = self.running.lost_outside();
-        let newly = lost - std::mem::replace(&mut self.lost, lost);
+        let newly = lost.saturating_sub(std::mem::replace(&mut self.lost, lost));
         CarriedOutside { taken, arrived: self.running.take_received_outside(), events: Vec::new(), lost: newly }
     }
 

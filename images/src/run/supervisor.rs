@@ -207,6 +207,8 @@ impl<S: System> Supervisor<S> {
         while self.system.now() < until && !all.iter().all(|id| self.system.state(*id) == State::Running) {
             let slice = self.system.now() + SLICE;
             if let Err(over) = self.system.run_until(slice.min(until)) {
+                self.read_journal();
+                self.tell_listeners();
                 return Some(over);
             }
             self.read_journal();
@@ -234,6 +236,8 @@ impl<S: System> Supervisor<S> {
             }
             let slice = now + SLICE;
             if let Err(over) = self.system.run_until(until.unwrap_or(slice).min(slice)) {
+                self.read_journal();
+                self.tell_listeners();
                 return Ok(over);
             }
             self.read_journal();

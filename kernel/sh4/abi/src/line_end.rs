@@ -13,11 +13,13 @@
 //! | 0x0C   | PUSH     | -                                                          | gives the line one byte               |
 //! | 0x10   | ANNOUNCE | takes the announcement that is due here, plus 1; 0: none   | -                                     |
 //! | 0x18   | STATE    | 1: open, 2: given up                                       | -                                     |
-//! | 0x1C   | WANTED   | how often the line was set                                 | sets it, as BAUD and FRAMING say      |
-//! | 0x20   | APPLIED  | the last of them that was carried out                      | -                                     |
+//! | 0x1C   | WANTED   | the number of the setting that is wanted                   | wants one, as BAUD and FRAMING say    |
+//! | 0x20   | APPLIED  | the number of the last one that was carried out            | -                                     |
 //! | 0x24   | BAUD     | the bit rate that is wanted                                | the bit rate                          |
 //! | 0x28   | FRAMING  | the framing that is wanted                                 | the framing                           |
 //! | 0x2C   | BREAK    | -                                                          | wants a break of so many milliseconds |
+//! | 0x34   | TAKEN    | bytes that were taken so far, modulo 2^32                  | -                                     |
+//! | 0x38   | GIVEN    | bytes that were given so far, modulo 2^32                  | -                                     |
 //!
 //! Rules: each word has one writer. A count that its reader finds to be impossible says that there is nothing: the reader
 //! cannot be misled to anything but wrong bytes of its own line. A register that is not there reads 0.
@@ -57,14 +59,15 @@ impl Face {
 /// Bytes that it holds in each direction.
 pub const BYTES: u32 = 1024;
 
-/// Announcements that it holds. If there are more, the last of them becomes "bytes may be missing".
+/// Announcements that it holds. If there are more, one besides stands for all of them: "bytes may be missing", where the first of
+/// them was to stand.
 const NOTES: u32 = 16;
 
 /// Words of a half.
 pub const WORDS: usize = (NOTES_AT + 2 * NOTES + BYTES / 4) as usize;
 
 /// Where announcements lie in the Monitor's half: each the position behind which it stands, and what it says.
-const NOTES_AT: u32 = 8;
+const NOTES_AT: u32 = 12;
 
 /// Where bytes lie in either half.
 const BYTES_AT: u32 = NOTES_AT + 2 * NOTES;
@@ -84,12 +87,16 @@ mod application {
     pub(super) const GONE: u32 = 3;
     /// The last setting that was carried out.
     pub(super) const APPLIED: u32 = 4;
-    /// Not 0: the break that is wanted was begun.
+    /// The number of the break that was begun and is not over; 0: none.
     pub(super) const BREAK_BEGUN: u32 = 5;
-    /// Breaks that are over.
+    /// The number of the last break that is over.
     pub(super) const BREAKS_OVER: u32 = 6;
     /// Which interrupts are wanted: kept for whoever reads it back; a doorbell tells of everything here.
     pub(super) const ENABLED: u32 = 7;
+    /// Times that there were too many announcements.
+    pub(super) const TOO_MANY: u32 = 8;
+    /// Bytes that had been given at the last of them.
+    pub(super) const TOO_MANY_AT: u32 = 9;
 }
 
 /// Words of the program's half. Counts wrap.
@@ -100,7 +107,7 @@ mod program {
     pub(super) const GIVEN: u32 = 1;
     /// Announcements read.
     pub(super) const READ: u32 = 2;
-    /// How often the line was set.
+    /// The number of the setting that is wanted.
     pub(super) const WANTED: u32 = 3;
     pub(super) const BAUD: u32 = 4;
     pub(super) const FRAMING: u32 = 5;
@@ -108,6 +115,8 @@ mod program {
     pub(super) const BREAKS: u32 = 6;
     /// How long the last of them is to be, in milliseconds.
     pub(super) const BREAK_MS: u32 = 7;
+    /// Times that there were too many announcements, and that this was read.
+    pub(super) const TOO_MANY_READ: u32 = 8;
 }
 
 /// Offsets of registers.
@@ -125,6 +134,8 @@ mod register {
     pub(super) const FRAMING: u32 = 0x28;
     pub(super) const BREAK: u32 = 0x2C;
     pub(super) const BREAK_BEGUN: u32 = 0x30;
+    pub(super) const TAKEN: u32 = 0x34;
+    pub(super) const GIVEN: u32 = 0x38;
 }
 
 /// One side of a line's end.
@@ -203,33 +214,54 @@ impl<'m> LineEnd<'m> {
 
     /// The Monitor announces something behind all that it has given so far.
     fn announce(self, what: u32) {
-        let noted = self.own(application::NOTED);
-        let full = noted.wrapping_sub(self.peer(program::READ)) >= NOTES;
-        let place = |number: u32| NOTES_AT + 2 * (number % NOTES);
-        if full {
-            self.set(place(noted.wrapping_sub(1)) + 1, GAP);
+        let (noted, too_many) = (self.own(application::NOTED), self.own(application::TOO_MANY));
+        if too_many != self.peer(program::TOO_MANY_READ) {
+            // It stands for this one, too.
             return;
         }
-        self.set(place(noted), self.own(application::GIVEN));
-        self.set(place(noted) + 1, what);
+        let given = self.own(application::GIVEN);
+        if noted.wrapping_sub(self.peer(program::READ)) >= NOTES {
+            self.set(application::TOO_MANY_AT, given);
+            self.set(application::TOO_MANY, too_many.wrapping_add(1));
+            return;
+        }
+        let place = NOTES_AT + 2 * (noted % NOTES);
+        self.set(place, given);
+        self.set(place + 1, what);
         self.set(application::NOTED, noted.wrapping_add(1));
     }
 
     /// The oldest announcement that was not read: how many bytes stand before it, and what it says.
     fn note(self) -> Option<(u32, u32)> {
         let read = self.own(program::READ);
-        if !(1..=NOTES).contains(&self.peer(application::NOTED).wrapping_sub(read)) {
+        let (at, what) = if (1..=NOTES).contains(&self.peer(application::NOTED).wrapping_sub(read)) {
+            let place = NOTES_AT + 2 * (read % NOTES);
+            (self.peer(place), self.peer(place + 1))
+        } else if self.peer(application::TOO_MANY) != self.own(program::TOO_MANY_READ) {
+            (self.peer(application::TOO_MANY_AT), GAP)
+        } else {
             return None;
-        }
-        let place = NOTES_AT + 2 * (read % NOTES);
-        let before = self.peer(place).wrapping_sub(self.own(program::TAKEN));
+        };
+        let before = at.wrapping_sub(self.own(program::TAKEN));
         // One that was passed already is due now.
-        Some((if before <= BYTES { before } else { 0 }, self.peer(place + 1)))
+        Some((if before <= BYTES { before } else { 0 }, what))
+    }
+
+    /// The announcement that is due was read.
+    fn take_note(self) {
+        let read = self.own(program::READ);
+        if self.peer(application::NOTED) == read {
+            self.set(program::TOO_MANY_READ, self.peer(application::TOO_MANY));
+        } else {
+            self.set(program::READ, read.wrapping_add(1));
+        }
     }
 
     /// Bytes of the Monitor up to the next announcement.
     fn waiting_for_program(self) -> u32 {
-        self.note().map_or(u32::MAX, |(before, _)| before).min(self.waiting())
+        // In this order: what comes in between may be an announcement that stands before the bytes behind it.
+        let waiting = self.waiting();
+        self.note().map_or(waiting, |(before, _)| before.min(waiting))
     }
 
     /// Reads a register. Those that take something say so by what they count: `POP`, and `ANNOUNCE` at the program's side.
@@ -243,7 +275,7 @@ impl<'m> LineEnd<'m> {
             (register::ROOM, _) => self.room(),
             (register::ANNOUNCE, Face::Program) => match self.note() {
                 Some((0, what)) => {
-                    self.set(program::READ, self.own(program::READ).wrapping_add(1));
+                    self.take_note();
                     what.saturating_add(1)
                 }
                 _ => 0,
@@ -264,6 +296,8 @@ impl<'m> LineEnd<'m> {
                 if wanted { self.peer(program::BREAK_MS) } else { 0 }
             }
             (register::BREAK_BEGUN, Face::Application) => self.own(application::BREAK_BEGUN),
+            (register::TAKEN, _) => self.own(self.counts().0),
+            (register::GIVEN, _) => self.own(self.counts().1),
             _ => 0,
         }
     }
@@ -277,14 +311,16 @@ impl<'m> LineEnd<'m> {
             (register::STATE, Face::Application) => self.set(application::GONE, u32::from(value == 2)),
             (register::APPLIED, Face::Application) => self.set(application::APPLIED, value),
             (register::BREAK_BEGUN, Face::Application) => {
+                let (begun, wanted) = (self.own(application::BREAK_BEGUN), self.peer(program::BREAKS));
                 if value == 0 {
-                    self.set(application::BREAKS_OVER, self.peer(program::BREAKS));
+                    // One that was wanted meanwhile is still wanted.
+                    self.set(application::BREAKS_OVER, if begun == 0 { wanted } else { begun });
                 }
-                self.set(application::BREAK_BEGUN, value);
+                self.set(application::BREAK_BEGUN, if value == 0 { 0 } else { wanted });
             }
             (register::BAUD, Face::Program) => self.set(program::BAUD, value),
             (register::FRAMING, Face::Program) => self.set(program::FRAMING, value),
-            (register::WANTED, Face::Program) => self.set(program::WANTED, self.own(program::WANTED).wrapping_add(1)),
+            (register::WANTED, Face::Program) => self.set(program::WANTED, value),
             (register::BREAK, Face::Program) => {
                 self.set(program::BREAK_MS, value);
                 self.set(program::BREAKS, self.own(program::BREAKS).wrapping_add(1));
@@ -299,6 +335,7 @@ impl<'m> LineEnd<'m> {
     pub fn tells(self, offset: u32, written: bool) -> bool {
         match offset {
             register::POP => !written,
+            register::ANNOUNCE if self.face == Face::Program => !written,
             register::PUSH | register::ANNOUNCE | register::STATE | register::APPLIED | register::BREAK_BEGUN => {
                 written
             }
@@ -387,11 +424,31 @@ mod tests {
         for _ in 0..NOTES + 5 {
             both.application().write(register::ANNOUNCE, 3);
         }
-        let found: Vec<u32> = (0..NOTES + 1).map(|_| both.program().read(register::ANNOUNCE)).collect();
-        let mut wanted = std::vec![4; NOTES as usize + 1];
-        wanted[NOTES as usize - 1] = GAP + 1;
-        wanted[NOTES as usize] = 0;
+        let found: Vec<u32> = (0..NOTES + 2).map(|_| both.program().read(register::ANNOUNCE)).collect();
+        let mut wanted = std::vec![4; NOTES as usize];
+        wanted.extend([GAP + 1, 0]);
         assert_eq!(found, wanted);
+        both.application().write(register::ANNOUNCE, 3);
+        assert_eq!(both.program().read(register::ANNOUNCE), 4, "there is room again");
+    }
+
+    #[test]
+    fn one_of_too_many_announcements_stands_where_the_first_of_them_was_to_stand() {
+        let both = Both::new();
+        for _ in 0..NOTES {
+            both.application().write(register::ANNOUNCE, 3);
+        }
+        both.application().write(register::PUSH, 1);
+        both.application().write(register::ANNOUNCE, 3);
+        both.application().write(register::PUSH, 2);
+        both.application().write(register::ANNOUNCE, 3);
+        let notes: Vec<u32> = (0..NOTES).map(|_| both.program().read(register::ANNOUNCE)).collect();
+        assert!(notes.iter().all(|note| *note == 4));
+        assert_eq!(both.program().read(register::ANNOUNCE), 0, "a byte stands before the last one");
+        assert_eq!(take(both.program()), [1]);
+        assert_eq!(both.program().read(register::ANNOUNCE), GAP + 1);
+        assert_eq!(take(both.program()), [2]);
+        assert_eq!([register::TAKEN, register::GIVEN].map(|at| both.program().read(at)), [2, 0]);
     }
 
     #[test]
@@ -400,7 +457,7 @@ mod tests {
         let (monitor, program) = (both.application(), both.program());
         program.write(register::BAUD, 9_600);
         program.write(register::FRAMING, 2);
-        program.write(register::WANTED, 0);
+        program.write(register::WANTED, 1);
         program.write(register::BREAK, 30);
         assert_eq!(
             [register::WANTED, register::BAUD, register::FRAMING, register::BREAK].map(|at| monitor.read(at)),
@@ -408,6 +465,9 @@ mod tests {
         );
         monitor.write(register::BREAK_BEGUN, 1);
         assert_eq!((monitor.read(register::BREAK_BEGUN), monitor.read(register::BREAK)), (1, 30));
+        program.write(register::BREAK, 40);
+        monitor.write(register::BREAK_BEGUN, 0);
+        assert_eq!(monitor.read(register::BREAK), 40, "one that was wanted meanwhile is not forgotten");
         monitor.write(register::BREAK_BEGUN, 0);
         assert_eq!((monitor.read(register::BREAK_BEGUN), monitor.read(register::BREAK)), (0, 0));
         monitor.write(register::APPLIED, 1);
