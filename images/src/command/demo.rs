@@ -14,7 +14,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_host::application::Announcement;
-use koboshi_host::image::DeviceModelKind;
+use koboshi_host::image::{DeviceModelKind, Image, ImageDevice};
 use koboshi_host::machine::{Clock, Machine, Options};
 use koboshi_host::strike::How;
 
@@ -29,6 +29,7 @@ use crate::manifest::{ClockKind, ImageManifest, SerialSettings};
 use crate::problem::instead;
 use crate::run::ends::announcement;
 use crate::run::knock;
+use crate::run::supervisor::serial_of;
 use crate::run::system::{Carried, CarriedOutside, Here, Over, System};
 use crate::units::Quantity;
 
@@ -178,15 +179,26 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         Ok(file) => file,
         Err(code) => return code,
     };
+    // As it is, to know whose line is meant.
+    let plain = match composed(arguments.image.as_ref(), &|_| {}) {
+        Ok(plain) => plain,
+        Err(code) => return code,
+    };
+    let Some((_, line)) = line_of(&plain.image) else {
+        let remedy =
+            "add `[[device]]` of kind \"scif\" or \"ns16550\" and one of kind \"application\", as in images/host.toml.";
+        complain("this image has no line with a program's end and an outside end.", remedy);
+        return WRONG;
+    };
     let change = |image: &mut ImageManifest| {
-        for device in &mut image.devices {
+        for device in image.devices.iter_mut().filter(|device| device.name.value == line.name) {
             if let Some(SerialSettings { baud, flow, .. }) = device.settings.serial_mut() {
                 baud.value = arguments.baud.unwrap_or(baud.value);
                 *flow = arguments.flow.map_or(*flow, |wanted| matches!(wanted, FlowControl::RtsCts));
             }
         }
     };
-    if let Some(code) = unreachable_speed(arguments) {
+    if let Some(code) = unreachable_speed(arguments, &plain, &line.name) {
         return code;
     }
     let image = match composed(arguments.image.as_ref(), &change) {
@@ -215,6 +227,12 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     ran.unwrap_or_else(|code| code)
 }
 
+/// The program's end of a line, and the serial interface at its other end.
+fn line_of(image: &Image) -> Option<(&ImageDevice, &ImageDevice)> {
+    let program = image.devices.iter().find(|device| matches!(device.model, DeviceModelKind::Application(_)))?;
+    Some((program, serial_of(image, program.owner)?))
+}
+
 /// The image as a process of this machine, and its clock.
 fn here(arguments: &Arguments, composed: &Composed) -> Result<(Here, Clock), i32> {
     let clock = match arguments.clock {
@@ -234,16 +252,11 @@ fn here(arguments: &Arguments, composed: &Composed) -> Result<(Here, Clock), i32
 }
 
 /// Says so if the image's serial interface cannot make the speed that is wanted; the exit code then.
-fn unreachable_speed(arguments: &Arguments) -> Option<i32> {
+fn unreachable_speed(arguments: &Arguments, composed: &Composed, line: &str) -> Option<i32> {
     let baud = arguments.baud?;
-    let image = match composed(arguments.image.as_ref(), &|_| {}) {
-        Ok(image) => image,
-        Err(code) => return Some(code),
-    };
-    let (clock, nearest) = image.manifest.devices.iter().find_map(|device| {
-        let clock = device.settings.serial()?.clock.value;
-        reachable_speed(device.settings.kind(), clock, baud).err().map(|nearest| (clock, nearest))
-    })?;
+    let device = composed.manifest.devices.iter().find(|device| device.name.value == line)?;
+    let clock = device.settings.serial()?.clock.value;
+    let nearest = reachable_speed(device.settings.kind(), clock, baud).err()?;
     let clock = Quantity::Frequency.write(clock);
     complain(
         &format!("--baud {baud}: a serial interface with a clock of {clock} cannot make this speed."),
@@ -386,19 +399,9 @@ impl<'a, S: System> Demo<'a, S> {
         targets: Vec<Target>,
     ) -> Result<Self, i32> {
         let image = &composed.image;
-        let device = |wanted: fn(&DeviceModelKind) -> bool| image.devices.iter().find(|device| wanted(&device.model));
-        let program = device(|model| matches!(model, DeviceModelKind::Application(_)));
-        let serial = device(|model| model.wire().is_some());
-        let (Some(program), Some(serial)) = (program, serial) else {
-            let remedy = "add `[[device]]` of kind \"scif\" or \"ns16550\" and one of kind \"application\", as in images/host.toml.";
-            complain("this image has no line with a program's end and an outside end.", remedy);
-            return Err(WRONG);
-        };
-        let line = composed
-            .manifest
-            .devices
-            .iter()
-            .find_map(|device| device.settings.serial().map(|serial| (serial.baud.value, serial.flow)));
+        let (program, serial) = line_of(image).ok_or(WRONG)?;
+        let manifest = composed.manifest.devices.iter().find(|device| device.name.value == serial.name);
+        let line = manifest.and_then(|device| device.settings.serial()).map(|serial| (serial.baud.value, serial.flow));
         let (baud, flow) = line.unwrap_or((1, false));
         let target = if arguments.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bars = MultiProgress::with_draw_target(target);
@@ -504,7 +507,7 @@ impl<'a, S: System> Demo<'a, S> {
                 if now >= since + GRACE {
                     return End::Arrived;
                 }
-            } else if all_sent && now > moved_at + LOST_AFTER && self.system.outside_lost_some(&self.serial) {
+            } else if all_sent && now > moved_at + LOST_AFTER && self.some_are_lost() {
                 return End::Arrived;
             } else if now > moved_at + STUCK_AFTER {
                 return End::Stuck;
@@ -529,6 +532,11 @@ impl<'a, S: System> Demo<'a, S> {
             Some(_) => u64::MAX,
             None => self.file.len() as u64,
         }
+    }
+
+    /// Whether what has not arrived may never arrive: a device has lost bytes, or the program was told so.
+    fn some_are_lost(&mut self) -> bool {
+        self.announced != (0, 0) || self.system.outside_lost_some(&self.serial)
     }
 
     fn name_of(&self, id: ComponentId) -> &str {

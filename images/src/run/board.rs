@@ -112,7 +112,7 @@ impl OnBoard {
         let moved = self.running.turn();
         while let Some(line) = self.running.said() {
             let line = line.strip_prefix("koboshi: ").unwrap_or(&line).to_owned();
-            self.said.push((self.now(), line));
+            self.said.push((self.now(), story::named(&line, &self.names)));
         }
         let moved = moved.map_err(|ended| {
             let said = ended.complaints.join("; ");

@@ -96,7 +96,7 @@ pub(crate) struct Supervisor<S> {
 }
 
 /// The serial interface that serves this component in the end.
-fn serial_of(image: &Image, owner: ComponentId) -> Option<&ImageDevice> {
+pub(crate) fn serial_of(image: &Image, owner: ComponentId) -> Option<&ImageDevice> {
     let mut at = owner;
     // Through those who only forward, and not round in circles.
     for _ in 0..=image.connections.len() {
