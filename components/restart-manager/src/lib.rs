@@ -327,5 +327,6 @@ const fn fault_in_words(fault: Fault) -> health::Fault {
         Fault::Rebooted => health::Fault::Rebooted,
         Fault::ManagerDied => health::Fault::ManagerDied,
         Fault::Reset => health::Fault::Reset,
+        Fault::Watchdog => health::Fault::Watchdog,
     }
 }
