@@ -48,6 +48,7 @@ fn the_tables_for_the_sh7780_are_its_manuals() {
         "Group::Bit { priority: 0xffd40008, shift: 16, bit: 4 }",
         "gate: 0x0,",
         "Clock::of(8333333)",
+        "watchdog: Some(Watchdog::of(0xffcc0000, 128, 8333333))",
         "code: 0xb80, group: 0",
         "code: 0xbe0, group: 0",
         "Region { start: 0x1fe10000, length: 0x1000, rights: Rights::Device }",

@@ -84,6 +84,8 @@ pub enum Fault {
     ManagerDied,
     /// Of the whole image: the machine was reset, by a fault in the kernel or from outside.
     Reset,
+    /// Of the whole image: the watchdog has reset the machine, for the restart manager gave no sign of life any more.
+    Watchdog,
 }
 
 /// One recovery.

@@ -37,6 +37,7 @@ const fn in_words(fault: Fault) -> &'static str {
         Fault::Rebooted => "the image was rebooted",
         Fault::ManagerDied => "the restart manager died too often: the image was rebooted",
         Fault::Reset => "the machine was reset",
+        Fault::Watchdog => "the watchdog has reset the machine",
     }
 }
 

@@ -12,6 +12,7 @@
 use core::convert::Infallible;
 use core::fmt::Write;
 use core::future::pending;
+use core::iter;
 
 use koboshi_interfaces::health::{self, Health, NoSuch, Outcome};
 use koboshi_interfaces::log::{self, Level, Record};
@@ -25,7 +26,7 @@ use koboshi_runtime::{
     configuration, join4, kit, now,
 };
 
-use crate::policy::{Next, Policy};
+use crate::policy::{Decision, Next, Policy};
 
 pub mod policy;
 
@@ -140,20 +141,23 @@ fn watch(policy: &Policy, records: &mut Option<Publisher<log::Port>>) -> Option<
             let id = ComponentId(id);
             facts(id).filter(|_| refused & authority::ComponentId(id.0).bit() == 0)
         };
-        match policy.next_of(authority::down(), known, now().as_ticks()) {
+        let Decision { next, then } = policy.decide(authority::down(), known, now().as_ticks());
+        let (first, command) = match next {
             Next::Wait(at) => {
                 wake_at(Instant::from_ticks(at));
                 return None;
             }
-            Next::Act(target, command) => {
-                let done = authority::command(target, command);
-                if done.is_ok() && command == Command::Reboot {
-                    return None;
-                }
-                record(records, target.0, command, done);
-                if done.is_err() {
-                    refused |= target.bit();
-                }
+            Next::Act(target, command) => (target, command),
+        };
+        let starts = then.into_iter().map(|id| (authority::ComponentId(id), Command::Start));
+        for (target, command) in iter::once((first, command)).chain(starts) {
+            let done = authority::command(target, command);
+            if done.is_ok() && command == Command::Reboot {
+                return None;
+            }
+            record(records, target.0, command, done);
+            if done.is_err() {
+                refused |= target.bit();
             }
         }
     }
@@ -327,5 +331,6 @@ const fn fault_in_words(fault: Fault) -> health::Fault {
         Fault::Rebooted => health::Fault::Rebooted,
         Fault::ManagerDied => health::Fault::ManagerDied,
         Fault::Reset => health::Fault::Reset,
+        Fault::Watchdog => health::Fault::Watchdog,
     }
 }

@@ -127,6 +127,24 @@ struct Down {
     since: u64,
     with: u64,
     at: u64,
+    /// What is to be done about it depends on nothing but itself: it was never started, or was told to end.
+    alone: bool,
+}
+
+/// What is to be done now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The one thing to do next.
+    pub next: Next,
+    /// Who is to be started right behind that, in this order: it is what the next decisions would be. So a whole image is
+    /// judged once at its boot, and not once for each of its components.
+    pub then: Vec<u8, MAX_COMPONENTS>,
+}
+
+impl Decision {
+    const fn only(next: Next) -> Self {
+        Decision { next, then: Vec::new() }
+    }
 }
 
 const fn bit(id: u8) -> u64 {
@@ -157,6 +175,15 @@ fn restarts(starts: &History, from: u64, to: u64) -> u32 {
 /// Whether a component is looked after: nobody stopped it, and it was not given up.
 const fn takes_part(facts: &Facts) -> bool {
     !facts.state.gone()
+}
+
+/// Whether somebody who is down is started as soon as it may be, whatever became of others.
+fn is_alone(down: &Facts) -> bool {
+    match down.state {
+        State::Absent => true,
+        State::Failed | State::Backoff => down.fault == Some(Fault::Told),
+        State::Starting | State::Running | State::Quiescing | State::Stopped | State::GivenUp => false,
+    }
 }
 
 impl Group {
@@ -312,8 +339,7 @@ impl Policy {
         // Later than the death, so that whoever was started for its sake is known to be new.
         let at_once = down.failed_at.saturating_add(1);
         let remedy = match down.state {
-            State::Absent => Remedy::Start { with: 0, at: 0 },
-            State::Failed | State::Backoff if down.fault == Some(Fault::Told) => Remedy::Start { with: 0, at: 0 },
+            _ if is_alone(down) => Remedy::Start { with: 0, at: 0 },
             State::Failed | State::Backoff if down.fruitless_in_a_row == 0 => {
                 Remedy::Start { with: group.neighbours(id), at: at_once }
             }
@@ -326,7 +352,9 @@ impl Policy {
                 let pause = group.backoff(down.fruitless_in_a_row);
                 Remedy::Start { with: group.neighbours(id), at: at_once.max(down.failed_at.saturating_add(pause)) }
             }
-            State::Starting | State::Running | State::Quiescing | State::Stopped | State::GivenUp => return None,
+            State::Absent | State::Starting | State::Running | State::Quiescing | State::Stopped | State::GivenUp => {
+                return None;
+            }
         };
         Some(match remedy {
             Remedy::Start { with, at } => Remedy::Start { with, at: at.max(group.capped_until(&down.starts)) },
@@ -338,14 +366,14 @@ impl Policy {
     ///
     /// `facts` gives none for a component that the manager may not look after.
     pub fn next<F: Fn(u8) -> Option<Facts>>(&self, facts: F, now: u64) -> Next {
-        self.next_of(u64::MAX, facts, now)
+        self.decide(u64::MAX, facts, now).next
     }
 
-    /// The same where it is known who is down: `down` has at least the bits of all who are neither alive, nor stopped, nor
-    /// given up. The facts of others are not asked for, unless a remedy concerns them.
-    pub fn next_of<F: Fn(u8) -> Option<Facts>>(&self, down: u64, facts: F, now: u64) -> Next {
+    /// The same, and what is next behind it, where it is known who is down: `down` has at least the bits of all who are
+    /// neither alive, nor stopped, nor given up. The facts of others are not asked for, unless a remedy concerns them.
+    pub fn decide<F: Fn(u8) -> Option<Facts>>(&self, down: u64, facts: F, now: u64) -> Decision {
         if down == 0 {
-            return Next::Wait(u64::MAX);
+            return Decision::only(Next::Wait(u64::MAX));
         }
         // Nearly always one is down. It needs no order, and one that no group lists is judged by none.
         let only = down & down.wrapping_sub(1) == 0;
@@ -356,12 +384,13 @@ impl Policy {
         for (id, found) in found {
             match self.judge(id, &found, &facts) {
                 None => {}
-                Some(Remedy::GiveUp) => return Next::Act(ComponentId(id), Command::GiveUp),
-                Some(Remedy::Image) => return Next::Act(ComponentId(id), Command::Reboot),
+                Some(Remedy::GiveUp) => return Decision::only(Next::Act(ComponentId(id), Command::GiveUp)),
+                Some(Remedy::Image) => return Decision::only(Next::Act(ComponentId(id), Command::Reboot)),
                 Some(Remedy::Start { with, at }) => {
                     renewed |= with;
                     // There is room: `order` names nobody twice.
-                    let _ = downs.push(Down { id, state: found.state, since: found.failed_at, with, at });
+                    let alone = is_alone(&found);
+                    let _ = downs.push(Down { id, state: found.state, since: found.failed_at, with, at, alone });
                 }
             }
         }
@@ -372,22 +401,26 @@ impl Policy {
             };
             let started = found.starts.last(0).unwrap_or(0);
             if downs.iter().any(|down| down.with & bit(*id) != 0 && started <= down.since) {
-                return Next::Act(ComponentId(*id), Command::End(Fault::Told));
+                return Decision::only(Next::Act(ComponentId(*id), Command::End(Fault::Told)));
             }
         }
         let mut wake = u64::MAX;
-        for down in &downs {
+        for (place, down) in downs.iter().enumerate() {
             // Where nobody is renewed with anybody, each goes by its own time.
             let at = if renewed == 0 { down.at } else { hold(&downs, down.id) };
             if at <= now {
-                return Next::Act(ComponentId(down.id), Command::Start);
+                // A start changes what is known of one. Where that matters to nobody else, the others are judged already.
+                let others_alone = downs.iter().all(|other| other.alone || other.id == down.id);
+                let rest = downs.get(place + 1..).filter(|_| others_alone).unwrap_or(&[]);
+                let then = rest.iter().take_while(|down| down.at <= now).map(|down| down.id).collect();
+                return Decision { next: Next::Act(ComponentId(down.id), Command::Start), then };
             }
             if down.state == State::Failed {
-                return Next::Act(ComponentId(down.id), Command::BackOff);
+                return Decision::only(Next::Act(ComponentId(down.id), Command::BackOff));
             }
             wake = wake.min(at);
         }
-        Next::Wait(wake)
+        Decision::only(Next::Wait(wake))
     }
 
     /// Those who are rebooted with a group, last to first.

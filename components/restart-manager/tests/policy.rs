@@ -1,6 +1,8 @@
 //! The policy over facts that a small model of the kernel keeps.
 
-use koboshi_restart_manager::policy::{Escalation, Flaw, Group, MOST_INTENSITY, Next, Policy, Strategy};
+use std::cell::Cell;
+
+use koboshi_restart_manager::policy::{Decision, Escalation, Flaw, Group, MOST_INTENSITY, Next, Policy, Strategy};
 use koboshi_runtime::authority::{Command, ComponentId, History};
 use koboshi_runtime::{Facts, Fault, State};
 use proptest::prelude::{Just, any, prop_assert, prop_oneof, proptest};
@@ -46,8 +48,30 @@ impl World {
         World { policy, facts: vec![absent; count], now: 0, done: vec![], rebooted: false }
     }
 
+    fn decide(&self, down: u64) -> Decision {
+        self.policy.decide(down, |id| self.facts.get(usize::from(id)).copied(), self.now)
+    }
+
+    /// What is next, judged alone. Whoever is named to be started behind it must be what would come anyway.
     fn next(&self) -> Next {
-        self.policy.next(|id| self.facts.get(usize::from(id)).copied(), self.now)
+        let Decision { next, then } = self.decide(u64::MAX);
+        assert!(self.leads_to(next, &then), "{next:?}, then {then:?}");
+        next
+    }
+
+    /// Whether one decision after the other, each over the facts as they are by then, comes to this.
+    fn leads_to(&self, next: Next, then: &[u8]) -> bool {
+        let mut world = self.clone();
+        let mut wanted = next;
+        for id in then {
+            let Next::Act(ComponentId(done), command) = wanted else { return false };
+            world.carry_out(done, command);
+            wanted = Next::Act(ComponentId(*id), Command::Start);
+            if world.decide(u64::MAX).next != wanted {
+                return false;
+            }
+        }
+        true
     }
 
     /// Carries out one command; when to look again, if there was none.
@@ -187,6 +211,37 @@ fn everybody_is_started_at_boot_and_a_group_before_those_that_escalate_to_it() {
     let mut world = World::before_boot(4, &[drivers, group(&[3, 0])]);
     world.settle();
     assert_eq!(world.done(), [(3, START), (0, START), (2, START), (1, START)]);
+}
+
+#[test]
+fn a_whole_image_is_judged_once_to_be_started() {
+    let members: Vec<u8> = (0..32).collect();
+    let world = World::before_boot(32, &[group(&members[1..]), group(&members[..1])]);
+    let asked = Cell::new(0);
+    let facts = |id: u8| {
+        asked.set(asked.get() + 1);
+        world.facts.get(usize::from(id)).copied()
+    };
+    let Decision { next, then } = world.policy.decide(u64::from(u32::MAX), facts, 0);
+    assert_eq!((next, then.as_slice()), (Next::Act(ComponentId(0), START), &members[1..]));
+    assert_eq!(asked.get(), 32);
+}
+
+#[test]
+fn who_is_started_together_is_held_against_one_decision_after_the_other() {
+    let mut world = World::new(3, &[together(&[0, 1, 2], Strategy::OneForAll)]);
+    world.now += MS;
+    world.die_after_progress(1);
+    world.die_after_progress(2);
+    world.now += MS;
+    // Both would be started at once, looked at alone; but the one who is left is ended first.
+    let alone =
+        |id: u8| world.policy.decide(1 << id, |of| (of == id).then_some(world.facts[usize::from(id)]), world.now);
+    for id in [1, 2] {
+        assert_eq!(alone(id).next, Next::Act(ComponentId(id), START));
+    }
+    assert!(!world.leads_to(Next::Act(ComponentId(1), START), &[2]));
+    assert!(world.decide(u64::MAX).then.is_empty());
 }
 
 #[test]

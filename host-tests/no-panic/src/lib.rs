@@ -444,6 +444,7 @@ fn fault_of(number: u32) -> Fault {
         7 => Fault::Exit,
         8 => Fault::Told,
         9 => Fault::Reset,
+        10 => Fault::Watchdog,
         _ => Fault::Late,
     }
 }

@@ -77,7 +77,11 @@ const NO_LINE: usize = u8::MAX as usize;
 
 /// `Cargo.toml` of the kernel with the tables of an image.
 pub(crate) fn kernel_manifest(request: &Request<'_>) -> String {
-    let wanted = features(&[("trace", request.board.trace.is_some()), ("knocks", request.knocks)]);
+    let wanted = features(&[
+        ("trace", request.board.trace.is_some()),
+        ("knocks", request.knocks),
+        ("watchdog", request.board.watchdog.is_some()),
+    ]);
     let dependencies = dependency("koboshi-core", &request.koboshi.join("kernel/core"), &[])
         + &dependency("koboshi-sh4-kernel", &request.koboshi.join("kernel/sh4"), &wanted);
     cargo_toml(KERNEL, &dependencies)
@@ -111,7 +115,7 @@ impl Tables<'_> {
              use koboshi_core::kernel::{Component, Rights as May};\nuse koboshi_core::record::Contracts;\n\
              use koboshi_core::ring::Geometry;\nuse koboshi_core::{ComponentId, LineId, PortId};\n\
              use koboshi_sh4_kernel::{\n    Clock, ComponentPlan, ConstStaticCell, Controller, Group, LinePlan, Plan, PortEnd, PortPlan, Region, \
-             Reset, Rights, SafeWrite, Storage, Width, boot,\n};\n\n",
+             Reset, Rights, SafeWrite, Storage, Watchdog, Width, boot,\n};\n\n",
         );
         let _ = writeln!(
             text,
@@ -161,12 +165,15 @@ impl Tables<'_> {
             Controller::Sh7780 => "Sh7780",
         };
         let gate = board.gate.map_or(0, |gate| gate.register);
+        let watchdog = board.watchdog.map_or("None".to_owned(), |dog| {
+            format!("Some(Watchdog::of({:#010x}, {}, {}))", dog.registers, dog.steps, board.ticks)
+        });
         let manager = image.manager.map_or("None".to_owned(), |manager| format!("Some(ComponentId({}))", manager.0));
         let _ = write!(
             text,
             "];\n\nstatic PLAN: Plan = Plan {{\n    components: &COMPONENTS,\n    descriptions: &DESCRIPTIONS,\n    ports: &PORTS,\n    shared: &SHARED,\n    \
              lines: &LINES,\n    groups: &GROUPS,\n    controller: Controller::{controller},\n    gate: {gate:#x},\n    manager: {manager},\n    \
-             clock: Clock::of({}),\n    quantum: {},\n    trace: {:#x},\n    record: ({:#010x}, {}),\n    identity: {:#010x},\n}};\n\n",
+             clock: Clock::of({}),\n    quantum: {},\n    trace: {:#x},\n    watchdog: {watchdog},\n    record: ({:#010x}, {}),\n    identity: {:#010x},\n}};\n\n",
             board.ticks,
             image.costs.quantum,
             board.trace.unwrap_or(0),

@@ -28,4 +28,4 @@ pub mod running;
 
 pub use build::{Made, MadeComponent, build};
 pub use places::place_of;
-pub use request::{Board, Placed, Request, Source};
+pub use request::{Board, Placed, Request, Source, Watchdog};

@@ -41,6 +41,15 @@ pub struct Gate {
     pub codes: &'static [(u16, u8)],
 }
 
+/// A watchdog of the chip.
+#[derive(Clone, Copy, Debug)]
+pub struct Watchdog {
+    /// Its first register, in P4.
+    pub registers: u32,
+    /// Its period, in its steps of 2 to the 18th of the peripheral clock.
+    pub steps: u16,
+}
+
 /// A board, as far as it matters here. All addresses are physical ones.
 #[derive(Clone, Debug)]
 pub struct Board {
@@ -62,6 +71,8 @@ pub struct Board {
     pub ticks: u32,
     /// A register that takes any byte at once and shows it.
     pub trace: Option<u32>,
+    /// The watchdog that the kernel is to drive.
+    pub watchdog: Option<Watchdog>,
 }
 
 /// Which interrupt controller a board has.
@@ -113,6 +124,8 @@ impl Board {
         ],
         ticks: 15_000_000,
         trace: Some(0xFFE0_000C),
+        // The chip has one. The emulator has none, and ends at an access to its registers.
+        watchdog: None,
     };
 
     /// The SH-2007: SH7780, 128 MiB. Its peripheral clock is likely 33.333 MHz (Linux' sister boards), and not proven.
@@ -128,9 +141,12 @@ impl Board {
             (0xFFD0_0000, "the interrupt controller (INTC)"),
             (0xFFD4_0000, "the interrupt controller (INTC2)"),
             (0xFFD8_0000, "the kernel's timer (TMU0)"),
+            (0xFFCC_0000, "the watchdog (WDT)"),
         ],
         ticks: 8_333_333,
         trace: None,
+        // About a second.
+        watchdog: Some(Watchdog { registers: 0xFFCC_0000, steps: 128 }),
     };
 }
 

@@ -72,6 +72,8 @@ pub enum Fault {
     ManagerDied,
     /// Of the whole image: the machine was reset, by a fault in the kernel or from outside.
     Reset,
+    /// Of the whole image: its watchdog has reset the machine, for the restart manager gave no sign of life any more.
+    Watchdog,
 }
 
 impl Fault {
@@ -92,6 +94,7 @@ impl Fault {
             Fault::Rebooted => 11,
             Fault::ManagerDied => 12,
             Fault::Reset => 13,
+            Fault::Watchdog => 14,
         }
     }
 }
@@ -114,6 +117,7 @@ impl Fault {
             11 => Fault::Rebooted,
             12 => Fault::ManagerDied,
             13 => Fault::Reset,
+            14 => Fault::Watchdog,
             _ => return None,
         })
     }
@@ -135,6 +139,7 @@ impl core::fmt::Display for Fault {
             Fault::Rebooted => "rebooted",
             Fault::ManagerDied => "restart manager died too often",
             Fault::Reset => "reset",
+            Fault::Watchdog => "reset by the watchdog",
         })
     }
 }

@@ -24,6 +24,7 @@ mod record;
 mod registers;
 mod time;
 mod trace;
+mod watchdog;
 
 pub use interrupts::{Controller, Group};
 pub use machine::{Context, Machine, Storage, boot};
@@ -31,3 +32,4 @@ pub use plan::{ComponentPlan, LinePlan, Plan, PortEnd, PortPlan, Region, Reset, 
 /// Where generated tables keep their [`Storage`].
 pub use static_cell::ConstStaticCell;
 pub use time::Clock;
+pub use watchdog::Watchdog;

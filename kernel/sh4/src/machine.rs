@@ -25,6 +25,7 @@ use crate::record::Record as Survivor;
 use crate::registers::{self as register, Byte, Long, Short};
 use crate::time::Time;
 use crate::trace::Trace;
+use crate::watchdog::Signs;
 
 /// What a processor holds of whoever does not run, and what it may reach. `start.S` stores and loads it.
 #[derive(Clone, Copy)]
@@ -79,6 +80,9 @@ mod event {
     pub(crate) const ADDRESS_WRITE: u32 = 0x100;
     pub(crate) const TRAPA: u32 = 0x160;
 }
+
+/// The board has a watchdog.
+const WATCHDOG: bool = cfg!(feature = "watchdog");
 
 /// How long a component that is to be ended may take to close its window. A window has some hundred instructions.
 const WINDOW_WITHIN: Nanoseconds = 50_000;
@@ -150,6 +154,8 @@ pub struct Machine {
     time: Time,
     record: Survivor,
     trace: Trace,
+    /// What keeps the board's watchdog quiet.
+    signs: Signs,
     /// Who runs; `None`: nobody has anything to do.
     current: Option<ComponentId>,
     /// On each VCPU: who has the turn there, and until when.
@@ -183,6 +189,8 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
     // Instruction and operand cache on, both emptied, P1 written back: CCR bits ICE 8, ICI 11, OCE 0, CB 2, OCI 3.
     // SAFETY: nothing has been written that memory does not hold yet: the caches are as a reset left them.
     unsafe { koboshi_caches(1 << 11 | 1 << 8 | 1 << 3 | 1 << 2 | 1) };
+    // Early, so that it guards the rest of this too.
+    let (signs, overflowed) = Signs::start(plan.watchdog.filter(|_| WATCHDOG), plan.manager, &Chip);
     clear_shared(plan);
     let mut made = 0;
     for (place, plan) in storage.ports.iter_mut().zip(plan.ports) {
@@ -226,11 +234,12 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
         time,
         record: Survivor::new(plan.record, plan.identity),
         trace,
+        signs,
         current: None,
         turns: [None; MAX_VCPUS],
         closing: None,
     });
-    machine.start();
+    machine.start(if overflowed { Some(Fault::Watchdog) } else { None });
     let now = machine.time.now();
     let next = machine.next(now);
     // SAFETY: both live for ever, and nobody else knows them; the context is one that `load` or this function has filled.
@@ -310,17 +319,18 @@ impl Machine {
         Some(unsafe { &mut *context })
     }
 
-    /// Starts the restart manager, which starts the others; all of them where there is none.
-    fn start(&mut self) {
+    /// Starts the restart manager, which starts the others; all of them where there is none. `why`: what has reset the machine,
+    /// if that is known.
+    fn start(&mut self, why: Option<Fault>) {
         self.trace.text(b"koboshi: boot").end();
-        self.take_over();
+        self.take_over(why);
         self.start_all();
     }
 
     /// What there was before the machine was reset, if it was.
-    fn take_over(&mut self) {
+    fn take_over(&mut self, why: Option<Fault>) {
         let before = self.record.take_over(&mut self.kernel);
-        self.begin_anew(before.map(|_| Fault::Reset));
+        self.begin_anew(why.or(before.map(|_| Fault::Reset)));
     }
 
     /// The image begins, once more where there is a reason for that.
@@ -428,6 +438,9 @@ impl Machine {
         let mut now = None;
         let result = match number {
             call::WAIT => {
+                if WATCHDOG {
+                    self.signs.waits(id, &Chip);
+                }
                 self.end_window(id);
                 let at = self.time.now();
                 self.ring(id, a, at);
@@ -844,6 +857,9 @@ impl Machine {
         if self.kernel.next_deadline() <= now {
             self.expire(now);
         }
+        if WATCHDOG && let Some(manager) = self.signs.ask(now) {
+            self.kernel.wake(manager);
+        }
         if self.kernel.has_actions() {
             self.carry_out();
             // Memory that began anew took its time: nobody is to be charged for it.
@@ -852,6 +868,7 @@ impl Machine {
         let chosen = self.choose(now);
         // Of whoever is closing a window, the deadline that it has missed has passed: it would leave it no time at all.
         let wake = if self.closes_until(now).is_some() { NEVER } else { self.kernel.next_deadline() };
+        let wake = if WATCHDOG { wake.min(self.signs.ask_at()) } else { wake };
         let Some((id, until)) = chosen else {
             self.current = None;
             if self.kernel.incidents_have_changed() {

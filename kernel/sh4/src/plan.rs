@@ -7,6 +7,7 @@ use koboshi_core::{ComponentId, LineId};
 
 use crate::interrupts::{Controller, Group};
 use crate::time::Clock;
+use crate::watchdog::Watchdog;
 
 /// An image.
 #[derive(Clone, Copy)]
@@ -35,6 +36,8 @@ pub struct Plan {
     pub quantum: u64,
     /// A register that takes any byte at once and shows it: the emulator's. 0: none.
     pub trace: u32,
+    /// The board's watchdog; looked at with the feature `watchdog` alone.
+    pub watchdog: Option<Watchdog>,
     /// The address and words of what survives a reset: of the header, and of a power of 2 of incidents.
     pub record: (u32, u32),
     /// A number that no other image is likely to have.
