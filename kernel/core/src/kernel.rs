@@ -172,10 +172,14 @@ impl<'a> Kernel<'a> {
         given_up.fold(0, |set, (id, _)| set | ComponentId(id).bit())
     }
 
-    /// Those were given up in an earlier life of the image, and stay so.
+    /// Those were given up in an earlier life of the image, and stay so. Their safe actions are taken once more: the reset may have
+    /// come in between, or not have reached their devices.
     pub fn keep_given_up(&mut self, set: u64) {
         let kept = (0u8..).zip(&mut *self.lives).filter(|(id, _)| set & ComponentId(*id).bit() != 0);
-        kept.for_each(|(_, life)| life.state = State::GivenUp);
+        for (id, life) in kept {
+            life.state = State::GivenUp;
+            self.actions.safe |= ComponentId(id).bit();
+        }
     }
 
     /// The image has begun anew, for the `boot`-th time, because of this: an incident of its own.
@@ -708,6 +712,8 @@ impl<'a> Kernel<'a> {
                 self.start(target, begin, now)?;
             }
             Command::End(fault) | Command::EndReported(fault, _) if state.alive() => {
+                // What happens to the whole image is nobody's to say of one component.
+                let fault = if fault.is_of_the_image() { Fault::Told } else { fault };
                 self.end(target, fault, noticed, now);
             }
             Command::Stop => self.stop(target, State::Stopped, now),

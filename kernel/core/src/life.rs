@@ -100,6 +100,12 @@ impl Fault {
 }
 
 impl Fault {
+    /// Whether it tells why the whole image began anew, and not why one incarnation ended.
+    #[must_use]
+    pub const fn is_of_the_image(self) -> bool {
+        matches!(self, Fault::Rebooted | Fault::ManagerDied | Fault::Reset | Fault::Watchdog)
+    }
+
     /// The fault with this [`Fault::code`]; `address` is that of an access.
     #[must_use]
     pub const fn of_code(code: u8, address: u32) -> Option<Self> {

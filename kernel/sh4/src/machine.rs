@@ -871,7 +871,7 @@ impl Machine {
         let wake = if WATCHDOG { wake.min(self.signs.ask_at()) } else { wake };
         let Some((id, until)) = chosen else {
             self.current = None;
-            if self.kernel.incidents_have_changed() {
+            if self.record.is_old(&self.kernel) {
                 self.record.save(&mut self.kernel);
             }
             self.time.wake_at(wake, now);

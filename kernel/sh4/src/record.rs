@@ -23,6 +23,8 @@ pub(crate) struct Record {
     /// What the sums begin with.
     seed: u32,
     boots: u32,
+    /// Who was given up when it was saved last.
+    given_up: u64,
 }
 
 fn get(word: &AtomicU32) -> u32 {
@@ -32,7 +34,7 @@ fn get(word: &AtomicU32) -> u32 {
 impl Record {
     /// The record at this address, of the image with this number.
     pub(crate) fn new((address, count): (u32, u32), image: u32) -> Self {
-        Record { words: memory::uncached(address, count), seed: LAYOUT ^ image, boots: 0 }
+        Record { words: memory::uncached(address, count), seed: LAYOUT ^ image, boots: 0, given_up: 0 }
     }
 
     /// A header or an entry, whose first word is the sum of the others (FNV-1a, by words).
@@ -88,8 +90,13 @@ impl Record {
         self.boots
     }
 
+    /// Whether there is something to save.
+    pub(crate) fn is_old(&self, kernel: &Kernel<'_>) -> bool {
+        kernel.incidents_have_changed() || kernel.given_up() != self.given_up
+    }
+
     /// Writes what has changed since this was done last.
-    pub(crate) fn save(&self, kernel: &mut Kernel<'_>) {
+    pub(crate) fn save(&mut self, kernel: &mut Kernel<'_>) {
         let changed = kernel.take_changed_incidents();
         for incident in changed.clone().filter_map(|number| kernel.incidents().get(number)) {
             let entry = self.entry(incident.number);
@@ -97,6 +104,7 @@ impl Record {
             self.seal(entry);
         }
         let given_up = kernel.given_up();
+        self.given_up = given_up;
         let words = [changed.end, given_up as u32, (given_up >> 32) as u32, self.boots];
         for (to, from) in self.header().iter().skip(1).zip(words) {
             to.store(from, Ordering::Relaxed);
@@ -138,7 +146,7 @@ mod tests {
     }
 
     fn record(words: &'static [AtomicU32], image: u32) -> Record {
-        Record { words, seed: LAYOUT ^ image, boots: 0 }
+        Record { words, seed: LAYOUT ^ image, boots: 0, given_up: 0 }
     }
 
     fn memory() -> &'static [AtomicU32] {
@@ -181,6 +189,7 @@ mod tests {
             assert_eq!(incidents(&after), wanted, "{deaths} deaths");
             assert_eq!(after.incidents().count(), deaths);
             assert_eq!(after.given_up(), 2);
+            assert_eq!(after.take_actions().safe, 2, "its safe action may not have been taken");
             after.note_reset(Fault::Reset, found.begin(), 3);
             let last = after.incidents().get(deaths).expect("it is one");
             assert_eq!((last.component, last.epoch, last.fault), (ComponentId::IMAGE, 2, Fault::Reset));
@@ -190,7 +199,7 @@ mod tests {
     #[test]
     fn only_what_has_changed_is_written_again_and_that_is_enough() {
         let (memory, mut kernel_) = (memory(), history(2));
-        let kept = record(memory, 7);
+        let mut kept = record(memory, 7);
         kept.save(&mut kernel_);
         assert!(!kernel_.incidents_have_changed());
         kernel_.start(WHO, Begin::Recovered, 9).expect("it is dead");
@@ -199,6 +208,20 @@ mod tests {
         let mut after = kernel();
         assert!(record(memory, 7).take_over(&mut after).is_some());
         assert_eq!(after.incidents().get(1).and_then(|incident| incident.started_at), Some(9));
+    }
+
+    #[test]
+    fn who_was_given_up_and_started_again_is_not_given_up_after_a_reset() {
+        let (memory, mut before) = (memory(), history(0));
+        let mut kept = record(memory, 7);
+        kept.save(&mut before);
+        assert!(!kept.is_old(&before));
+        before.start(ComponentId(1), Begin::Fresh, 60).expect("a person may");
+        assert!(kept.is_old(&before), "no incident has changed, and yet there is something to save");
+        kept.save(&mut before);
+        let mut after = kernel();
+        assert!(record(memory, 7).take_over(&mut after).is_some());
+        assert_eq!(after.given_up(), 0);
     }
 
     #[test]

@@ -28,6 +28,16 @@ fn a_right_over_some_is_none_over_others() {
 }
 
 #[test]
+fn nobody_is_ended_for_what_happens_to_the_whole_image() {
+    for fault in [Fault::Rebooted, Fault::ManagerDied, Fault::Reset, Fault::Watchdog] {
+        running(|kernel, _, _| {
+            assert_eq!(kernel.command_for(MANAGER, SERVER, Command::End(fault), 1), Ok(()));
+            assert_eq!(kernel.facts(SERVER).and_then(|facts| facts.fault), Some(Fault::Told));
+        });
+    }
+}
+
+#[test]
 fn a_knock_waits_for_its_targets_next_turn_which_a_wake_gives_it_and_only_while_it_lives() {
     running(|kernel, _, _| {
         rest(kernel, 1);
