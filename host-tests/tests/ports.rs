@@ -8,7 +8,7 @@ use koboshi_core::life::Fault;
 use koboshi_host::image::{Connection, Costs, Image, ImageComponent, PortEnd, WhenGone};
 use koboshi_host::linked::Linked;
 use koboshi_host::machine::{Machine, Options};
-use koboshi_runtime::kit::{Operation, ServerEnd};
+use koboshi_runtime::kit::{Operation, ServerEnd, decode};
 use koboshi_runtime::time::wake_at;
 use koboshi_runtime::{
     Description, Duration, Exit, PortDescription, RequestPort, ServicePort, Side, Start, now, sleep,
@@ -122,15 +122,15 @@ fn a_cancelled_request_behind_one_in_hand_ends_in_its_turn() {
         let mut port = ServicePort::open::<work::Port>(0).unwrap();
         loop {
             // All that can be taken is in hand at once, as with one that only forwards.
-            let mut in_hand = vec![port.next().await];
+            let mut in_hand = vec![port.next_request().await];
             while let Some(taken) = port.take() {
                 in_hand.push(taken);
             }
             for taken in in_hand {
-                assert_eq!(ServicePort::operation(&taken), work::operation::add_one::INDEX);
-                let number: u32 = port.request(&taken).unwrap();
+                assert_eq!(taken.message.header.tag, work::operation::add_one::INDEX);
+                let number: u32 = decode(taken.message.bytes()).unwrap();
                 assert_ne!(number, 2, "it was cancelled");
-                port.answer(taken, &(number + 1)).await;
+                port.answer(taken.in_hand(), &(number + 1)).await;
             }
         }
     });

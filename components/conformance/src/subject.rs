@@ -217,10 +217,10 @@ impl WilfulEnd<'_> {
         if let (Some(second), Some(payload)) = (&second, payload) {
             self.port.finish(second.position, Outcome::Answer, payload);
         }
-        self.port.answer(taken, reply).await;
+        self.port.answer(taken.in_hand(), reply).await;
         match (second, payload) {
             (Some(second), Some(payload)) => self.port.finish(second.position, Outcome::Answer, payload),
-            (Some(second), None) => self.port.refuse(second),
+            (Some(second), None) => self.port.refuse(second.in_hand()),
             (None, _) => {}
         }
     }
@@ -231,7 +231,7 @@ impl ServerEnd for WilfulEnd<'_> {
 
     async fn next(&mut self) -> Taken {
         self.will.come_to(Moment::BeforeTaking).await;
-        let taken = self.port.next().await;
+        let taken = self.port.next_request().await;
         let operation = taken.message.header.tag;
         self.will.replay.set(taken.replay);
         self.will.obeys.set(operation != operation::order::INDEX && operation != operation::status::INDEX);
@@ -239,15 +239,15 @@ impl ServerEnd for WilfulEnd<'_> {
     }
 
     fn operation(taken: &Taken) -> u8 {
-        ServicePort::operation(taken)
+        taken.message.header.tag
     }
 
     fn request<T: Message>(&self, taken: &Taken) -> Option<T> {
-        self.port.request(taken)
+        decode(taken.message.bytes())
     }
 
     fn progress(&self, taken: &Taken) -> &'static AtomicU32 {
-        self.port.progress(taken)
+        self.port.progress_word(taken.position)
     }
 
     async fn answer<T: Message>(&mut self, taken: Taken, reply: &T) {
@@ -268,11 +268,11 @@ impl ServerEnd for WilfulEnd<'_> {
                 self.will.exit().await;
             }
             Some(Misdeed::Twice) => {
-                self.port.answer(taken, reply).await;
+                self.port.answer(taken.in_hand(), reply).await;
                 self.port.finish(position, Outcome::Answer, &RUBBISH);
             }
             Some(Misdeed::Backwards) => self.answer_backwards(taken, reply).await,
-            _ => self.port.answer(taken, reply).await,
+            _ => self.port.answer(taken.in_hand(), reply).await,
         }
         if self.will.flaw == Flaw::AnswersTwice && operation == operation::ask::INDEX {
             forge::early(PROBE, position.wrapping_add(1), payload);
@@ -281,7 +281,7 @@ impl ServerEnd for WilfulEnd<'_> {
     }
 
     fn refuse(&mut self, taken: Taken) {
-        self.port.refuse(taken);
+        self.port.refuse(taken.in_hand());
     }
 }
 

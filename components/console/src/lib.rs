@@ -107,11 +107,18 @@ async fn receive(link: &End, mut received: Subscriber<received::Port>) -> Infall
 async fn transmit(link: &End, mut serial: serial::Client<RequestPort>) -> Infallible {
     // Asked by an incarnation before this one, in a session that is over.
     serial.end().cancel_all();
+    // Behind each chunk the link is asked once more: so it knows where it has fallen silent.
+    let mut ask = true;
     loop {
         let chunk = until(|| {
-            let mut room = [0; Chunk::CAPACITY];
             let mut link = link.borrow_mut();
+            // Most turns have nothing to send: neither the clock is asked then, nor room made.
+            if !ask && link.wake() == Wake::Never {
+                return None;
+            }
+            let mut room = [0; Chunk::CAPACITY];
             let count = link.transmit(&mut room, now());
+            ask = count > 0;
             if count == 0 {
                 if let Wake::At(at) = link.wake() {
                     wake_at(at);
@@ -204,8 +211,8 @@ async fn tell_news(link: &End, program: &Device, mut gone: bool, mut applied: u3
     loop {
         // Nothing is taken for which there is no room.
         until(|| (link.borrow().room(Channel::Application) >= PART + 8).then_some(())).await;
-        let mut bytes = [0; PART];
         let mut count = 0;
+        let mut bytes = [0; PART];
         while count < PART && program.read32(register::WAITING) > 0 {
             if let Some(place) = bytes.get_mut(count) {
                 window(|| *place = program.read32(register::POP) as u8);

@@ -168,6 +168,10 @@ impl Assembly {
             if missing == 0 {
                 return Ok(true);
             }
+            // Room for a part is made only where there is one.
+            if !link.is_readable(channel) {
+                return Ok(false);
+            }
             let mut part = [0; LONGEST];
             let Some(room) = part.get_mut(..missing.min(LONGEST)) else { return Ok(false) };
             match link.read(channel, room) {

@@ -212,6 +212,8 @@ pub struct Ns16550 {
     notes: Cell<Notes>,
     /// Stages of the transmitter's FIFO that are free for certain.
     free: Cell<u8>,
+    /// There was a byte when last looked.
+    data: Cell<bool>,
     held_by: Cell<HeldBy>,
 }
 
@@ -219,7 +221,14 @@ impl Ns16550 {
     /// The UART of this board.
     #[must_use]
     pub fn new(device: Device, board: Board) -> Self {
-        Ns16550 { device, board, notes: Cell::default(), free: Cell::new(0), held_by: Cell::new(HeldBy::Nobody) }
+        Ns16550 {
+            device,
+            board,
+            notes: Cell::default(),
+            free: Cell::new(0),
+            data: Cell::new(false),
+            held_by: Cell::new(HeldBy::Nobody),
+        }
     }
 
     fn read(&self, register: u32) -> u8 {
@@ -247,6 +256,7 @@ impl Ns16550 {
         window(|| {
             let status = self.read(LSR);
             self.note(self.notes.get().and(status));
+            self.data.set(status & LSR_DATA != 0);
             status
         })
     }
@@ -412,8 +422,8 @@ impl Uart for Ns16550 {
     }
 
     fn next_byte(&self) -> NextByte {
-        let data = self.look() & LSR_DATA != 0;
-        self.notes.get().next(data)
+        self.look();
+        self.notes.get().next(self.data.get())
     }
 
     fn pop(&self) -> u8 {
@@ -425,8 +435,9 @@ impl Uart for Ns16550 {
     /// Taking bytes and looking clears everything.
     fn clear_arrival(&self) {}
 
+    /// Of what was seen when last looked: one that came since is seen with the next byte, and noted for its place.
     fn overrun(&self) -> bool {
-        self.next_byte() == NextByte::Lost
+        self.notes.get().next(self.data.get()) == NextByte::Lost
     }
 
     fn clear_overrun(&self) {

@@ -9,9 +9,9 @@ use core::task::Poll;
 
 use embassy_futures::select::{Either, select};
 use koboshi_core::record::{Outcome, Position};
-use koboshi_core::ring::{Header, Malformed, Message as Slot, Ready};
+use koboshi_core::ring::{Header, Malformed, Message as Slot, Ready, Slots};
 use koboshi_interface_kit::{
-    ClientEnd, Contract, Duration, Failure, Fill, Instant, MAX_MESSAGE, Operation, Service, Ticket, decode, encode,
+    ClientEnd, Contract, Duration, Failure, Fill, Instant, Operation, Service, Ticket, decode, encode,
 };
 
 use crate::end::End;
@@ -52,6 +52,15 @@ pub struct RequestPort {
     consumed: u32,
     /// Replies behind `consumed` that are done with, or will be when they come: bit 0 is `consumed` itself.
     settled: u64,
+    /// The reply that was read last, in the client's own memory. It stays here because to move it is work.
+    copy: Slot,
+}
+
+/// How a request ended whose reply is in [`RequestPort::copy`].
+#[derive(Clone, Copy)]
+struct Ended {
+    outcome: Outcome,
+    progress: u32,
 }
 
 impl RequestPort {
@@ -70,7 +79,7 @@ impl RequestPort {
     pub fn open_keyed(port: u8, key: u64) -> Result<Self, Exit> {
         let end = End::open(port, key).ok_or(Exit::Unfit("a port is not joined to the interface that it asks"))?;
         let (sent, consumed) = (end.own.get(Position::Sent), end.own.get(Position::Consumed));
-        Ok(RequestPort { end, epoch: koboshi_begin().0, sent, consumed, settled: 0 })
+        Ok(RequestPort { end, epoch: koboshi_begin().0, sent, consumed, settled: 0, copy: Slot::new() })
     }
 
     fn slots(&self) -> u32 {
@@ -132,7 +141,22 @@ impl RequestPort {
 
     /// Sends a request that has room, and gives its position.
     pub fn send(&mut self, operation: u8, origin: u32, deadline: u64, payload: &[u8]) -> Option<u32> {
+        self.copy.room().get_mut(..payload.len())?.copy_from_slice(payload);
+        self.send_from_room(operation, origin, deadline, payload.len())
+    }
+
+    /// The same for a typed request.
+    pub fn send_message<O: Operation>(&mut self, request: &O::Request, origin: u32, deadline: Instant) -> Option<u32> {
+        let length = encode(request, self.copy.room())?.len();
+        self.send_from_room(O::INDEX, origin, deadline.as_ticks(), length)
+    }
+
+    /// Sends so many bytes of the room of `copy`.
+    // In one place: there it is known how the room is aligned, so that words are moved and not bytes.
+    #[inline(never)]
+    fn send_from_room(&mut self, operation: u8, origin: u32, deadline: u64, length: usize) -> Option<u32> {
         let requests = self.end.own_slots().filter(|_| self.has_room())?;
+        let payload = self.copy.room().get(..length)?;
         let position = self.sent;
         let header = Header { epoch: self.epoch, tag: operation, origin };
         let mut fits = false;
@@ -141,12 +165,6 @@ impl RequestPort {
             requests.write_deadline(position, deadline);
         });
         fits.then(|| self.commit(position))
-    }
-
-    /// The same for a typed request.
-    pub fn send_message<O: Operation>(&mut self, request: &O::Request, origin: u32, deadline: Instant) -> Option<u32> {
-        let mut room = [0; MAX_MESSAGE];
-        self.send(O::INDEX, origin, deadline.as_ticks(), encode(request, &mut room)?)
     }
 
     fn commit(&mut self, position: u32) -> u32 {
@@ -163,23 +181,51 @@ impl RequestPort {
     ///
     /// A malformed one is its server's fault: it is reported, and the request is offered to the next incarnation.
     pub fn reply(&mut self, position: u32) -> Option<Reply> {
+        let Ended { outcome, progress } = self.ended(position)?;
+        Some(Reply { outcome, progress, message: self.copy.clone() })
+    }
+
+    /// The same, with the reply left where it is.
+    fn ended(&mut self, position: u32) -> Option<Ended> {
         let replies = self.end.peer_slots()?;
-        // Asked once, and first: another incarnation may live when the slots were looked at.
-        let living = self.server_epoch();
-        // Room for a reply is made only where there is one.
-        if replies.ready(position) == Ready::NotYet {
-            return if self.overtaken(position, living) { self.blame(position, living) } else { None };
+        // Nothing more is asked of the platform while there is nothing: that is most of the time.
+        match replies.ready(position) {
+            Ready::NotYet if self.sent.wrapping_sub(position) <= 1 => return None,
+            Ready::NotYet | Ready::Malformed => return self.missing(replies, position),
+            Ready::Yes => {}
         }
-        let mut message = Slot::new();
-        match replies.read(position, self.end.peer_epoch(), &mut message) {
-            Ok(false) if self.overtaken(position, living) => self.blame(position, living),
-            Ok(false) => None,
-            Ok(true) => match Outcome::from_tag(message.header.tag) {
-                Some(outcome) => Some(Reply { outcome, progress: message.progress(), message }),
-                None => self.blame(position, message.header.epoch),
+        match replies.read(position, self.end.peer_epoch(), &mut self.copy) {
+            Ok(true) => match Outcome::from_tag(self.copy.header.tag) {
+                Some(outcome) => Some(Ended { outcome, progress: self.copy.progress() }),
+                None => self.accuse(position, self.copy.header.epoch),
             },
-            Err(Malformed::Sequence) => self.blame(position, living),
-            Err(_) => self.blame(position, replies.epoch(position)),
+            Ok(false) | Err(Malformed::Sequence) => self.missing(replies, position),
+            Err(_) => self.accuse(position, replies.epoch(position)),
+        }
+    }
+
+    /// What [`RequestPort::ended`] finds where there was no reply.
+    #[cold]
+    fn missing(&mut self, replies: Slots<'static>, position: u32) -> Option<Ended> {
+        // Asked before the slots are looked at: another incarnation may live afterwards.
+        let living = self.server_epoch();
+        match replies.ready(position) {
+            Ready::NotYet if self.overtaken(position, living) => self.accuse(position, living),
+            Ready::NotYet => None,
+            Ready::Malformed => self.accuse(position, living),
+            // It has come meanwhile, and the client is woken for it.
+            Ready::Yes => None,
+        }
+    }
+
+    /// Whether [`RequestPort::ended`] gives something, for a reply that nobody is going to read.
+    fn has_ended(&mut self, position: u32) -> bool {
+        let Some(replies) = self.end.peer_slots().filter(|replies| replies.ready(position) == Ready::Yes) else {
+            return self.ended(position).is_some();
+        };
+        match replies.read_tag(position, self.end.peer_epoch()) {
+            Ok(Some((_, tag))) if Outcome::from_tag(tag).is_some() => true,
+            _ => self.ended(position).is_some(),
         }
     }
 
@@ -212,10 +258,16 @@ impl RequestPort {
     ///
     /// Without the right to say so, the request counts as poisoned: nobody will answer it again.
     pub fn blame(&mut self, position: u32, epoch: u32) -> Option<Reply> {
+        let Ended { outcome, progress } = self.accuse(position, epoch)?;
+        Some(Reply { outcome, progress, message: Slot::new() })
+    }
+
+    fn accuse(&mut self, position: u32, epoch: u32) -> Option<Ended> {
         if koboshi_blame(self.end.port, position, epoch) {
             return None;
         }
-        Some(Reply { outcome: Outcome::Poisoned, progress: 0, message: Slot::new() })
+        self.copy.empty();
+        Some(Ended { outcome: Outcome::Poisoned, progress: 0 })
     }
 
     /// Done with a request: its slot is free once its reply, and those before it, have come.
@@ -229,7 +281,7 @@ impl RequestPort {
 
     fn consume(&mut self) {
         let mut consumed = self.consumed;
-        while self.settled & 1 != 0 && self.reply(consumed).is_some() {
+        while self.settled & 1 != 0 && self.has_ended(consumed) {
             self.settled >>= 1;
             consumed = consumed.wrapping_add(1);
         }
@@ -310,12 +362,18 @@ impl RequestPort {
 
     /// Waits for a reply until `deadline`; `None`: it has not come.
     pub async fn reply_before(&mut self, position: u32, deadline: Instant) -> Option<Reply> {
+        let Ended { outcome, progress } = self.ended_before(position, deadline, true).await?;
+        Some(Reply { outcome, progress, message: self.copy.clone() })
+    }
+
+    /// `look`: the clock is to be looked at at once. Who has just done so saves it.
+    async fn ended_before(&mut self, position: u32, deadline: Instant, mut look: bool) -> Option<Ended> {
         core::future::poll_fn(|_| {
             self.consume();
-            if let Some(reply) = self.reply(position) {
-                return Poll::Ready(Some(reply));
+            if let Some(ended) = self.ended(position) {
+                return Poll::Ready(Some(ended));
             }
-            if koboshi_now() >= deadline.as_ticks() {
+            if core::mem::replace(&mut look, true) && koboshi_now() >= deadline.as_ticks() {
                 return Poll::Ready(None);
             }
             wake_at(deadline);
@@ -336,18 +394,20 @@ impl RequestPort {
     }
 
     async fn conclude<O: Operation>(&mut self, position: u32, deadline: Instant) -> Result<O::Reply, Failure<O>> {
+        let mut look = false;
         loop {
-            let Some(reply) = self.reply_before(position, deadline).await else {
+            let Some(ended) = self.ended_before(position, deadline, look).await else {
                 return Err(Failure::Late {
                     ticket: Ticket::new(position),
                     means: <O::Contract as Contract>::after_deadline(),
                 });
             };
-            let progress = reply.progress;
-            let result = match reply.outcome {
-                Outcome::Answer => match decode(reply.message.bytes()) {
+            look = true;
+            let progress = ended.progress;
+            let result = match ended.outcome {
+                Outcome::Answer => match decode(self.copy.bytes()) {
                     Some(decoded) => Ok(decoded),
-                    None if self.blame(position, reply.message.header.epoch).is_none() => continue,
+                    None if self.accuse(position, self.copy.header.epoch).is_none() => continue,
                     None => Err(Failure::Poisoned { progress }),
                 },
                 Outcome::Interrupted => Err(match <O::Contract as Contract>::interrupted() {

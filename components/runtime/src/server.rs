@@ -9,7 +9,7 @@ use core::sync::atomic::AtomicU32;
 use koboshi_core::record::{Outcome, Position};
 use koboshi_core::ring::{Header, Malformed, Message as Slot, Ready};
 use koboshi_core::sync::Ordering;
-use koboshi_interface_kit::{MAX_MESSAGE, Message, ServerEnd, Service, decode, encode};
+use koboshi_interface_kit::{Message, ServerEnd, Service, decode, encode};
 
 use crate::end::End;
 use crate::life::{Epoch, Exit};
@@ -29,6 +29,22 @@ pub struct Taken {
     pub message: Slot,
 }
 
+/// A request in hand, without its content: that is in the port, until the next one is taken or an answer is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InHand {
+    position: u32,
+    operation: u8,
+    replay: bool,
+}
+
+impl Taken {
+    /// The same without its content.
+    #[must_use]
+    pub const fn in_hand(&self) -> InHand {
+        InHand { position: self.position, operation: self.message.header.tag, replay: self.replay }
+    }
+}
+
 /// The server's end of a service port. Requests may be taken while earlier ones are in hand; answers go in order.
 pub struct ServicePort {
     end: End,
@@ -39,6 +55,8 @@ pub struct ServicePort {
     replays: u32,
     /// It only forwards: whether a request has expired is judged where it is carried out.
     routed: bool,
+    /// The request that was taken last, in the server's own memory. It stays here because to move it is work.
+    copy: Slot,
 }
 
 impl ServicePort {
@@ -65,7 +83,7 @@ impl ServicePort {
         // After a long life without a death this word is old: what lies further ahead than the ring is long says nothing.
         let replays = end.own.get(Position::Replayed).wrapping_sub(taken);
         let replays = if replays <= slots { replays } else { 0 };
-        Ok(ServicePort { end, epoch: koboshi_begin().0, taken, answered, replays, routed })
+        Ok(ServicePort { end, epoch: koboshi_begin().0, taken, answered, replays, routed, copy: Slot::new() })
     }
 
     /// Which incarnation answers.
@@ -116,16 +134,26 @@ impl ServicePort {
 
     /// Takes the next request, if there is one.
     pub fn take(&mut self) -> Option<Taken> {
+        let InHand { position, replay, .. } = self.take_in_place()?;
+        Some(Taken { position, replay, message: self.copy.clone() })
+    }
+
+    /// The same, with the request left in `copy`.
+    // In one place, as in `RequestPort::send_from_room`.
+    #[inline(never)]
+    fn take_in_place(&mut self) -> Option<InHand> {
         loop {
-            self.pass_answered();
+            if self.replays > 0 {
+                self.pass_answered();
+            }
             let (requests, replies) = (self.end.peer_slots()?, self.end.own_slots()?);
             let position = self.taken;
-            // Room for a request is made only where there is one.
+            // The peer's epoch is asked for only where there is a request.
             if requests.ready(position) == Ready::NotYet {
                 return None;
             }
-            let mut message = Slot::new();
-            let read = requests.read(position, self.end.peer_epoch(), &mut message);
+            let message = &mut self.copy;
+            let read = requests.read(position, self.end.peer_epoch(), message);
             match read {
                 Ok(false) => return None,
                 Err(Malformed::Sequence) => {
@@ -155,14 +183,15 @@ impl ServicePort {
             step(Point::Port, || self.end.own.set(Position::Taken, self.taken));
             match ends_as {
                 Some(outcome) => self.finish(position, outcome, &[]),
-                None => return Some(Taken { position, replay, message }),
+                None => return Some(InHand { position, replay, operation: self.copy.header.tag }),
             }
         }
     }
 
     /// Waits for the next request. It takes nothing until one is there.
     pub async fn next_request(&mut self) -> Taken {
-        until(|| self.take()).await
+        let InHand { position, replay, .. } = until(|| self.take_in_place()).await;
+        Taken { position, replay, message: self.copy.clone() }
     }
 
     /// The word in which the progress of a request in hand lives.
@@ -176,7 +205,17 @@ impl ServicePort {
     ///
     /// An answer out of order, or to a request that is not in hand, is not given.
     pub fn finish(&mut self, position: u32, outcome: Outcome, payload: &[u8]) {
-        let Some(replies) = self.end.own_slots() else {
+        if let Some(room) = self.copy.room().get_mut(..payload.len()) {
+            room.copy_from_slice(payload);
+            self.finish_from_room(position, outcome, payload.len());
+        }
+    }
+
+    /// The same with so many bytes of the room of `copy`.
+    // In one place, as in `RequestPort::send_from_room`.
+    #[inline(never)]
+    fn finish_from_room(&mut self, position: u32, outcome: Outcome, length: usize) {
+        let (Some(replies), Some(payload)) = (self.end.own_slots(), self.copy.room().get(..length)) else {
             return;
         };
         if position != self.answered || position == self.taken {
@@ -193,33 +232,34 @@ impl ServicePort {
 }
 
 impl ServerEnd for ServicePort {
-    type Taken = Taken;
+    type Taken = InHand;
 
-    async fn next(&mut self) -> Taken {
-        self.next_request().await
+    async fn next(&mut self) -> InHand {
+        until(|| self.take_in_place()).await
     }
 
-    fn operation(taken: &Taken) -> u8 {
-        taken.message.header.tag
+    fn operation(taken: &InHand) -> u8 {
+        taken.operation
     }
 
-    fn request<T: Message>(&self, taken: &Taken) -> Option<T> {
-        decode(taken.message.bytes())
+    fn request<T: Message>(&self, taken: &InHand) -> Option<T> {
+        // Only of the last one is the content here.
+        let here = taken.position.wrapping_add(1) == self.taken;
+        here.then(|| decode(self.copy.bytes())).flatten()
     }
 
-    fn progress(&self, taken: &Taken) -> &'static AtomicU32 {
+    fn progress(&self, taken: &InHand) -> &'static AtomicU32 {
         self.progress_word(taken.position)
     }
 
-    async fn answer<T: Message>(&mut self, taken: Taken, reply: &T) {
-        let mut room = [0; MAX_MESSAGE];
-        match encode(reply, &mut room) {
-            Some(payload) => self.finish(taken.position, Outcome::Answer, payload),
-            None => self.finish(taken.position, Outcome::Refused, &[]),
+    async fn answer<T: Message>(&mut self, taken: InHand, reply: &T) {
+        match encode(reply, self.copy.room()).map(<[u8]>::len) {
+            Some(length) => self.finish_from_room(taken.position, Outcome::Answer, length),
+            None => self.finish_from_room(taken.position, Outcome::Refused, 0),
         }
     }
 
-    fn refuse(&mut self, taken: Taken) {
+    fn refuse(&mut self, taken: InHand) {
         self.finish(taken.position, Outcome::Refused, &[]);
     }
 }

@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 
 use embassy_futures::select::{Either, select};
 use koboshi_core::record::Position;
-use koboshi_core::ring::{Header, Malformed, Message as Slot, Ready, Slots};
+use koboshi_core::ring::{Header, Malformed, Message as Slot, Payload, Ready, Slots};
 use koboshi_interface_kit::{Fill, MAX_MESSAGE, Stream, decode, encode};
 
 use crate::end::End;
@@ -14,33 +14,48 @@ use crate::platform::{Point, koboshi_begin, koboshi_blame, step};
 use crate::time::{Instant, sleep_until, until};
 
 /// A slot that is being filled in place, byte by byte. What it holds survives its owner.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Place {
     slots: Slots<'static>,
+    payload: Payload<'static>,
     position: u32,
     count_at: usize,
     capacity: usize,
+    /// As in the slot, which its owner alone writes.
+    count: Cell<usize>,
 }
 
 impl Place {
+    /// The slot at `position`, which an earlier incarnation may have begun.
+    fn at<T: Fill>(slots: Slots<'static>, position: u32) -> Self {
+        let (payload, count_at) = (slots.payload(position), T::START - 1);
+        let count = Cell::new(payload.get(count_at).into());
+        Place { slots, payload, position, count_at, capacity: T::CAPACITY, count }
+    }
+
     /// Goes on with the slot at `position` if an earlier incarnation began it, else begins it.
     pub(crate) fn begin<T: Fill>(end: &End, slots: Slots<'static>, position: u32) -> Self {
-        let place = Place { slots, position, count_at: T::START - 1, capacity: T::CAPACITY };
+        let place = Place::at::<T>(slots, position);
         let mark = position.wrapping_add(1);
         if end.own.get(Position::Filling) != mark || place.count() > place.capacity {
             step(Point::Port, || {
                 for (at, byte) in T::PREFIX.iter().enumerate() {
-                    slots.set_payload_byte(position, at, *byte);
+                    place.payload.set(at, *byte);
                 }
-                slots.set_payload_byte(position, place.count_at, 0);
+                place.set_count(0);
             });
             step(Point::Port, || end.own.set(Position::Filling, mark));
         }
         place
     }
 
+    fn set_count(&self, count: usize) {
+        self.payload.set(self.count_at, count as u8);
+        self.count.set(count);
+    }
+
     pub(crate) fn count(&self) -> usize {
-        usize::from(self.slots.payload_byte(self.position, self.count_at))
+        self.count.get()
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -50,8 +65,8 @@ impl Place {
     pub(crate) fn push(&self, byte: u8) {
         let count = self.count();
         if count < self.capacity {
-            self.slots.set_payload_byte(self.position, self.count_at + 1 + count, byte);
-            self.slots.set_payload_byte(self.position, self.count_at, count as u8 + 1);
+            self.payload.set(self.count_at + 1 + count, byte);
+            self.set_count(count + 1);
         }
     }
 
@@ -69,6 +84,8 @@ pub struct Publisher<S> {
     end: End,
     epoch: u32,
     sent: u32,
+    /// The slot at `sent`, if this incarnation has reserved it: to find it anew for each byte would be work.
+    reserved: Option<Place>,
     carries: PhantomData<fn() -> S>,
 }
 
@@ -80,7 +97,8 @@ impl<S: Stream> Publisher<S> {
     pub fn open(port: u8) -> Result<Self, Exit> {
         let unfit = Exit::Unfit("a port is not joined to the stream that it publishes");
         let end = End::open(port, S::KEY.0).ok_or(unfit)?;
-        Ok(Publisher { end, epoch: koboshi_begin().0, sent: end.own.get(Position::Sent), carries: PhantomData })
+        let sent = end.own.get(Position::Sent);
+        Ok(Publisher { end, epoch: koboshi_begin().0, sent, reserved: None, carries: PhantomData })
     }
 
     /// Whether a further item has room: whether the consumer has given credit.
@@ -114,6 +132,7 @@ impl<S: Stream> Publisher<S> {
     }
 
     fn commit(&mut self, slots: Slots<'static>) {
+        self.reserved = None;
         step(Point::Port, || slots.commit(self.sent));
         self.sent = self.sent.wrapping_add(1);
         step(Point::Port, || self.end.own.set(Position::Sent, self.sent));
@@ -145,11 +164,18 @@ where
     /// How many bytes the item holds that is being filled in place.
     #[must_use]
     pub fn filled(&self) -> usize {
-        if self.end.own.get(Position::Filling) == self.sent.wrapping_add(1) {
-            self.place_for_fill().map_or(0, |place| place.count())
-        } else {
-            0
+        match &self.reserved {
+            Some(place) => place.count(),
+            None => self.begun().map_or(0, |place| place.count()),
         }
+    }
+
+    /// What an incarnation before this one has begun to fill, and this one has not reserved yet.
+    #[cold]
+    fn begun(&self) -> Option<Place> {
+        let slots = self.end.own_slots()?;
+        let begun = self.end.own.get(Position::Filling) == self.sent.wrapping_add(1);
+        begun.then(|| Place::at::<S::Item>(slots, self.sent))
     }
 
     /// Whether the item that is being filled in place holds all that it can.
@@ -158,40 +184,30 @@ where
         self.filled() >= <S::Item as Fill>::CAPACITY
     }
 
-    fn place_for_fill(&self) -> Option<Place> {
-        let slots = self.end.own_slots()?;
-        Some(Place {
-            slots,
-            position: self.sent,
-            count_at: <S::Item as Fill>::START - 1,
-            capacity: <S::Item as Fill>::CAPACITY,
-        })
-    }
-
     /// Reserves the slot that bytes are moved into. False if it has no room.
     pub fn reserve(&mut self) -> bool {
-        match self.end.own_slots() {
-            Some(slots) if self.has_room() => {
-                Place::begin::<S::Item>(&self.end, slots, self.sent);
-                true
-            }
-            _ => false,
+        let Some(slots) = self.end.own_slots().filter(|_| self.has_room()) else {
+            return false;
+        };
+        if self.reserved.is_none() {
+            self.reserved = Some(Place::begin::<S::Item>(&self.end, slots, self.sent));
         }
+        true
     }
 
     /// Adds a byte to the reserved slot and counts it. Call it inside a [`window`](crate::window).
     pub fn push(&self, byte: u8) {
-        if let Some(place) = self.place_for_fill() {
+        if let Some(place) = &self.reserved {
             place.push(byte);
         }
     }
 
     /// Publishes the item that was filled in place, if it holds anything.
     pub fn publish_filled(&mut self) {
-        if self.filled() == 0 {
-            return;
+        if self.reserved.is_none() {
+            self.reserved = self.begun();
         }
-        if let Some(place) = self.place_for_fill() {
+        if let Some(place) = self.reserved.take_if(|place| place.count() > 0) {
             let header = Header { epoch: self.epoch, tag: 0, origin: 0 };
             step(Point::Port, || place.finish(header));
             self.commit(place.slots);
@@ -241,8 +257,12 @@ impl<S: Stream> Subscriber<S> {
     #[must_use]
     pub fn peek(&self) -> Option<Result<S::Item, Undecodable>> {
         let slots = self.end.peer_slots()?;
-        let mut message = Slot::new();
         self.begun_anew.set(false);
+        // Room for an item is made only where there is one.
+        if slots.ready(self.consumed) == Ready::NotYet {
+            return None;
+        }
+        let mut message = Slot::new();
         match slots.read(self.consumed, self.end.peer_epoch(), &mut message) {
             Ok(false) => None,
             Ok(true) => match decode(message.bytes()) {

@@ -31,7 +31,7 @@ const ACKNOWLEDGEMENT: u8 = 3;
 
 /// CRC-32 as Ethernet and zlib have it (polynomial 0x04C11DB7, reflected): in a frame it finds every burst of up to 32
 /// bits, and lets one in 2^32 of longer ones through.
-const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 /// One of the streams of bytes that share a line. Number 0 on the line is the link itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -145,7 +145,8 @@ impl Encoded {
 
     /// Writes `frame`, with a zero before it too if the line was `silent`: noise that came meanwhile then spoils nothing.
     pub(crate) fn write(&mut self, frame: &Frame<'_>, silent: bool) {
-        (self.bytes, self.taken) = (Vec::new(), 0);
+        self.bytes.clear();
+        self.taken = 0;
         // That the longest frame fits is what the lengths above are made of; were it otherwise, it would be a frame lost.
         let _ = self.try_write(frame, silent);
     }
@@ -224,7 +225,8 @@ impl Decoder {
     /// The next byte of the line.
     pub(crate) fn feed(&mut self, byte: u8) -> Option<Found> {
         if matches!(self.state, DecoderState::Idle) {
-            (self.bytes, self.spoilt) = (Vec::new(), false);
+            self.bytes.clear();
+            self.spoilt = false;
         }
         match self.state.feed(byte) {
             Ok(DecodeResult::NoData) => None,

@@ -72,7 +72,7 @@ impl Outcome {
 /// The part of a port that one component writes.
 #[derive(Clone, Copy)]
 pub struct Half<'a> {
-    positions: &'a [AtomicU32],
+    positions: &'a [AtomicU32; LINE_WORDS],
     slots: Option<Slots<'a>>,
 }
 
@@ -89,7 +89,7 @@ impl<'a> Half<'a> {
     /// The half in `words`, which is exactly [`Half::words`] long, or `None`.
     #[must_use]
     pub fn new(words: &'a [AtomicU32], geometry: Option<Geometry>) -> Option<Self> {
-        let (positions, rest) = words.split_at_checked(LINE_WORDS)?;
+        let (positions, rest) = words.split_first_chunk()?;
         let slots = match geometry {
             Some(geometry) => Some(Slots::new(rest, geometry)?),
             None if rest.is_empty() => None,

@@ -79,6 +79,32 @@ pub enum Malformed {
     Length,
 }
 
+/// The payload of a slot that its producer fills in place, byte by byte. Where it lies is found out once.
+#[derive(Clone, Copy)]
+pub struct Payload<'a> {
+    words: &'a [AtomicU32],
+}
+
+impl Payload<'_> {
+    /// One byte.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, at: usize) -> u8 {
+        let word = self.words.get(at / 4).map_or(0, |word| word.load(Ordering::Relaxed));
+        (word >> (8 * (at % 4))) as u8
+    }
+
+    /// Stores one byte.
+    #[inline]
+    pub fn set(&self, at: usize, byte: u8) {
+        if let Some(word) = self.words.get(at / 4) {
+            let shift = 8 * (at % 4);
+            let kept = word.load(Ordering::Relaxed) & !(0xFF << shift);
+            word.store(kept | u32::from(byte) << shift, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What a reader found at a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ready {
@@ -119,6 +145,18 @@ impl Message {
     #[must_use]
     pub const fn progress(&self) -> u32 {
         self.first
+    }
+
+    /// No message: what it held is gone, and not worth the time to clear it.
+    pub const fn empty(&mut self) {
+        (self.header, self.first, self.second) = (Header { epoch: 0, tag: 0, origin: 0 }, 0, 0);
+        self.length = 0;
+    }
+
+    /// Room for a payload that is to be written. What the message held is gone.
+    pub const fn room(&mut self) -> &mut [u8; MAX_PAYLOAD] {
+        self.length = 0;
+        &mut self.payload
     }
 
     /// The payload.
@@ -239,7 +277,8 @@ impl<'a> Slots<'a> {
     /// Producer, first step: writes header and payload. The reader cannot see them yet.
     ///
     /// `progress` of a reply is left alone. Returns false, with nothing written, for a payload that is too large.
-    #[inline]
+    // Always: who has aligned room for the payload then moves words.
+    #[inline(always)]
     pub fn write(&self, position: u32, header: Header, payload: &[u8]) -> bool {
         // What fits one line fits every slot.
         if payload.len() > NEAR_BYTES && payload.len() > self.geometry.payload() {
@@ -274,7 +313,7 @@ impl<'a> Slots<'a> {
 
     /// Producer: writes the deadline of a request, before [`Slots::commit`].
     pub fn write_deadline(&self, position: u32, deadline: u64) {
-        if let (Some(low), Some(high)) = (self.word(position, Word::First), self.word(position, Word::Second)) {
+        if let Some([_, _, _, _, low, high, ..]) = self.near(position) {
             low.store(deadline as u32, Ordering::Relaxed);
             high.store((deadline >> 32) as u32, Ordering::Relaxed);
         }
@@ -368,20 +407,14 @@ impl<'a> Slots<'a> {
         (tag, origin)
     }
 
-    /// Reader: copies the message at `position` into `into` and judges the copy. `epoch` is the producer's present one.
-    ///
-    /// `Ok(false)`: nothing is there yet.
-    ///
-    /// # Errors
-    /// [`Malformed`]: the producer's fault; `into` is then not to be used.
-    // Always: as a call it is a third slower, and a component has few places that read.
+    /// Reader: judges the header of what is at `position`, and gives the words that it has judged.
     #[inline(always)]
-    pub fn read(&self, position: u32, epoch: u32, into: &mut Message) -> Result<bool, Malformed> {
-        let Some([sequence, found, shape, origin, first, second, near @ ..]) = self.near(position) else {
+    fn judged(&self, position: u32, epoch: u32) -> Result<Option<(&'a Line, u32, u32)>, Malformed> {
+        let Some(line @ [sequence, found, shape, ..]) = self.near(position) else {
             return Err(Malformed::Sequence);
         };
         match self.judge(position, sequence.load(Ordering::Acquire)) {
-            Ready::NotYet => return Ok(false),
+            Ready::NotYet => return Ok(None),
             Ready::Malformed => return Err(Malformed::Sequence),
             Ready::Yes => {}
         }
@@ -394,6 +427,33 @@ impl<'a> Slots<'a> {
         if length > NEAR_BYTES && length > self.geometry.payload() {
             return Err(Malformed::Length);
         }
+        Ok(Some((line, found, shape)))
+    }
+
+    /// Reader: the epoch and the tag of the message at `position`, judged as [`Slots::read`] does; its payload is not looked at.
+    ///
+    /// `Ok(None)`: nothing is there yet.
+    ///
+    /// # Errors
+    /// [`Malformed`]: the producer's fault.
+    #[inline]
+    pub fn read_tag(&self, position: u32, epoch: u32) -> Result<Option<(u32, u8)>, Malformed> {
+        Ok(self.judged(position, epoch)?.map(|(_, epoch, shape)| (epoch, (shape >> 16) as u8)))
+    }
+
+    /// Reader: copies the message at `position` into `into` and judges the copy. `epoch` is the producer's present one.
+    ///
+    /// `Ok(false)`: nothing is there yet.
+    ///
+    /// # Errors
+    /// [`Malformed`]: the producer's fault; `into` is then not to be used.
+    // Always: as a call it is a third slower, and a component has few places that read.
+    #[inline(always)]
+    pub fn read(&self, position: u32, epoch: u32, into: &mut Message) -> Result<bool, Malformed> {
+        let Some(([_, _, _, origin, first, second, near @ ..], found, shape)) = self.judged(position, epoch)? else {
+            return Ok(false);
+        };
+        let length = (shape & 0xFFFF) as usize;
         // Two words, a line, or all: to copy a little too much costs less than to count words.
         let ([few @ .., _, _, _, _, _, _, _, _], (room, _)) = (near, into.payload.as_chunks_mut::<4>());
         if length > size_of_val(few) {
@@ -415,20 +475,21 @@ impl<'a> Slots<'a> {
         Ok(true)
     }
 
+    /// Producer: the payload of the slot at `position`, to be filled in place.
+    #[must_use]
+    pub fn payload(&self, position: u32) -> Payload<'a> {
+        Payload { words: self.slot(position).get(HEADER_WORDS..).unwrap_or(&[]) }
+    }
+
     /// One byte of the payload being filled in place at `position`.
     #[must_use]
     pub fn payload_byte(&self, position: u32, at: usize) -> u8 {
-        let word = self.slot(position).get(HEADER_WORDS + at / 4).map_or(0, |word| word.load(Ordering::Relaxed));
-        (word >> (8 * (at % 4))) as u8
+        self.payload(position).get(at)
     }
 
     /// Producer: stores one byte into the payload being filled in place at `position`.
     pub fn set_payload_byte(&self, position: u32, at: usize, byte: u8) {
-        if let Some(word) = self.slot(position).get(HEADER_WORDS + at / 4) {
-            let shift = 8 * (at % 4);
-            let kept = word.load(Ordering::Relaxed) & !(0xFF << shift);
-            word.store(kept | u32::from(byte) << shift, Ordering::Relaxed);
-        }
+        self.payload(position).set(at, byte);
     }
 
     /// Producer: gives the payload filled in place its header, before [`Slots::commit`].

@@ -6,7 +6,7 @@ use koboshi_core::knock::Knock;
 use koboshi_core::sync::AtomicU32;
 use koboshi_runtime::knock::{corrupt_kept, spoil_reply};
 
-use crate::{exit, get, koboshi_kept, koboshi_port, set, view};
+use crate::{exit, get, koboshi_kept, koboshi_port, set, view, window};
 
 /// The knock of the kernel's page that was carried out last. Like all variables it begins anew with each incarnation.
 static DONE: AtomicU32 = AtomicU32::new(0);
@@ -17,8 +17,19 @@ fn wanted() -> Option<(Knock, u32)> {
     if word == get(&DONE) { None } else { Some((Knock::of_code(word as u8)?, word)) }
 }
 
-/// A numbered point, outside of windows: most knocks fall here.
+/// Whether a knock waits. Points are many, and nearly none of them has one.
+#[inline]
+pub(crate) fn is_due() -> bool {
+    get(&view().knock) != get(&DONE)
+}
+
+/// A numbered point with a knock waiting: outside of windows, inside of which points do not count, most knocks fall here.
+#[cold]
+#[inline(never)]
 pub(crate) fn point() {
+    if get(window()) != 0 {
+        return;
+    }
     let Some((knock, word)) = wanted() else { return };
     match knock {
         Knock::Panic => panic!("knocked over"),

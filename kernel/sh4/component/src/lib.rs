@@ -349,9 +349,8 @@ fn koboshi_log(text: &str) {
 
 #[unsafe(no_mangle)]
 fn koboshi_point(_point: Point, _after: bool) -> bool {
-    // Inside a window points do not count.
     #[cfg(feature = "knocks")]
-    if get(window()) == 0 {
+    if knocks::is_due() {
         knocks::point();
     }
     true
