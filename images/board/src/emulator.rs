@@ -1,6 +1,6 @@
 //! The emulated R2D-PLUS: an image runs on it, and what its kernel shows is read line by line.
 //!
-//! Rule: no emulator outlives the value that started it.
+//! Rule: no emulator outlives the value that started it, nor the process.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;
@@ -66,7 +66,7 @@ impl Emulator {
     /// # Errors
     /// There is no such emulator, or it cannot be started.
     pub fn start(qemu: &Path, image: &Path, how: &How) -> Result<Self, Trouble> {
-        let mut command = Command::new(qemu);
+        let mut command = tied(qemu);
         // Without `-nic none` Debian's QEMU wants a file that it does not have. A crash resets the machine, and may do so
         // for ever.
         command.args(["-M", "r2d", "-nic", "none", "-display", "none", "-monitor", "none"]);
@@ -147,6 +147,18 @@ impl Emulator {
         }
         lines
     }
+}
+
+/// The emulator, ended by the system when whoever started it ends, even by force. Where there is no `setpriv`, which Debian always
+/// has, only [`Emulator`]'s own end does that.
+fn tied(qemu: &Path) -> Command {
+    let there = Command::new("setpriv").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !there.is_ok_and(|status| status.success()) {
+        return Command::new(qemu);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(qemu);
+    command
 }
 
 /// How often the emulator's main loop is made to go around.
