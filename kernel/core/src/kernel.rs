@@ -27,14 +27,23 @@ pub const MANAGER_PERIOD: Nanoseconds = 10_000_000_000;
 
 /// What the kernel keeps of a component.
 #[derive(Clone, Copy, Debug)]
+// In this order, for an SH-4 reaches bytes and words near a structure's beginning by shorter instructions.
+#[repr(C)]
 pub struct Life {
     state: State,
-    epoch: u32,
     begin: Option<Begin>,
     /// A doorbell, an interrupt or an alarm that it has not looked at.
     signalled: bool,
     /// It was given the processor and has not come back to its wait.
     away: bool,
+    /// It has rung a peer: its first answer, or its first item.
+    answered: bool,
+    /// A command was given: the restart manager's kind of progress.
+    commanded: bool,
+    epoch: u32,
+    fruitless_in_a_row: u32,
+    /// The incident that its present incarnation recovers from.
+    incident: Option<u32>,
     /// When it was given the processor last.
     called_at: Nanoseconds,
     fault: Option<Fault>,
@@ -42,13 +51,6 @@ pub struct Life {
     down_since: Option<Nanoseconds>,
     starts: History,
     fruitless: History,
-    fruitless_in_a_row: u32,
-    /// The incident that its present incarnation recovers from.
-    incident: Option<u32>,
-    /// It has rung a peer: its first answer, or its first item.
-    answered: bool,
-    /// A command was given: the restart manager's kind of progress.
-    commanded: bool,
 }
 
 impl Life {
@@ -95,17 +97,19 @@ impl Line {
 }
 
 /// The kernel.
+// As in [`Life`]: what is large is last.
+#[repr(C)]
 pub struct Kernel<'a> {
-    components: &'a [Component<'a>],
     lives: &'a mut [Life],
+    components: &'a [Component<'a>],
     ports: &'a [Port<'a>],
     sealed: &'a mut [Sealed],
     lines: &'a mut [Line],
-    incidents: Incidents<'a>,
     manager: Option<ComponentId>,
+    actions: Actions,
+    incidents: Incidents<'a>,
     schedule: Schedule,
     timers: Timers,
-    actions: Actions,
 }
 
 impl<'a> Kernel<'a> {

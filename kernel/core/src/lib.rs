@@ -55,7 +55,9 @@ impl ComponentId {
     /// The set that holds only this component.
     #[must_use]
     pub const fn bit(self) -> u64 {
-        1u64.wrapping_shl(self.0 as u32)
+        // Of a word, and that in its place: a machine of 32 bits calls a function to shift 64.
+        let word = 1u32.wrapping_shl(self.0 as u32) as u64;
+        if self.0 & 32 == 0 { word } else { word << 32 }
     }
 }
 

@@ -133,7 +133,8 @@ const fn clamp(at: u32, low: u32, span: u32) -> (u32, bool) {
 }
 
 /// How many messages in a row are ready from `from` on, up to the ring's size.
-fn run_of_ready(slots: Slots<'_>, from: u32) -> u32 {
+#[inline(never)]
+fn run_of_ready(slots: &Slots<'_>, from: u32) -> u32 {
     let mut count = 0;
     while count < slots.geometry().slots() && slots.ready(from.wrapping_add(count)) == Ready::Yes {
         count += 1;
@@ -215,17 +216,18 @@ pub struct Contracts {
 
 impl Contracts {
     /// The bit of the operation that the request at `at` asks for.
-    fn bit(requests: Slots<'_>, at: u32) -> u32 {
+    #[inline(never)]
+    fn bit(requests: &Slots<'_>, at: u32) -> u32 {
         let (operation, _) = requests.tag_and_origin(at);
         1u32.wrapping_shl(u32::from(operation))
     }
 
-    fn must_not_repeat(self, requests: Slots<'_>, at: u32) -> bool {
+    fn must_not_repeat(self, requests: &Slots<'_>, at: u32) -> bool {
         self.at_most_once & Self::bit(requests, at) != 0
     }
 
     /// Run again behind a later request, it could undo what that one did.
-    fn must_not_follow(self, requests: Slots<'_>, at: u32) -> bool {
+    fn must_not_follow(self, requests: &Slots<'_>, at: u32) -> bool {
         !self.routed && self.idempotent & Self::bit(requests, at) != 0
     }
 }
@@ -315,7 +317,7 @@ impl ServiceRecord<'_> {
             _ => {
                 let kept = reaches(found, floor) && taken.wrapping_sub(found) <= slots;
                 let consumed = if kept { found } else { taken };
-                (consumed, consumed.wrapping_add(self.lay_out(requests, consumed, taken)), true)
+                (consumed, consumed.wrapping_add(self.lay_out(&requests, consumed, taken)), true)
             }
         };
         self.client.set(Position::Consumed, consumed);
@@ -328,7 +330,8 @@ impl ServiceRecord<'_> {
     ///
     /// Requests that are still to be seen stay. Where the server has taken or answered one that is lost, one that asks
     /// nothing takes its place.
-    fn lay_out(&self, requests: Slots<'_>, consumed: u32, taken: u32) -> u32 {
+    #[inline(never)]
+    fn lay_out(&self, requests: &Slots<'_>, consumed: u32, taken: u32) -> u32 {
         let slots = requests.geometry().slots();
         let ready = run_of_ready(requests, consumed);
         let is_answered = |offset: &u32| {
@@ -363,7 +366,7 @@ impl ServiceRecord<'_> {
     ///
     /// The client lives on, so its `consumed` is an allegation. If its slots contradict it, `own` (where the server says
     /// that it stands) is taken instead: a false word harms its author's requests only.
-    fn client_stands(&self, requests: Slots<'_>, own: u32) -> (u32, u32, bool) {
+    fn client_stands(&self, requests: &Slots<'_>, own: u32) -> (u32, u32, bool) {
         let mut consumed = self.client.get(Position::Consumed);
         // While we look it may consume what was answered, and use those slots again: once around at most.
         for _ in 0..=requests.geometry().slots() {
@@ -391,7 +394,7 @@ impl ServiceRecord<'_> {
         let words = [Position::Taken, Position::Answered, Position::Replayed].map(|word| self.server.get(word));
         let [taken_word, answered_word, replayed_word] = words;
         let own = if reaches(answered_word, floor) { answered_word } else { floor };
-        let (consumed, waiting, agreed) = self.client_stands(requests, own);
+        let (consumed, waiting, agreed) = self.client_stands(&requests, own);
 
         // What was sealed once as answered cannot be untaken.
         let sealed_before = floor.wrapping_sub(consumed);
@@ -436,7 +439,7 @@ impl ServiceRecord<'_> {
             if answered && (in_hand || in_hand_before) {
                 seal.progressed |= replies.epoch(at) == epoch;
             } else if in_hand {
-                let then = self.end_in_hand(requests, replies, at, overtaken, contracts, &mut seal);
+                let then = self.end_in_hand(&requests, &replies, at, overtaken, contracts, &mut seal);
                 if then == Fate::OfferedAgain {
                     seal.offered_again = seal.offered_again.saturating_add(1);
                     first_open = first_open.or(Some(at));
@@ -447,11 +450,11 @@ impl ServiceRecord<'_> {
                     let progress = replies.progress(at).map_or(0, |word| word.load(Ordering::Relaxed));
                     Some(InHand { port: PortId::NONE, position: at, operation, progress, then })
                 });
-            } else if in_hand_before && contracts.must_not_repeat(requests, at) {
+            } else if in_hand_before && contracts.must_not_repeat(&requests, at) {
                 // Its reply was taken back.
-                self.interrupt(replies, at, &mut seal);
-            } else if in_hand_before && overtaken && contracts.must_not_follow(requests, at) {
-                self.poison(replies, at, &mut seal);
+                Self::interrupt(&replies, at, &mut seal);
+            } else if in_hand_before && overtaken && contracts.must_not_follow(&requests, at) {
+                Self::poison(&replies, at, &mut seal);
             } else {
                 // A reply to a request that was never sent answers nothing.
                 seal.blamed |= answered;
@@ -475,8 +478,8 @@ impl ServiceRecord<'_> {
     /// Ends a request that was in hand, as its contract says, unless it is to be offered again.
     fn end_in_hand(
         &self,
-        requests: Slots<'_>,
-        replies: Slots<'_>,
+        requests: &Slots<'_>,
+        replies: &Slots<'_>,
         at: u32,
         overtaken: bool,
         contracts: Contracts,
@@ -484,7 +487,7 @@ impl ServiceRecord<'_> {
     ) -> Fate {
         replies.clear(at);
         if contracts.must_not_repeat(requests, at) {
-            self.interrupt(replies, at, seal);
+            Self::interrupt(replies, at, seal);
             return Fate::Interrupted;
         }
         if contracts.routed {
@@ -499,7 +502,7 @@ impl ServiceRecord<'_> {
         let now = (at | 0x8000) << 16 | (progress ^ progress >> 16) & 0xFFFF;
         let last = mark.load(Ordering::Relaxed);
         if last == now || overtaken && contracts.must_not_follow(requests, at) {
-            self.poison(replies, at, seal);
+            Self::poison(replies, at, seal);
             return Fate::Poisoned;
         }
         seal.progressed |= progress != 0;
@@ -507,17 +510,18 @@ impl ServiceRecord<'_> {
         Fate::OfferedAgain
     }
 
-    fn interrupt(&self, replies: Slots<'_>, at: u32, seal: &mut Seal) {
-        self.fill(replies, at, Outcome::Interrupted);
+    fn interrupt(replies: &Slots<'_>, at: u32, seal: &mut Seal) {
+        Self::fill(replies, at, Outcome::Interrupted);
         seal.interrupted = seal.interrupted.saturating_add(1);
     }
 
-    fn poison(&self, replies: Slots<'_>, at: u32, seal: &mut Seal) {
-        self.fill(replies, at, Outcome::Poisoned);
+    fn poison(replies: &Slots<'_>, at: u32, seal: &mut Seal) {
+        Self::fill(replies, at, Outcome::Poisoned);
         seal.poisoned = seal.poisoned.saturating_add(1);
     }
 
-    fn fill(&self, replies: Slots<'_>, at: u32, outcome: Outcome) {
+    #[inline(never)]
+    fn fill(replies: &Slots<'_>, at: u32, outcome: Outcome) {
         replies.write(at, Header { epoch: KERNEL_EPOCH, tag: outcome as u8, origin: 0 }, &[]);
         replies.commit(at);
     }
@@ -555,7 +559,7 @@ impl ServiceRecord<'_> {
         let (Some(requests), Some(replies)) = (self.client.slots(), self.server.slots()) else {
             return;
         };
-        let (consumed, waiting, _) = self.client_stands(requests, self.server.get(Position::Answered));
+        let (consumed, waiting, _) = self.client_stands(&requests, self.server.get(Position::Answered));
         for offset in 0..waiting {
             let at = consumed.wrapping_add(offset);
             if !replies.committed(at, epoch) {
@@ -563,7 +567,7 @@ impl ServiceRecord<'_> {
                 if let Some(progress) = replies.progress(at).filter(|_| never_taken) {
                     progress.store(0, Ordering::Relaxed);
                 }
-                self.fill(replies, at, Outcome::Gone);
+                Self::fill(&replies, at, Outcome::Gone);
             }
         }
         let end = consumed.wrapping_add(waiting);
@@ -607,7 +611,7 @@ impl StreamRecord<'_> {
                 (before.wrapping_add(late), false)
             }
             _ => {
-                let ready = run_of_ready(items, consumed);
+                let ready = run_of_ready(&items, consumed);
                 for offset in ready..slots {
                     items.clear(consumed.wrapping_add(offset));
                 }

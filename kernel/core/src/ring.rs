@@ -335,6 +335,7 @@ impl<'a> Slots<'a> {
     }
 
     /// Makes sure that nothing is ready at `position`. Only the kernel does this, and only while the producer is dead.
+    #[inline(never)]
     pub fn clear(&self, position: u32) {
         if let Some(sequence) = self.word(position, Word::Sequence) {
             // The sequence of one turn before. Not 0: that is the commit of the last position before the numbers wrap.

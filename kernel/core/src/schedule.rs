@@ -13,10 +13,11 @@ const WORDS: usize = crate::MAX_COMPONENTS / WORD as usize;
 
 /// The components that are ready, by VCPU. VCPU 0 has the highest priority.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub struct Schedule {
-    ready: [[u32; WORDS]; MAX_VCPUS],
     /// The VCPUs with somebody who is ready, as bits.
     busy: u32,
+    ready: [[u32; WORDS]; MAX_VCPUS],
     /// The component that ran last on each VCPU: the next turn begins behind it.
     last: [u8; MAX_VCPUS],
 }

@@ -13,13 +13,14 @@ pub const STEPS: u32 = MAX_COMPONENTS.ilog2();
 
 /// The deadlines.
 #[derive(Clone)]
+#[repr(C)]
 pub struct Timers {
-    /// Node n has the children 2n and 2n + 1; the leaves begin at `MAX_COMPONENTS`.
-    nodes: [Nanoseconds; 2 * MAX_COMPONENTS],
     /// Whose deadline was set last: its leaf is [`NEVER`].
     last: usize,
     /// That deadline.
     deadline: Nanoseconds,
+    /// Node n has the children 2n and 2n + 1; the leaves begin at `MAX_COMPONENTS`.
+    nodes: [Nanoseconds; 2 * MAX_COMPONENTS],
 }
 
 const fn leaf(component: ComponentId) -> usize {

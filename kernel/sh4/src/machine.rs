@@ -146,18 +146,20 @@ struct Closing {
 }
 
 /// The kernel, its image, and who runs.
+// In this order, for an SH-4 reaches what is near a structure's beginning by shorter instructions.
+#[repr(C)]
 pub struct Machine {
     plan: &'static Plan,
-    kernel: Kernel<'static>,
     contexts: *mut Context,
     idle: *mut Context,
-    time: Time,
-    record: Survivor,
-    trace: Trace,
-    /// What keeps the board's watchdog quiet.
-    signs: Signs,
     /// Who runs; `None`: nobody has anything to do.
     current: Option<ComponentId>,
+    trace: Trace,
+    time: Time,
+    kernel: Kernel<'static>,
+    record: Survivor,
+    /// What keeps the board's watchdog quiet.
+    signs: Signs,
     /// On each VCPU: who has the turn there, and until when.
     turns: [Option<(ComponentId, Nanoseconds)>; MAX_VCPUS],
     /// Somebody is to be ended and has a window open: it alone runs, until then.

@@ -39,7 +39,8 @@ impl Record {
 
     /// A header or an entry, whose first word is the sum of the others (FNV-1a, by words).
     fn sum(&self, part: &[AtomicU32]) -> u32 {
-        part.iter().skip(1).fold(self.seed, |sum, word| (sum ^ get(word)).wrapping_mul(0x0100_0193))
+        let words = part.get(1..).unwrap_or(&[]);
+        words.iter().fold(self.seed, |sum, word| (sum ^ get(word)).wrapping_mul(0x0100_0193))
     }
 
     fn is_whole(&self, part: &[AtomicU32]) -> bool {

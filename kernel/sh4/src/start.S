@@ -8,54 +8,15 @@
         .set    REGIONS, 0
         .set    SIZE, 92                ! regions, spc, ssr, pr, gbr, mach, macl, r0 to r15
 
+        ! The vectors are at VBR + 0x100, 0x400 and 0x600. Nothing lies at VBR itself, and what all of them go on with fills the
+        ! gap behind the first one.
         .section .text.vectors, "ax"
-        .balign 256
+        .balign 32
         .global koboshi_vectors
-koboshi_vectors:
-        .org    koboshi_vectors + 0x100 ! general exceptions
-        mov.l   ccn_1, r2
-        bra     trapped
-        mov.l   @(0x24, r2), r1         ! EXPEVT
-
-        .balign 4
-ccn_1:  .long   0xff000000
-
-        .org    koboshi_vectors + 0x400 ! TLB misses: looks for the address in the component's regions
-        mov.l   ccn_2, r0
-        mov.l   current_2, r1
-        mov.l   @r1, r1
-        mov.l   @(REGIONS, r1), r1
-        mov.l   @(0x0c, r0), r2         ! TEA
-1:      mov.l   @r1+, r3                ! start
-        mov.l   @r1+, r4                ! length
-        mov.l   @r1+, r5                ! rights
-        tst     r4, r4
-        bt      2f
-        mov     r2, r6
-        sub     r3, r6
-        cmp/hs  r4, r6
-        bt      1b
-        mov.l   page, r6                ! its address is a physical one
-        and     r6, r2
-        or      r5, r2
-        mov.l   r2, @(0x04, r0)         ! PTEL; PTEH holds page and address space already
-        ldtlb
-        nop
-        rte
-        nop
-2:      bra     trapped
-        mov.l   @(0x24, r0), r1         ! EXPEVT
-
-        .balign 4
-ccn_2:  .long   0xff000000
-current_2: .long koboshi_current
-page:   .long   0x1ffff000
-
-        .org    koboshi_vectors + 0x600 ! interrupts
+        .set    koboshi_vectors, exceptions - 0x100
+exceptions:                             ! VBR + 0x100: general exceptions
         mov.l   ccn_3, r2
-        mov.l   @(0x28, r2), r1         ! INTEVT
-        mov.l   interrupt, r2
-        or      r2, r1
+        mov.l   @(0x24, r2), r1         ! EXPEVT
 trapped:                                ! r1: what has happened. Stores a `Context`
         mov.l   current_3, r0
         mov.l   @r0, r0
@@ -122,7 +83,6 @@ resume:                                 ! r0: the context to go on with
 
         .balign 4
 ccn_3:  .long   0xff000000
-interrupt: .long 0x80000000
 current_3: .long koboshi_current
 kernel: .long   koboshi_kernel
 trap:   .long   koboshi_trap
@@ -180,6 +140,48 @@ koboshi_caches:
         .balign 4
 p2:     .long   0x20000000
 ccr:    .long   0xff00001c
+
+        .org    exceptions + 0x300      ! VBR + 0x400: TLB misses: looks for the address in the component's regions
+        mov.l   ccn_2, r0
+        mov.l   current_2, r1
+        mov.l   @r1, r1
+        mov.l   @(REGIONS, r1), r1
+        mov.l   @(0x0c, r0), r2         ! TEA
+1:      mov.l   @r1+, r3                ! start
+        mov.l   @r1+, r4                ! length
+        mov.l   @r1+, r5                ! rights
+        tst     r4, r4
+        bt      2f
+        mov     r2, r6
+        sub     r3, r6
+        cmp/hs  r4, r6
+        bt      1b
+        mov.l   page, r6                ! its address is a physical one
+        and     r6, r2
+        or      r5, r2
+        mov.l   r2, @(0x04, r0)         ! PTEL; PTEH holds page and address space already
+        ldtlb
+        nop
+        rte
+        nop
+2:      bra     trapped
+        mov.l   @(0x24, r0), r1         ! EXPEVT
+
+        .balign 4
+ccn_2:  .long   0xff000000
+current_2: .long koboshi_current
+page:   .long   0x1ffff000
+
+        .org    exceptions + 0x500      ! VBR + 0x600: interrupts
+        mov.l   ccn_4, r2
+        mov.l   @(0x28, r2), r1         ! INTEVT
+        mov.l   interrupt, r2
+        bra     trapped
+        or      r2, r1
+
+        .balign 4
+ccn_4:  .long   0xff000000
+interrupt: .long 0x80000000
 
         .section .bss.koboshi, "aw", @nobits
         .balign 4
