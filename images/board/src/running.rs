@@ -398,18 +398,14 @@ impl<T> Running<T> {
     /// What is to go over the link.
     fn give_messages(&mut self) -> bool {
         let mut moved = false;
-        while let Some((message, _)) = self.to_application.front().filter(|_| !self.unknown) {
-            match self.link.room(Channel::Application) >= message.len() {
-                true => match self.link.write(Channel::Application, message) {
-                    Ok(_) => {
-                        if let Some((_, bytes)) = self.to_application.pop_front() {
-                            self.expected.1 = self.expected.1.wrapping_add(bytes);
-                        }
-                    }
-                    // Told already, in `turn`.
-                    Err(_) => {}
-                },
-                false => break,
+        while let Some((message, bytes)) = self.to_application.front().filter(|_| !self.unknown) {
+            if self.link.room(Channel::Application) < message.len() {
+                break;
+            }
+            // That the console has begun anew was told already, in `turn`.
+            if self.link.write(Channel::Application, message).is_ok() {
+                self.expected.1 = self.expected.1.wrapping_add(*bytes);
+                self.to_application.pop_front();
             }
             moved = true;
         }
