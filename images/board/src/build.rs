@@ -112,6 +112,15 @@ pub fn build(
     request: &Request<'_>,
     say: &mut dyn FnMut(&str),
 ) -> Result<Made, Trouble> {
+    // Two who build into one folder would spoil each other's files. It is let go when this is over.
+    std::fs::create_dir_all(&request.folder).map_err(|error| unwritable(&request.folder, &error))?;
+    let lock = request.folder.join("lock");
+    let lock = std::fs::File::create(&lock).map_err(|error| unwritable(&lock, &error))?;
+    if lock.try_lock().is_err() {
+        say("... when another build of this image is over");
+        // Where a system has no locks, there is one builder, or none who knows.
+        let _ = lock.lock();
+    }
     let (image, ends) = line_end::joined(request.image, &request.devices)?;
     let request = &Request { image: &image, ..request.clone() };
     layout::check(request)?;

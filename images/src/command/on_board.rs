@@ -1,5 +1,6 @@
 //! What `koboshi run` and `koboshi demo` do with an image for a board: build it, and start it on the emulator.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -7,6 +8,7 @@ use koboshi_board::Board;
 use koboshi_board::emulator::How;
 use koboshi_board::running::{Lines, Running};
 use koboshi_core::ComponentId;
+use koboshi_interfaces::serial::Flow;
 use koboshi_sh4::link::Optimise;
 use koboshi_sh4::tools::{Qemu, Trouble};
 
@@ -23,8 +25,14 @@ use crate::run::board::{Asked, OnBoard};
 /// not let run would be taken for one that is stuck.
 const INSTRUCTION: u32 = 1;
 
-/// Where a debugger is waited for.
+/// Where a debugger is waited for, if nobody else has the port.
 const DEBUGGER: u16 = 1234;
+
+/// A port on which nobody listens.
+fn free_port() -> u16 {
+    let bound = [DEBUGGER, 0].into_iter().find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    bound.and_then(|free| free.local_addr().ok()).map_or(DEBUGGER, |address| address.port())
+}
 
 /// What a person wants of a board.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -66,6 +74,14 @@ pub(super) fn start(image: &Path, composed: &Composed, board: Board, wishes: Wis
         );
         WRONG
     })?;
+    let flow = composed.image.devices.iter().filter_map(|device| composed.line_of(device.owner));
+    if flow.into_iter().any(|line| line.flow == Flow::RtsCts) {
+        complain(
+            &format!("a line of {name} has RTS/CTS, which the emulated board has not: its driver would wait for ever."),
+            "write `flow = \"none\"` to run it here; the emulator is sent no more than its receiver holds.",
+        );
+        return Err(MISUSED);
+    }
     for missing in prepare(Path::new(".")) {
         eprintln!("{missing}");
     }
@@ -73,9 +89,9 @@ pub(super) fn start(image: &Path, composed: &Composed, board: Board, wishes: Wis
         let how = build::How { out: None, optimise: Optimise::Size, knocks: true };
         let made = make(image, how, composed, board)?;
         let qemu = Qemu::find()?;
-        let debugger = wishes.gdb.then_some(DEBUGGER);
-        if wishes.gdb {
-            eprintln!("waiting for a debugger: {}", debugger_line(&made));
+        let debugger = wishes.gdb.then(free_port);
+        if let Some(port) = debugger {
+            eprintln!("waiting for a debugger: {}", debugger_line(&made, port));
         }
         let how = How { counted: Some(INSTRUCTION), idles: true, sh4a: wishes.sh4a, debugger, ..How::default() };
         let running: Running<Asked> = Running::start(qemu.path(), &made.file, lines, how)?;
@@ -98,13 +114,13 @@ fn lines(composed: &Composed) -> Option<Lines> {
 }
 
 /// What a person types to debug all of it.
-fn debugger_line(made: &koboshi_board::Made) -> String {
+fn debugger_line(made: &koboshi_board::Made, port: u16) -> String {
     let mut command = Command::new("gdb-multiarch");
-    command.arg(&made.kernel.path).args(["-ex", "set architecture sh4"]);
+    command.arg(&made.kernel.path).args(["-ex", "set confirm off", "-ex", "set architecture sh4"]);
     for component in &made.components {
         command.args(["-ex", &format!("add-symbol-file {}", component.elf.path.display())]);
     }
-    command.args(["-ex", &format!("target remote :{DEBUGGER}")]);
+    command.args(["-ex", &format!("target remote :{port}")]);
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let quoted = words.map(|word| {
         let word = word.to_string_lossy();

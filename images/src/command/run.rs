@@ -180,7 +180,8 @@ fn say_up(arguments: &Arguments, components: &[&str], supervisor: &Supervisor<im
     }
     say!(
         "Look at it with `koboshi ps{option}`, knock on it with `koboshi kill {}{option}`.",
-        components.last().unwrap_or(&"NAME")
+        // Of the usual components the one that is there to be knocked over.
+        components.iter().find(|name| **name == "driver").or(components.last()).unwrap_or(&"NAME")
     );
     say!("Ctrl-C or `koboshi stop{option}` ends it.");
 }

@@ -15,7 +15,7 @@ use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::Denied;
 use koboshi_core::life::State;
-use koboshi_host::application::Announcement;
+use koboshi_host::application::{Announcement, framing};
 use koboshi_host::image::{DeviceModelKind, Image};
 use koboshi_host::strike::How;
 use koboshi_host::wire::LineSettings;
@@ -32,6 +32,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// A driver that was just started sets its line within this time.
 const SETTLES: Duration = Duration::from_millis(100);
+
+/// Incidents that are asked about again at a time.
+const ASKED_AGAIN: usize = 4;
 
 /// Incidents that are kept.
 const INCIDENTS: usize = 1_000;
@@ -66,6 +69,8 @@ pub(crate) struct OnBoard {
     next: u32,
     /// The board's time when it was last heard, and when that was; `None`: never.
     heard: Option<(u64, Instant)>,
+    /// The same of the first time.
+    first: Option<(u64, Instant)>,
     /// What was last said to be the time: it does not go back.
     shown: Cell<u64>,
     asked_at: Option<Instant>,
@@ -98,6 +103,7 @@ impl OnBoard {
             incidents: BTreeMap::new(),
             next: 0,
             heard: None,
+            first: None,
             shown: Cell::new(0),
             asked_at: None,
             up_at: None,
@@ -158,8 +164,9 @@ impl OnBoard {
                 && incident.answered_at.is_none()
                 && now.saturating_sub(incident.failed_at) < FOLLOWED
         });
-        let mut again: Vec<u32> = open.map(|incident| incident.number).collect();
-        again.push(self.next);
+        // What is new comes first, and of the others the last ones: the board remembers some dozens only.
+        let mut again = vec![self.next];
+        again.extend(open.rev().take(ASKED_AGAIN).map(|incident| incident.number));
         again.into_iter().for_each(|number| self.ask(Asked::Incident(number), Ask::Incident(number)));
     }
 
@@ -177,6 +184,7 @@ impl OnBoard {
         match (asked, told) {
             (Asked::Health(at), Told::Health(health)) => {
                 self.heard = Some((health.now, Instant::now()));
+                self.first = self.first.or(self.heard);
                 if let Some(place) = self.health.get_mut(usize::from(at)) {
                     *place = Some(health);
                 }
@@ -250,7 +258,14 @@ impl System for OnBoard {
     }
 
     fn stalled(&self) -> Duration {
-        Duration::ZERO
+        // Time that this machine had and the board did not.
+        let Some(((first, at), (last, then))) = self.first.zip(self.heard) else { return Duration::ZERO };
+        then.duration_since(at).saturating_sub(Duration::from_nanos(last.saturating_sub(first)))
+    }
+
+    fn silent(&self) -> Option<Duration> {
+        let silent = self.heard.map_or(Duration::MAX, |(_, at)| at.elapsed());
+        (silent > ANSWER_WITHIN).then_some(silent)
     }
 
     fn processes(&self) -> Vec<Process> {
@@ -337,7 +352,12 @@ impl System for OnBoard {
     }
 
     fn set_program_line(&mut self, _: &str, baud: u32, framing: u32) {
-        self.running.set_line(baud, framing);
+        if framing & framing::RTS_CTS != 0 {
+            let line =
+                "RTS/CTS is left out: the emulated line has none, and its driver would wait for it for ever".to_owned();
+            self.said.push((self.now(), line));
+        }
+        self.running.set_line(baud, framing & !framing::RTS_CTS);
     }
 
     fn program_is_drained(&mut self, _: &str) -> bool {

@@ -411,6 +411,7 @@ impl<S: System> Supervisor<S> {
                 knock::NEEDS.to_owned(),
             ));
         }
+        self.answers_at_all()?;
         if !self.system.state(id).alive() {
             let remedy = format!("wait until it runs again, or start it with `koboshi restart {component}`.");
             return Err(Refusal { later: true, ..Refusal::new(format!("`{component}` is down already"), remedy) });
@@ -425,8 +426,20 @@ impl<S: System> Supervisor<S> {
         }))
     }
 
+    /// Whether what is wanted of the system can be done now.
+    fn answers_at_all(&self) -> Result<(), Refusal> {
+        let Some(silent) = self.system.silent() else { return Ok(()) };
+        let what = match silent {
+            Duration::MAX => "the board has not answered yet".to_owned(),
+            _ => format!("the board has not answered for {} s", silent.as_secs()),
+        };
+        let remedy = "is it held up, or at a breakpoint? Say it again when `koboshi log` goes on.".to_owned();
+        Err(Refusal { later: true, ..Refusal::new(what, remedy) })
+    }
+
     fn restart(&mut self, component: &str) -> Result<Answer, Refusal> {
         let id = self.named(component)?;
+        self.answers_at_all()?;
         let done = match self.system.state(id) {
             State::Starting | State::Running | State::Quiescing => {
                 self.system.end(id);

@@ -67,6 +67,8 @@ pub(crate) trait System {
     fn panics(&mut self) -> Vec<String>;
     /// For how long it was held up so far.
     fn stalled(&self) -> Duration;
+    /// For how long it has not answered, if that is too long: what is wanted of it waits.
+    fn silent(&self) -> Option<Duration>;
     fn processes(&self) -> Vec<Process>;
     fn state(&self, id: ComponentId) -> State;
     /// How many incidents there were.
@@ -169,6 +171,10 @@ impl System for Here {
 
     fn stalled(&self) -> Duration {
         self.machine.stalled()
+    }
+
+    fn silent(&self) -> Option<Duration> {
+        None
     }
 
     fn processes(&self) -> Vec<Process> {
