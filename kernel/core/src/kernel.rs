@@ -176,14 +176,10 @@ impl<'a> Kernel<'a> {
         given_up.fold(0, |set, (id, _)| set | ComponentId(id).bit())
     }
 
-    /// Those were given up in an earlier life of the image, and stay so. Their safe actions are taken once more: the reset may have
-    /// come in between, or not have reached their devices.
+    /// Those were given up in an earlier life of the image, and stay so.
     pub fn keep_given_up(&mut self, set: u64) {
         let kept = (0u8..).zip(&mut *self.lives).filter(|(id, _)| set & ComponentId(*id).bit() != 0);
-        for (id, life) in kept {
-            life.state = State::GivenUp;
-            self.actions.safe |= ComponentId(id).bit();
-        }
+        kept.for_each(|(_, life)| life.state = State::GivenUp);
     }
 
     /// The image has begun anew, for the `boot`-th time, because of this: an incident of its own.

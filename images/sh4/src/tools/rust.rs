@@ -91,12 +91,13 @@ impl Rust {
     pub fn cargo(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.cargo);
         command.env("RUSTC", &self.rustc).env("LC_ALL", "C").args([subcommand, "--target", TARGET]);
-        for host in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+        for host in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
             command.env_remove(host);
         }
         // Else the target has one thread, and LLVM makes ordinary accesses of atomic ones, whose order it then changes: an
         // interrupt, or whoever shares memory with the program, would see a count move before what it counts.
-        command.env("CARGO_ENCODED_RUSTFLAGS", ATOMICS);
+        // Beside what the workspace's own configuration wants for the target.
+        command.args(["--config", &format!("target.{TARGET}.rustflags=['{ATOMICS}']")]);
         if self.core == Core::FromSource {
             command.env("RUSTC_BOOTSTRAP", "1").args(["-Z", "build-std=core"]);
         }
