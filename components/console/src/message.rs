@@ -118,6 +118,15 @@ pub enum Sent {
     TooLong,
 }
 
+/// A message as it stands in a channel: behind its length. `None`: it is longer than a message may be.
+pub fn framed<'r>(message: &impl Serialize, room: &'r mut [u8; LONGEST + 2]) -> Option<&'r [u8]> {
+    let length = postcard::to_slice(message, room.get_mut(2..)?).ok()?.len();
+    let [low, high] = (length as u16).to_le_bytes();
+    room[0] = low;
+    room[1] = high;
+    room.get(..length + 2)
+}
+
 /// Writes a message, if there is room for all of it.
 ///
 /// # Errors
@@ -128,12 +137,7 @@ pub fn send<const W: usize>(
     message: &impl Serialize,
 ) -> Result<Sent, NewSession> {
     let mut room = [0; LONGEST + 2];
-    let Some(body) = room.get_mut(2..) else { return Ok(Sent::TooLong) };
-    let Ok(length) = postcard::to_slice(message, body).map(|body| body.len()) else { return Ok(Sent::TooLong) };
-    let [low, high] = (length as u16).to_le_bytes();
-    room[0] = low;
-    room[1] = high;
-    let Some(whole) = room.get(..length + 2) else { return Ok(Sent::TooLong) };
+    let Some(whole) = framed(message, &mut room) else { return Ok(Sent::TooLong) };
     if link.room(channel) < whole.len() {
         return Ok(Sent::NoRoom);
     }

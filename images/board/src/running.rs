@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use koboshi_console::WINDOW;
-use koboshi_console::message::{self, Ask, Assembly, FromProgram, PART, Sent, ToProgram, Told};
+use koboshi_console::message::{self, Ask, Assembly, FromProgram, LONGEST, PART, Sent, ToProgram, Told};
 use koboshi_link::{Channel, Instant as LinkTime, Link, Session, Timing};
 use koboshi_sh4::tools::Trouble;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -480,11 +480,11 @@ impl<T> Running<T> {
     }
 
     fn tell(&mut self, what: &FromProgram<'_>) {
-        let body = postcard::to_stdvec(what).unwrap_or_default();
-        let mut message = (body.len() as u16).to_le_bytes().to_vec();
-        message.extend(body);
+        let mut room = [0; LONGEST + 2];
+        // A part of a program's bytes is shorter than a message may be.
+        let Some(message) = message::framed(what, &mut room) else { return };
         let bytes = if let FromProgram::Bytes(bytes) = what { bytes.len() as u32 } else { 0 };
-        self.to_application.push_back((message, bytes));
+        self.to_application.push_back((message.to_vec(), bytes));
     }
 
     /// The program sets its line.

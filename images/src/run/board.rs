@@ -147,6 +147,12 @@ impl OnBoard {
         self.up_at.is_some_and(|at| at.elapsed() >= SETTLES)
     }
 
+    /// The board says what its time is.
+    fn hear(&mut self, now: u64) {
+        self.heard = Some((now, Instant::now()));
+        self.first = self.first.or(self.heard);
+    }
+
     fn ask(&mut self, asked: Asked, ask: Ask) {
         self.running.ask(asked, ask);
         self.open += 1;
@@ -183,14 +189,13 @@ impl OnBoard {
         };
         match (asked, told) {
             (Asked::Health(at), Told::Health(health)) => {
-                self.heard = Some((health.now, Instant::now()));
-                self.first = self.first.or(self.heard);
+                self.hear(health.now);
                 if let Some(place) = self.health.get_mut(usize::from(at)) {
                     *place = Some(health);
                 }
             }
             (Asked::Incident(number), Told::Incident(now, incident)) => {
-                self.heard = Some((now, Instant::now()));
+                self.hear(now);
                 let Some(incident) = incident else { return };
                 let found = incident.number;
                 self.incidents.insert(found, incident);
