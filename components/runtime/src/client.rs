@@ -54,6 +54,8 @@ pub struct RequestPort {
     settled: u64,
     /// The reply that was read last, in the client's own memory. It stays here because to move it is work.
     copy: Slot,
+    /// The request that it ended.
+    ended: Option<u32>,
 }
 
 /// How a request ended whose reply is in [`RequestPort::copy`].
@@ -79,7 +81,7 @@ impl RequestPort {
     pub fn open_keyed(port: u8, key: u64) -> Result<Self, Exit> {
         let end = End::open(port, key).ok_or(Exit::Unfit("a port is not joined to the interface that it asks"))?;
         let (sent, consumed) = (end.own.get(Position::Sent), end.own.get(Position::Consumed));
-        Ok(RequestPort { end, epoch: koboshi_begin().0, sent, consumed, settled: 0, copy: Slot::new() })
+        Ok(RequestPort { end, epoch: koboshi_begin().0, sent, consumed, settled: 0, copy: Slot::new(), ended: None })
     }
 
     fn slots(&self) -> u32 {
@@ -187,6 +189,12 @@ impl RequestPort {
 
     /// The same, with the reply left where it is.
     fn ended(&mut self, position: u32) -> Option<Ended> {
+        let ended = self.look(position);
+        self.ended = ended.map(|_| position);
+        ended
+    }
+
+    fn look(&mut self, position: u32) -> Option<Ended> {
         let replies = self.end.peer_slots()?;
         // Nothing more is asked of the platform while there is nothing: that is most of the time.
         match replies.ready(position) {
@@ -204,7 +212,7 @@ impl RequestPort {
         }
     }
 
-    /// What [`RequestPort::ended`] finds where there was no reply.
+    /// What [`RequestPort::look`] finds where there was no reply.
     #[cold]
     fn missing(&mut self, replies: Slots<'static>, position: u32) -> Option<Ended> {
         // Asked before the slots are looked at: another incarnation may live afterwards.
@@ -220,6 +228,9 @@ impl RequestPort {
 
     /// Whether [`RequestPort::ended`] gives something, for a reply that nobody is going to read.
     fn has_ended(&mut self, position: u32) -> bool {
+        if self.ended == Some(position) {
+            return true;
+        }
         let Some(replies) = self.end.peer_slots().filter(|replies| replies.ready(position) == Ready::Yes) else {
             return self.ended(position).is_some();
         };

@@ -32,6 +32,8 @@ pub const MANAGER_PERIOD: Nanoseconds = 10_000_000_000;
 pub struct Life {
     state: State,
     begin: Option<Begin>,
+    /// Its VCPU: as in its description, but nearer.
+    vcpu: u8,
     /// A doorbell, an interrupt or an alarm that it has not looked at.
     signalled: bool,
     /// It was given the processor and has not come back to its wait.
@@ -40,6 +42,8 @@ pub struct Life {
     answered: bool,
     /// A command was given: the restart manager's kind of progress.
     commanded: bool,
+    /// Its bound, as in its description.
+    respond_within: Nanoseconds,
     epoch: u32,
     fruitless_in_a_row: u32,
     /// The incident that its present incarnation recovers from.
@@ -59,6 +63,8 @@ impl Life {
         state: State::Absent,
         epoch: 0,
         begin: None,
+        vcpu: 0,
+        respond_within: 0,
         signalled: false,
         away: false,
         called_at: 0,
@@ -106,6 +112,10 @@ pub struct Kernel<'a> {
     sealed: &'a mut [Sealed],
     lines: &'a mut [Line],
     manager: Option<ComponentId>,
+    /// There are actions: a look at one byte.
+    has_actions: bool,
+    /// Those who are neither alive, nor stopped, nor given up.
+    down: u64,
     actions: Actions,
     incidents: Incidents<'a>,
     schedule: Schedule,
@@ -122,7 +132,12 @@ impl<'a> Kernel<'a> {
         {
             return None;
         }
+        for (life, component) in tables.lives.iter_mut().zip(tables.components) {
+            (life.vcpu, life.respond_within) = (component.vcpu, component.respond_within);
+        }
         Some(Kernel {
+            has_actions: false,
+            down: all(tables.components.len()),
             components: tables.components,
             lives: tables.lives,
             ports: tables.ports,
@@ -138,13 +153,14 @@ impl<'a> Kernel<'a> {
 
     /// What the platform must do now; the list is then empty.
     pub fn take_actions(&mut self) -> Actions {
+        self.has_actions = false;
         core::mem::take(&mut self.actions)
     }
 
     /// Whether the platform must do anything: whether [`Kernel::take_actions`] has something to give.
     #[must_use]
     pub const fn has_actions(&self) -> bool {
-        self.actions.halt | self.actions.load | self.actions.safe != 0 || self.actions.reboot
+        self.has_actions
     }
 
     /// The incidents since boot.
@@ -180,6 +196,7 @@ impl<'a> Kernel<'a> {
     pub fn keep_given_up(&mut self, set: u64) {
         let kept = (0u8..).zip(&mut *self.lives).filter(|(id, _)| set & ComponentId(*id).bit() != 0);
         kept.for_each(|(_, life)| life.state = State::GivenUp);
+        self.down &= !set;
     }
 
     /// The image has begun anew, for the `boot`-th time, because of this: an incident of its own.
@@ -240,11 +257,7 @@ impl<'a> Kernel<'a> {
     /// up. All, if it may not read facts.
     #[must_use]
     pub fn down_for(&self, from: ComponentId) -> u64 {
-        if !self.component(from).is_some_and(|component| component.rights.facts) {
-            return u64::MAX;
-        }
-        let is_down = |life: &Life| !life.state.alive() && !life.state.gone();
-        (0u8..).zip(&*self.lives).filter(|(_, life)| is_down(life)).fold(0, |set, (id, _)| set | ComponentId(id).bit())
+        if self.component(from).is_some_and(|component| component.rights.facts) { self.down } else { u64::MAX }
     }
 
     fn alive(&self, id: ComponentId) -> bool {
@@ -252,6 +265,7 @@ impl<'a> Kernel<'a> {
     }
 
     /// The other end of a component's port, and the port.
+    #[inline(always)]
     fn across(&self, id: ComponentId, port: u8) -> Option<(ComponentId, PortId)> {
         let port_id = *self.component(id)?.ports.get(usize::from(port))?;
         let port = self.ports.get(usize::from(port_id.0))?;
@@ -272,6 +286,14 @@ impl<'a> Kernel<'a> {
     /// # Errors
     /// [`Denied::State`] if it is alive.
     pub fn start(&mut self, id: ComponentId, begin: Begin, now: Nanoseconds) -> Result<u32, Denied> {
+        let epoch = self.begin_life(id, begin, now)?;
+        self.ring_peers(id);
+        self.ring_manager(id);
+        Ok(epoch)
+    }
+
+    /// [`Kernel::start`], without a word to anybody.
+    fn begin_life(&mut self, id: ComponentId, begin: Begin, now: Nanoseconds) -> Result<u32, Denied> {
         let component = self.components.get(id.index()).ok_or(Denied::Unknown)?;
         let life = self.lives.get_mut(id.index()).ok_or(Denied::Unknown)?;
         if life.state.alive() {
@@ -281,6 +303,7 @@ impl<'a> Kernel<'a> {
         let next = life.epoch.checked_add(1).filter(|next| *next != KERNEL_EPOCH);
         life.epoch = next.ok_or(Denied::State(life.state))?;
         life.state = State::Starting;
+        self.down &= !id.bit();
         life.begin = Some(begin);
         if begin == Begin::Fresh {
             // A new life: earlier deaths are not held against it.
@@ -303,9 +326,9 @@ impl<'a> Kernel<'a> {
                 line.delivered = false;
             }
         }
+        self.has_actions = true;
         self.actions.load |= id.bit();
-        self.schedule.ready(component.vcpu, id);
-        self.ring_peers(id);
+        self.schedule.ready(life.vcpu, id);
         Ok(epoch)
     }
 
@@ -322,24 +345,30 @@ impl<'a> Kernel<'a> {
                 rung |= peer.bit();
             }
         }
-        if let Some(manager) = self.manager.filter(|manager| *manager != id)
-            && self.signal(manager)
-        {
-            rung |= manager.bit();
-        }
         rung
     }
 
-    /// Rings one component, if it lives.
-    fn signal(&mut self, id: ComponentId) -> bool {
-        let (Some(component), Some(life)) = (self.components.get(id.index()), self.lives.get_mut(id.index())) else {
-            return false;
-        };
-        if life.state.alive() {
-            life.signalled = true;
-            self.schedule.ready(component.vcpu, id);
+    /// So does the restart manager of everybody. Gives the set of it, if it lives.
+    fn ring_manager(&mut self, id: ComponentId) -> u64 {
+        match self.manager.filter(|manager| *manager != id) {
+            Some(manager) if self.signal(manager) => manager.bit(),
+            _ => 0,
         }
-        life.state.alive()
+    }
+
+    /// Rings one component, if it lives.
+    #[inline(never)]
+    fn signal(&mut self, id: ComponentId) -> bool {
+        self.signal_here(id)
+    }
+
+    /// [`Kernel::signal`], without a call.
+    #[inline(always)]
+    fn signal_here(&mut self, id: ComponentId) -> bool {
+        let Some(life) = self.lives.get_mut(id.index()).filter(|life| life.state.alive()) else { return false };
+        life.signalled = true;
+        self.schedule.ready(life.vcpu, id);
+        true
     }
 
     /// The platform itself wants a component to have a turn, though nothing has happened that concerns it.
@@ -348,6 +377,7 @@ impl<'a> Kernel<'a> {
     }
 
     /// A component rings the peer behind its port.
+    #[inline(always)]
     pub fn ring(&mut self, from: ComponentId, port: u8, now: Nanoseconds) {
         let Some((peer, id)) = self.across(from, port) else {
             return;
@@ -356,19 +386,33 @@ impl<'a> Kernel<'a> {
             return;
         };
         if !life.answered {
-            // It may answer before it comes to its first wait.
-            life.answered = true;
-            life.down_since = None;
-            if let Some(number) = life.incident {
-                self.incidents.change(number, |incident| {
-                    incident.up_at.get_or_insert(now);
-                    incident.answered_at = Some(now);
-                });
-            }
+            self.answered_first(from, now);
         }
-        if !self.signal(peer) && self.refuses(peer, id) {
-            self.answer_gone(peer, id);
+        if !self.signal_here(peer) {
+            self.rang_nobody(from, peer, id);
+        }
+    }
+
+    /// A component rang a peer that does not live.
+    #[inline(never)]
+    fn rang_nobody(&mut self, from: ComponentId, peer: ComponentId, port: PortId) {
+        if self.refuses(peer, port) {
+            self.answer_gone(peer, port);
             self.signal(from);
+        }
+    }
+
+    /// A component rings a peer for the first time: it has answered. That may be before it comes to its first wait.
+    #[inline(never)]
+    fn answered_first(&mut self, id: ComponentId, now: Nanoseconds) {
+        let Some(life) = self.lives.get_mut(id.index()) else { return };
+        life.answered = true;
+        life.down_since = None;
+        if let Some(number) = life.incident {
+            self.incidents.change(number, |incident| {
+                incident.up_at.get_or_insert(now);
+                incident.answered_at = Some(now);
+            });
         }
     }
 
@@ -412,15 +456,20 @@ impl<'a> Kernel<'a> {
 
     /// Whose turn it is. The platform runs it until it waits, faults or is preempted.
     pub fn dispatch(&mut self, now: Nanoseconds) -> Option<ComponentId> {
-        let id = self.schedule.turn()?;
-        let within = self.components.get(id.index())?.respond_within;
+        self.dispatch_on(self.schedule.highest()?, now)
+    }
+
+    /// The same on this VCPU, which is the highest one that has something to do.
+    #[inline(always)]
+    pub fn dispatch_on(&mut self, vcpu: u8, now: Nanoseconds) -> Option<ComponentId> {
+        let id = self.schedule.turn_on(vcpu)?;
         let life = self.lives.get_mut(id.index())?;
         if !life.away {
             life.away = true;
             life.called_at = now;
             // What comes from here on, it may have missed.
             life.signalled = false;
-            self.timers.set(id, now.saturating_add(within));
+            self.timers.set(id, now.saturating_add(life.respond_within));
         }
         Some(id)
     }
@@ -432,41 +481,49 @@ impl<'a> Kernel<'a> {
     }
 
     /// A component came back to its wait; `alarm` is when it wants to be woken at the latest.
+    #[inline(always)]
     pub fn wait(&mut self, id: ComponentId, alarm: Nanoseconds, now: Nanoseconds) {
-        let (Some(component), Some(life)) = (self.components.get(id.index()), self.lives.get_mut(id.index())) else {
-            return;
-        };
-        if !life.state.alive() {
-            return;
-        }
+        let Some(life) = self.lives.get_mut(id.index()).filter(|life| life.state.alive()) else { return };
         life.away = false;
-        if life.state == State::Starting {
-            life.state = State::Running;
-            life.down_since = None;
-            if let Some(number) = life.incident {
-                self.incidents.change(number, |incident| {
-                    incident.up_at.get_or_insert(now);
-                });
-            }
-        }
         if life.signalled || alarm <= now {
             life.signalled = true;
             self.timers.set(id, NEVER);
         } else {
-            self.schedule.idle(component.vcpu, id);
+            self.schedule.idle(life.vcpu, id);
             self.timers.set(id, alarm);
+        }
+        if life.state == State::Starting {
+            self.came_up(id, now);
+        }
+    }
+
+    /// A component came to its wait for the first time.
+    #[inline(never)]
+    fn came_up(&mut self, id: ComponentId, now: Nanoseconds) {
+        let Some(life) = self.lives.get_mut(id.index()) else { return };
+        life.state = State::Running;
+        life.down_since = None;
+        if let Some(number) = life.incident {
+            self.incidents.change(number, |incident| {
+                incident.up_at.get_or_insert(now);
+            });
         }
     }
 
     /// When [`Kernel::expire`] has something to do.
-    #[must_use]
-    pub fn next_deadline(&self) -> Nanoseconds {
+    pub fn next_deadline(&mut self) -> Nanoseconds {
         self.timers.earliest()
     }
 
-    /// Whom [`Kernel::expire`] would end as stuck.
+    /// [`Kernel::expire`] has nothing to do before this. It may be before [`Kernel::next_deadline`], and costs less.
+    #[inline]
     #[must_use]
-    pub fn stuck(&self, now: Nanoseconds) -> Option<ComponentId> {
+    pub const fn no_deadline_before(&self) -> Nanoseconds {
+        self.timers.none_before()
+    }
+
+    /// Whom [`Kernel::expire`] would end as stuck.
+    pub fn stuck(&mut self, now: Nanoseconds) -> Option<ComponentId> {
         let id = self.timers.due(now)?;
         self.lives.get(id.index()).filter(|life| life.away).map(|_| id)
     }
@@ -501,8 +558,9 @@ impl<'a> Kernel<'a> {
         let epoch = life.epoch;
         life.away = false;
         life.signalled = false;
-        self.schedule.idle(component.vcpu, id);
+        self.schedule.idle(life.vcpu, id);
         self.timers.set(id, NEVER);
+        self.has_actions = true;
         self.actions.halt |= id.bit();
         self.actions.load &= !id.bit();
         for line in component.lines {
@@ -553,6 +611,7 @@ impl<'a> Kernel<'a> {
             return;
         };
         life.state = State::Failed;
+        self.down |= id.bit();
         life.fault = Some(fault);
         life.failed_at = now;
         let down_since = *life.down_since.get_or_insert(now);
@@ -572,10 +631,11 @@ impl<'a> Kernel<'a> {
         life.incident = Some(number);
         let hopeless = life.fruitless_in_a_row >= MANAGER_DEATHS
             && life.fruitless.since(now.saturating_sub(MANAGER_PERIOD)) >= MANAGER_DEATHS;
-        let told = self.ring_peers(id);
+        let told = self.ring_peers(id) | self.ring_manager(id);
         self.incidents.change(number, |incident| incident.told = told);
         if self.manager == Some(id) {
             if hopeless {
+                self.has_actions = true;
                 self.actions.reboot = true;
             } else {
                 // Nobody else could: the kernel's one rule of its own.
@@ -616,6 +676,7 @@ impl<'a> Kernel<'a> {
             self.halt(peer);
             self.answer_gone(peer, port);
             self.ring_peers(peer);
+            self.ring_manager(peer);
         }
         true
     }
@@ -650,9 +711,11 @@ impl<'a> Kernel<'a> {
             return;
         };
         if state == State::GivenUp && life.state != State::GivenUp {
+            self.has_actions = true;
             self.actions.safe |= id.bit();
         }
         life.state = state;
+        self.down &= !id.bit();
         life.down_since = None;
         if let Some(number) = life.incident.take() {
             let how = if state == State::GivenUp { CutShort::GivenUp } else { CutShort::Stopped };
@@ -665,6 +728,7 @@ impl<'a> Kernel<'a> {
             self.answer_gone(id, *port);
         }
         self.ring_peers(id);
+        self.ring_manager(id);
     }
 
     /// Ends all components, forgets what their halves said, and leaves them absent: the image begins anew.
@@ -679,10 +743,13 @@ impl<'a> Kernel<'a> {
                     self.incidents.cut_short(number, CutShort::Rebooted, now);
                 }
                 let state = if life.state == State::GivenUp { State::GivenUp } else { State::Absent };
-                *life = Life { epoch: life.epoch, state, ..Life::default() };
+                let Life { epoch, vcpu, respond_within, .. } = *life;
+                *life = Life { epoch, state, vcpu, respond_within, ..Life::NEW };
             }
         }
+        self.down = all(self.components.len()) & !self.given_up();
         self.sealed.fill(Sealed::default());
+        self.has_actions = true;
         self.actions = Actions { halt: u64::MAX, ..Actions::default() };
     }
 
@@ -709,7 +776,12 @@ impl<'a> Kernel<'a> {
                     State::Failed | State::Backoff => Begin::Recovered,
                     _ => Begin::Fresh,
                 };
-                self.start(target, begin, now)?;
+                self.begin_life(target, begin, now)?;
+                self.ring_peers(target);
+                // The restart manager knows what it has commanded itself; to be told would cost it a turn, in the middle of a recovery.
+                if !matches!(noticed, Noticed::Component { by } if Some(by) == self.manager) {
+                    self.ring_manager(target);
+                }
             }
             Command::End(fault) | Command::EndReported(fault, _) if state.alive() => {
                 // What happens to the whole image is nobody's to say of one component.
@@ -724,7 +796,10 @@ impl<'a> Kernel<'a> {
                 }
             }
             Command::GiveUp => self.stop(target, State::GivenUp, now),
-            Command::Reboot => self.actions.reboot = true,
+            Command::Reboot => {
+                self.has_actions = true;
+                self.actions.reboot = true;
+            }
             Command::Knock(_) if state.alive() => {}
             Command::Wake if state.alive() => {
                 self.signal(target);
@@ -769,4 +844,9 @@ impl<'a> Kernel<'a> {
         }
         Ok(())
     }
+}
+
+/// The set of the first so many components.
+const fn all(count: usize) -> u64 {
+    if count == 0 { 0 } else { u64::MAX >> ((crate::MAX_COMPONENTS - count) & (crate::MAX_COMPONENTS - 1)) }
 }

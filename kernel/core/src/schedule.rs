@@ -20,6 +20,8 @@ pub struct Schedule {
     ready: [[u32; WORDS]; MAX_VCPUS],
     /// The component that ran last on each VCPU: the next turn begins behind it.
     last: [u8; MAX_VCPUS],
+    /// The component that was made ready last on each VCPU: nearly always it is the only one there.
+    newest: [u8; MAX_VCPUS],
 }
 
 /// Where a component is in a set: which word, and its bit there.
@@ -37,9 +39,11 @@ impl Schedule {
     #[inline]
     pub fn ready(&mut self, vcpu: u8, component: ComponentId) {
         let (word, bit) = place(component);
-        if let Some(set) = self.ready.get_mut(usize::from(vcpu)).and_then(|set| set.get_mut(word)) {
-            *set |= bit;
-            self.busy |= 1u32.wrapping_shl(vcpu.into());
+        let vcpu = usize::from(vcpu);
+        if let (Some(set), Some(newest)) = (self.ready.get_mut(vcpu), self.newest.get_mut(vcpu)) {
+            set[word] |= bit;
+            *newest = component.0;
+            self.busy |= 1u32.wrapping_shl(vcpu as u32);
         }
     }
 
@@ -48,11 +52,12 @@ impl Schedule {
     pub fn idle(&mut self, vcpu: u8, component: ComponentId) {
         let (word, bit) = place(component);
         let Some(set) = self.ready.get_mut(usize::from(vcpu)) else { return };
-        if let Some(word) = set.get_mut(word) {
-            *word &= !bit;
-        }
-        if *set == [0; WORDS] {
-            self.busy &= !1u32.wrapping_shl(vcpu.into());
+        // Without complements: a compiler makes a rotation of them, which an SH-4 does not have.
+        if set[word] & bit != 0 {
+            set[word] ^= bit;
+            if set[word] | set[word ^ 1] == 0 {
+                self.busy ^= 1u32.wrapping_shl(vcpu.into());
+            }
         }
     }
 
@@ -66,12 +71,22 @@ impl Schedule {
 
     /// Whose turn it is. The turn passes on with each call.
     pub fn turn(&mut self) -> Option<ComponentId> {
-        let vcpu = usize::from(self.highest()?);
-        let (set, last) = (self.ready.get(vcpu)?, self.last.get_mut(vcpu)?);
+        self.turn_on(self.highest()?)
+    }
+
+    /// Whose turn it is on this VCPU, likewise.
+    pub fn turn_on(&mut self, vcpu: u8) -> Option<ComponentId> {
+        let vcpu = usize::from(vcpu);
+        let (set, last, newest) = (self.ready.get(vcpu)?, self.last.get_mut(vcpu)?, *self.newest.get(vcpu)?);
+        let (word, bit) = place(ComponentId(newest));
+        if set[word] == bit && set[word ^ 1] == 0 {
+            *last = newest;
+            return Some(ComponentId(newest));
+        }
         // Those behind the last one; then those of the other word; then those up to the last one.
         let (word, bit) = place(ComponentId(*last));
         let upto = bit | bit.wrapping_sub(1);
-        let (own, other) = (*set.get(word)?, *set.get(word ^ 1)?);
+        let (own, other) = (set[word], set[word ^ 1]);
         let (at, number) = first([own & !upto, other, own & upto])?;
         let word = word as u8 ^ (at & 1);
         *last = (word * WORD) | number;

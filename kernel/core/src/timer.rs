@@ -1,10 +1,11 @@
 //! One deadline for each component, and the earliest of them.
 //!
-//! A tournament of the minimum over a fixed number of leaves: setting one walks [`STEPS`] levels at most, finding the
-//! earliest as many, whatever the number of components. It walks up only as far as a minimum changes.
+//! A tournament of the minimum over a fixed number of leaves: changing one walks [`STEPS`] levels at most, finding the
+//! earliest as many, whatever the number of components.
 //!
-//! The deadline that was set last is kept beside the tournament: that of whoever runs is set and taken back with each
-//! turn, and nearly always before another one is.
+//! A leaf is never after its component's deadline, but it may be before it: nearly all deadlines are taken back, or
+//! moved further away, long before anybody asks for the earliest. So a deadline that moves away is only noted, and
+//! its leaf follows when it has become the first of all.
 
 use crate::{ComponentId, MAX_COMPONENTS, NEVER, Nanoseconds};
 
@@ -15,23 +16,20 @@ pub const STEPS: u32 = MAX_COMPONENTS.ilog2();
 #[derive(Clone)]
 #[repr(C)]
 pub struct Timers {
-    /// Whose deadline was set last: its leaf is [`NEVER`].
-    last: usize,
-    /// That deadline.
-    deadline: Nanoseconds,
+    deadlines: [Nanoseconds; MAX_COMPONENTS],
     /// Node n has the children 2n and 2n + 1; the leaves begin at `MAX_COMPONENTS`.
     nodes: [Nanoseconds; 2 * MAX_COMPONENTS],
 }
 
-const fn leaf(component: ComponentId) -> usize {
-    MAX_COMPONENTS | component.index() & (MAX_COMPONENTS - 1)
+const fn place(component: ComponentId) -> usize {
+    component.index() & (MAX_COMPONENTS - 1)
 }
 
 impl Timers {
     /// No deadline is set.
     #[must_use]
     pub const fn new() -> Self {
-        Timers { nodes: [NEVER; 2 * MAX_COMPONENTS], last: MAX_COMPONENTS, deadline: NEVER }
+        Timers { deadlines: [NEVER; MAX_COMPONENTS], nodes: [NEVER; 2 * MAX_COMPONENTS] }
     }
 
     const fn at(&self, node: usize) -> Nanoseconds {
@@ -39,17 +37,17 @@ impl Timers {
     }
 
     /// Sets a component's deadline ([`NEVER`]: none).
+    #[inline]
     pub fn set(&mut self, component: ComponentId, deadline: Nanoseconds) {
-        let node = leaf(component);
-        if node != self.last {
-            self.put(self.last, self.deadline);
-            self.put(node, NEVER);
-            self.last = node;
+        let place = place(component);
+        self.deadlines[place] = deadline;
+        if deadline < self.at(MAX_COMPONENTS | place) {
+            self.put(MAX_COMPONENTS | place, deadline);
         }
-        self.deadline = deadline;
     }
 
     /// Sets a leaf of the tournament.
+    #[inline(never)]
     fn put(&mut self, leaf: usize, deadline: Nanoseconds) {
         let (mut node, mut earliest) = (leaf, deadline);
         for _ in 0..=STEPS {
@@ -65,35 +63,46 @@ impl Timers {
 
     /// A component's deadline.
     #[must_use]
-    pub fn get(&self, component: ComponentId) -> Nanoseconds {
-        let node = leaf(component);
-        if node == self.last { self.deadline } else { self.at(node) }
+    pub const fn get(&self, component: ComponentId) -> Nanoseconds {
+        self.deadlines[place(component)]
+    }
+
+    /// No deadline is before this; there need not be one. It costs one look.
+    #[inline]
+    #[must_use]
+    pub const fn none_before(&self) -> Nanoseconds {
+        self.at(1)
     }
 
     /// The earliest deadline; [`NEVER`] if there is none.
-    #[must_use]
-    pub fn earliest(&self) -> Nanoseconds {
-        self.at(1).min(self.deadline)
+    pub fn earliest(&mut self) -> Nanoseconds {
+        self.first();
+        self.none_before()
     }
 
     /// The component whose deadline is the earliest and not after `now`.
-    #[must_use]
-    pub fn due(&self, now: Nanoseconds) -> Option<ComponentId> {
-        let earliest = self.earliest();
-        if earliest == NEVER || earliest > now {
-            return None;
-        }
-        let mut node = 1;
-        if self.at(1) != earliest {
-            node = self.last;
-        }
-        while node < MAX_COMPONENTS {
-            node *= 2;
-            if self.at(node) != earliest {
-                node += 1;
+    pub fn due(&mut self, now: Nanoseconds) -> Option<ComponentId> {
+        let (first, earliest) = (self.first(), self.none_before());
+        (earliest != NEVER && earliest <= now).then_some(first)
+    }
+
+    /// Whose deadline is the earliest. Leaves that come before it follow to their deadlines.
+    fn first(&mut self) -> ComponentId {
+        loop {
+            let (mut node, earliest) = (1, self.at(1));
+            while node < MAX_COMPONENTS {
+                node *= 2;
+                if self.at(node) != earliest {
+                    node += 1;
+                }
             }
+            let first = ComponentId((node & (MAX_COMPONENTS - 1)) as u8);
+            // At the latest when each leaf has followed once.
+            if self.get(first) == earliest {
+                return first;
+            }
+            self.put(node, self.get(first));
         }
-        Some(ComponentId((node & (MAX_COMPONENTS - 1)) as u8))
     }
 }
 

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 #[test]
 fn nothing_is_due_when_nothing_is_set() {
-    let timers = Timers::new();
+    let mut timers = Timers::new();
     assert_eq!((timers.earliest(), timers.due(u64::MAX)), (NEVER, None));
 }
 
@@ -54,7 +54,9 @@ proptest! {
                 }
                 Act::Due(now) => {
                     let earliest = *naive.iter().min().unwrap();
+                    prop_assert!(timers.none_before() <= earliest);
                     prop_assert_eq!(timers.earliest(), earliest);
+                    prop_assert_eq!(timers.none_before(), earliest);
                     match timers.due(now) {
                         Some(id) => prop_assert!(naive[id.index()] == earliest && earliest <= now),
                         None => prop_assert!(earliest > now || earliest == NEVER),

@@ -434,7 +434,7 @@ impl Machine {
     /// When the next event comes by itself.
     fn next_event(&self) -> u64 {
         let devices = self.world.devices.borrow_mut().iter_mut().filter_map(|fitted| fitted.model().next_event()).min();
-        self.world.kernel.borrow().next_deadline().min(devices.unwrap_or(NEVER))
+        self.world.kernel.borrow_mut().next_deadline().min(devices.unwrap_or(NEVER))
     }
 
     fn carry_out_actions(&mut self) {

@@ -145,6 +145,22 @@ struct Closing {
     by: Option<ComponentId>,
 }
 
+/// A turn on a VCPU.
+#[derive(Clone, Copy)]
+struct Turn {
+    /// Whose it is: [`NOBODY`], or a component's number.
+    of: u8,
+    /// When it ends.
+    until: Nanoseconds,
+}
+
+/// No component has this number.
+const NOBODY: u8 = u8::MAX;
+
+impl Turn {
+    const NOBODYS: Turn = Turn { of: NOBODY, until: 0 };
+}
+
 /// The kernel, its image, and who runs.
 // In this order, for an SH-4 reaches what is near a structure's beginning by shorter instructions.
 #[repr(C)]
@@ -161,7 +177,7 @@ pub struct Machine {
     /// What keeps the board's watchdog quiet.
     signs: Signs,
     /// On each VCPU: who has the turn there, and until when.
-    turns: [Option<(ComponentId, Nanoseconds)>; MAX_VCPUS],
+    turns: [Turn; MAX_VCPUS],
     /// Somebody is to be ended and has a window open: it alone runs, until then.
     closing: Option<Closing>,
 }
@@ -238,7 +254,7 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
         trace,
         signs,
         current: None,
-        turns: [None; MAX_VCPUS],
+        turns: [Turn::NOBODYS; MAX_VCPUS],
         closing: None,
     });
     machine.start(if overflowed { Some(Fault::Watchdog) } else { None });
@@ -273,7 +289,11 @@ fn stop() -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn koboshi_trap(machine: &mut Machine, event: u32) -> *mut Context {
     let now = if event == event::TRAPA {
-        match machine.called(register::TRA.read() >> 2) {
+        let number = register::TRA.read() >> 2;
+        if number == call::WAIT {
+            return machine.waits();
+        }
+        match machine.called(number) {
             // What is due is done now, though its interrupt would come at once: QEMU takes none between two traps that
             // follow each other closely, and so a component that polls the time would never be noticed.
             Then::GoesOn if machine.time.rings() => {
@@ -432,24 +452,39 @@ impl Machine {
         context.ended = Registers { epoch: incident.epoch, r: context.r };
     }
 
-    /// A `trapa` of whoever runs.
+    /// Whoever runs rings its peers and waits. Nearly every turn ends here, so all that a call and its answer need is in this one
+    /// function, and what is rare is behind others.
+    #[inline(always)]
+    fn waits(&mut self) -> *mut Context {
+        let Some(id) = self.current else { stop() };
+        let Some(context) = self.context(id) else { stop() };
+        let [_, _, _, _, rings, low, high, ..] = context.r;
+        if WATCHDOG {
+            self.signs.waits(id, &Chip);
+        }
+        let open = |component: &ComponentPlan| memory::word(component.window).load(Ordering::Relaxed) != 0;
+        if self.closing.is_some() || self.component(id).is_some_and(open) {
+            self.end_window(id);
+        }
+        let now = self.time.now();
+        self.ring(id, rings, now);
+        self.kernel.wait(id, u64::from(low) | u64::from(high) << 32, now);
+        self.give_way(id);
+        let wake = self.kernel.no_deadline_before();
+        if WATCHDOG || wake <= now || self.kernel.has_actions() || self.closing.is_some() {
+            return self.next(now);
+        }
+        self.go_on(wake, now)
+    }
+
+    /// A `trapa` of whoever runs, which is no wait.
+    #[inline(never)]
     fn called(&mut self, number: u32) -> Then {
         let Some(id) = self.current else { stop() };
         let Some(context) = self.context(id) else { stop() };
         let [_, _, _, _, a, b, c, ..] = context.r;
         let mut now = None;
         let result = match number {
-            call::WAIT => {
-                if WATCHDOG {
-                    self.signs.waits(id, &Chip);
-                }
-                self.end_window(id);
-                let at = self.time.now();
-                self.ring(id, a, at);
-                self.kernel.wait(id, u64::from(b) | u64::from(c) << 32, at);
-                self.give_way(id);
-                return Then::Next(at);
-            }
             call::RING => {
                 let at = self.time.now();
                 self.ring(id, a, at);
@@ -543,22 +578,26 @@ impl Machine {
     }
 
     /// Whoever had the turn on its VCPU waits, or is dead.
+    #[inline(always)]
     fn give_way(&mut self, id: ComponentId) {
-        if let Some(turn) = self.turn_of(id) {
-            *turn = None;
+        let Some(description) = self.plan.descriptions.get(id.index()) else { return };
+        if let Some(turn) = self.turns.get_mut(usize::from(description.vcpu))
+            && turn.of == id.0
+        {
+            turn.of = NOBODY;
         }
     }
 
-    fn turn_of(&mut self, id: ComponentId) -> Option<&mut Option<(ComponentId, Nanoseconds)>> {
-        let vcpu = self.plan.descriptions.get(id.index())?.vcpu;
-        self.turns.get_mut(usize::from(vcpu)).filter(|turn| turn.is_some_and(|(holder, _)| holder == id))
-    }
-
+    #[inline(always)]
     fn ring(&mut self, id: ComponentId, ports: u32, now: Nanoseconds) {
-        let mut rest = ports;
+        // Bit by bit: it is one of the first few, and this processor cannot look for a bit.
+        let (mut rest, mut port) = (ports, 0);
         while rest != 0 {
-            self.kernel.ring(id, rest.trailing_zeros() as u8, now);
-            rest &= rest.wrapping_sub(1);
+            if rest & 1 != 0 {
+                self.kernel.ring(id, port, now);
+            }
+            rest >>= 1;
+            port += 1;
         }
     }
 
@@ -687,16 +726,12 @@ impl Machine {
 
     /// A component came to its wait: no window outlasts that. Else it would be run alone while it has nothing to do, and what
     /// is known of its time would be taken for that of a later window.
+    #[inline(never)]
     fn end_window(&mut self, id: ComponentId) {
         if let Some(component) = self.component(id) {
             memory::word(component.window).store(0, Ordering::Relaxed);
         }
         self.window_closed(id);
-    }
-
-    /// Who is closing its window, as long as it has time for that.
-    fn closes_until(&self, now: Nanoseconds) -> Option<(ComponentId, Nanoseconds)> {
-        self.closing.filter(|closing| now < closing.until).map(|closing| (closing.who, closing.until))
     }
 
     fn window_closed(&mut self, id: ComponentId) {
@@ -730,7 +765,7 @@ impl Machine {
     /// Deadlines that have passed: alarms, and components that are stuck.
     #[inline(never)]
     fn expire(&mut self, now: Nanoseconds) {
-        while self.kernel.next_deadline() <= now {
+        while self.kernel.no_deadline_before() <= now {
             if let Some(stuck) = self.kernel.stuck(now)
                 && self.must_close_first(stuck, None, now)
             {
@@ -849,14 +884,15 @@ impl Machine {
         let halted = self.kernel.take_actions().halt;
         each(halted & all(self.plan.components.len()), |id| self.halted(id));
         clear_shared(self.plan);
-        self.turns = [None; MAX_VCPUS];
+        self.turns = [Turn::NOBODYS; MAX_VCPUS];
         self.begin_anew(Some(why));
         self.start_all();
     }
 
     /// Who goes on. All that is due is done first.
+    #[inline(never)]
     fn next(&mut self, mut now: Nanoseconds) -> *mut Context {
-        if self.kernel.next_deadline() <= now {
+        if self.kernel.no_deadline_before() <= now {
             self.expire(now);
         }
         if WATCHDOG && let Some(manager) = self.signs.ask(now) {
@@ -867,35 +903,45 @@ impl Machine {
             // Memory that began anew took its time: nobody is to be charged for it.
             now = self.time.now();
         }
-        let chosen = self.choose(now);
-        // Of whoever is closing a window, the deadline that it has missed has passed: it would leave it no time at all.
-        let wake = if self.closes_until(now).is_some() { NEVER } else { self.kernel.next_deadline() };
-        let wake = if WATCHDOG { wake.min(self.signs.ask_at()) } else { wake };
-        let Some((id, until)) = chosen else {
-            self.current = None;
-            if self.record.is_old(&self.kernel) {
-                self.record.save(&mut self.kernel);
-            }
-            self.time.wake_at(wake, now);
-            return self.idle;
-        };
-        self.current = Some(id);
-        self.time.wake_at(wake.min(until), now);
-        register::PTEH.write(u32::from(id.0) + 1);
-        self.contexts.wrapping_add(id.index())
+        let wake = if WATCHDOG { self.signs.ask_at() } else { NEVER };
+        match self.closing.filter(|closing| now < closing.until) {
+            // Of whoever is closing a window, the deadline that it has missed has passed: it would leave it no time at all.
+            Some(Closing { who, until, .. }) => self.resume(who, wake.min(until), now),
+            None => self.go_on(wake.min(self.kernel.no_deadline_before()), now),
+        }
     }
 
-    /// Who goes on, and until when at the longest.
-    fn choose(&mut self, now: Nanoseconds) -> Option<(ComponentId, Nanoseconds)> {
-        if let Some(closing) = self.closes_until(now) {
-            return Some(closing);
+    /// Who goes on, when nothing else is to be done until `wake`.
+    #[inline(always)]
+    fn go_on(&mut self, wake: Nanoseconds, now: Nanoseconds) -> *mut Context {
+        let Some(vcpu) = self.kernel.highest_ready() else { return self.idle(wake, now) };
+        let Some(turn) = self.turns.get_mut(usize::from(vcpu)) else { return self.idle };
+        if turn.of == NOBODY || now >= turn.until {
+            // Who is ready there has a turn.
+            let Some(id) = self.kernel.dispatch_on(vcpu, now) else { return self.idle };
+            *turn = Turn { of: id.0, until: now.saturating_add(self.plan.quantum) };
         }
-        let vcpu = usize::from(self.kernel.highest_ready()?);
-        let turn = self.turns.get_mut(vcpu)?;
-        if turn.is_none_or(|(_, end)| now >= end) {
-            *turn = Some((self.kernel.dispatch(now)?, now.saturating_add(self.plan.quantum)));
+        let (id, until) = (ComponentId(turn.of), turn.until);
+        self.resume(id, wake.min(until), now)
+    }
+
+    /// Nobody has anything to do.
+    #[inline(never)]
+    fn idle(&mut self, wake: Nanoseconds, now: Nanoseconds) -> *mut Context {
+        self.current = None;
+        if self.record.is_old(&self.kernel) {
+            self.record.save(&mut self.kernel);
         }
-        *turn
+        self.time.wake_at(wake, now);
+        self.idle
+    }
+
+    /// This one goes on, until `wake` at the longest.
+    fn resume(&mut self, id: ComponentId, wake: Nanoseconds, now: Nanoseconds) -> *mut Context {
+        self.current = Some(id);
+        self.time.wake_at(wake, now);
+        register::PTEH.write(u32::from(id.0) + 1);
+        self.contexts.wrapping_add(id.index())
     }
 }
 

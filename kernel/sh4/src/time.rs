@@ -82,6 +82,7 @@ impl Time {
     }
 
     /// Platform time. It has to be asked for at least once while channel 1 comes around (280 s at 15 MHz).
+    #[inline(always)]
     pub(crate) fn now(&mut self) -> Nanoseconds {
         let ticks = !TCNT1.read();
         if ticks < self.last {
@@ -103,11 +104,17 @@ impl Time {
     }
 
     /// Wakes at `at` at the latest.
+    #[inline(always)]
     pub(crate) fn wake_at(&mut self, at: Nanoseconds, now: Nanoseconds) {
         // One that has passed wakes nobody any more.
         if self.armed > now && self.armed <= at {
             return;
         }
+        self.arm(at, now);
+    }
+
+    #[inline(never)]
+    fn arm(&mut self, at: Nanoseconds, now: Nanoseconds) {
         self.armed = at;
         // The counter is written while the channel stands (SH7751R manual, TMU), and what the old count has left is cleared before:
         // an underflow of the new one must not get lost. The others' bits in TSTR are not the kernel's.

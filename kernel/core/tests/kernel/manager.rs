@@ -185,7 +185,13 @@ proptest! {
                 }
                 let owner = state(kernel, SERVER);
                 assert!(owner.alive() || kernel.masked(LineId(0)), "a line of a dead owner is masked");
+                let down = |id: &&ComponentId| !state(kernel, **id).alive() && !state(kernel, **id).gone();
+                let down = ALL.iter().filter(down).fold(0, |set, id| set | id.bit());
+                assert_eq!(kernel.down_for(MANAGER), down, "kept, and found by a search");
+                assert!(kernel.no_deadline_before() <= kernel.next_deadline());
+                let has = kernel.has_actions();
                 let actions = &kernel.take_actions();
+                assert_eq!(has, *actions != Actions::default());
                 assert!(ALL.iter().all(|id| actions.load & id.bit() == 0 || state(kernel, *id).alive()));
             }
         });
