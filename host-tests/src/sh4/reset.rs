@@ -15,6 +15,7 @@ use koboshi_host::image::{Costs, Image, ImageComponent};
 use koboshi_host::linked::Linked;
 use koboshi_restart_manager::policy::{Escalation, Group, Policy, Strategy};
 use koboshi_sh4::tools::{Qemu, Trouble};
+use koboshi_sh4_abi::words::{ENTRY, HEADER};
 
 use super::on_board::{INSTRUCTION, changed_image, reported, source};
 use crate::suite::{Context, Report};
@@ -67,11 +68,15 @@ fn falling(text: &str, writes: &str) -> String {
     format!("{before}safe: &[{writes}SafeWrite {{ address: 0xa0000001, width: Width::Word, value: 0 }}]{behind}")
 }
 
-/// The same, which destroys a word of what the kernel has kept of the first incident.
+/// The same, which destroys a word of both copies of what the kernel has kept of the first incident.
 fn forgetting(text: &str) -> String {
     let record = text.split_once("record: (0x").and_then(|(_, rest)| u32::from_str_radix(rest.get(..8)?, 16).ok());
-    let word = (record.unwrap_or(0) | 0xA000_0000) + 4 * 10;
-    falling(text, &format!("SafeWrite {{ address: {word:#x}, width: Width::Word, value: 0xdeadbeef }}, "))
+    let entries = (record.unwrap_or(0) | 0xA000_0000) + 4 * 2 * HEADER as u32;
+    let destroy = |copy: u32| {
+        let word = entries + 4 * (copy * ENTRY as u32 + 10);
+        format!("SafeWrite {{ address: {word:#x}, width: Width::Word, value: 0xdeadbeef }}, ")
+    };
+    falling(text, &(destroy(0) + &destroy(1)))
 }
 
 /// What the kernel says of each beginning but the first, and what it has done before.

@@ -47,9 +47,9 @@ pub(crate) struct PlacedConnection {
     pub(crate) far: PlacedHalf,
 }
 
-/// Bytes of what survives a reset: a header and [`INCIDENTS`].
-const RECORD: u32 = 4 * (5 + INCIDENTS * (1 + koboshi_sh4_abi::words::INCIDENT as u32));
-/// Incidents that are remembered: a power of 2.
+/// Bytes of what survives a reset.
+const RECORD: u32 = 4 * koboshi_sh4_abi::words::record(INCIDENTS);
+/// Incidents that are remembered: a power of 2, of 32 at most.
 pub(crate) const INCIDENTS: u32 = 32;
 
 /// Where everything is.

@@ -38,7 +38,7 @@ pub struct Plan {
     pub trace: u32,
     /// The board's watchdog; looked at with the feature `watchdog` alone.
     pub watchdog: Option<Watchdog>,
-    /// The address and words of what survives a reset: of the header, and of a power of 2 of incidents.
+    /// The address and words of what survives a reset: of both headers, and of two copies of each of a power of 2 of incidents.
     pub record: (u32, u32),
     /// A number that no other image is likely to have.
     pub identity: u32,
