@@ -333,6 +333,8 @@ impl Machine {
     fn take_over(&mut self, why: Option<Fault>) {
         let before = self.record.take_over(&mut self.kernel);
         self.begin_anew(why.or(before.map(|_| Fault::Reset)));
+        let act = safe_action(self.plan, self.trace);
+        self.record.make_safe_again(&mut self.kernel, act);
     }
 
     /// The image begins, once more where there is a reason for that.
@@ -751,9 +753,9 @@ impl Machine {
             each(actions.halt, |id| self.halted(id));
             if actions.halt | actions.safe != 0 {
                 // Whatever comes of a safe action: why it was taken is known.
-                self.record.save(&mut self.kernel);
+                let act = safe_action(self.plan, self.trace);
+                self.record.make_safe(&mut self.kernel, actions.safe, act);
             }
-            each(actions.safe, |id| self.make_safe(id));
             if actions.reboot {
                 self.reboot();
                 continue;
@@ -781,18 +783,6 @@ impl Machine {
     fn show_lines(&mut self, id: ComponentId) {
         let lines = self.plan.descriptions.get(id.index()).map_or(&[][..], |component| component.lines);
         lines.iter().for_each(|line| self.show_line(line.0));
-    }
-
-    fn make_safe(&mut self, id: ComponentId) {
-        let Some(component) = self.component(id) else { return };
-        for write in component.safe {
-            match write.width {
-                Width::Byte => Byte(write.address).write(write.value as u8),
-                Width::Half => Short(write.address).write(write.value as u16),
-                Width::Word => Long(write.address).write(write.value),
-            }
-        }
-        self.trace.text(b"koboshi: safe ").text(self.name(id).as_bytes()).end();
     }
 
     /// Makes a component's memory begin anew, and lets it begin.
@@ -899,6 +889,22 @@ impl Machine {
     }
 }
 
+/// What takes the safe action of a component.
+fn safe_action(plan: &'static Plan, trace: Trace) -> impl FnMut(ComponentId) {
+    move |id| {
+        let Some(component) = plan.components.get(id.index()) else { return };
+        for write in component.safe {
+            match write.width {
+                Width::Byte => Byte(write.address).write(write.value as u8),
+                Width::Half => Short(write.address).write(write.value as u16),
+                Width::Word => Long(write.address).write(write.value),
+            }
+        }
+        let name = plan.descriptions.get(id.index()).map_or("?", |component| component.name);
+        trace.text(b"koboshi: safe ").text(name.as_bytes()).end();
+    }
+}
+
 const fn answer_of(denied: Denied) -> u32 {
     match denied {
         Denied::Unknown => answer::UNKNOWN,
@@ -913,7 +919,7 @@ const fn all(count: usize) -> u64 {
 }
 
 /// Does something with each component of a set.
-fn each(set: u64, mut act: impl FnMut(ComponentId)) {
+pub(crate) fn each(set: u64, mut act: impl FnMut(ComponentId)) {
     let mut rest = set;
     while rest != 0 {
         act(ComponentId(rest.trailing_zeros() as u8));

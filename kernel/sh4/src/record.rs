@@ -1,4 +1,5 @@
-//! What survives a reset of the machine: the incidents, who was given up, and how often the image has begun.
+//! What survives a reset of the machine: the incidents, who was given up, whose safe action was begun, and how often the image
+//! has begun.
 //!
 //! It lies in memory that nobody clears, and is written past the caches, for a reset empties those.
 //!
@@ -7,10 +8,12 @@
 //! not count, then the older header, which says which copies count from then on. The newest header that is whole, with all
 //! that it counts on, wins; what is of another image or of another layout is dropped.
 
+use koboshi_core::ComponentId;
 use koboshi_core::kernel::Kernel;
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_sh4_abi::words::{self, ENTRY, HEADER, INCIDENT};
 
+use crate::machine::each;
 use crate::memory;
 
 /// The layout of what is kept: another one gets another number.
@@ -38,16 +41,24 @@ struct Header {
     /// How often the image has begun.
     boots: u32,
     given_up: u64,
+    /// Whose safe action was begun, and has not come to its end.
+    begun: u64,
+    /// Whose safe action was begun once more, after a reset.
+    again: u64,
 }
 
 impl Header {
     const fn words(&self) -> [u32; HEADER - 2] {
-        let Header { number: _, incidents, copies, boots, given_up } = *self;
-        [incidents, copies, boots, given_up as u32, (given_up >> 32) as u32]
+        let Header { number: _, incidents, copies, boots, given_up, begun, again } = *self;
+        let high = [(given_up >> 32) as u32, (begun >> 32) as u32, (again >> 32) as u32];
+        [incidents, copies, boots, given_up as u32, high[0], begun as u32, high[1], again as u32, high[2]]
     }
 
-    const fn of(number: u32, [incidents, copies, boots, low, high]: [u32; HEADER - 2]) -> Self {
-        Header { number, incidents, copies, boots, given_up: low as u64 | (high as u64) << 32 }
+    const fn of(number: u32, [incidents, copies, boots, a, b, c, d, e, f]: [u32; HEADER - 2]) -> Self {
+        const fn set(low: u32, high: u32) -> u64 {
+            low as u64 | (high as u64) << 32
+        }
+        Header { number, incidents, copies, boots, given_up: set(a, b), begun: set(c, d), again: set(e, f) }
     }
 }
 
@@ -188,6 +199,31 @@ impl Record {
         self.write(self.header(header.number), header.number, &header.words());
         self.saved = header;
     }
+
+    /// Saves, and takes the safe actions of these by `act`.
+    pub(crate) fn make_safe(&mut self, kernel: &mut Kernel<'_>, set: u64, act: impl FnMut(ComponentId)) {
+        self.saved.begun |= set;
+        self.saved.again &= !set;
+        self.act(kernel, set, act);
+    }
+
+    /// Saves, and takes those again that a reset has cut short. Each once, for it may be that one itself resets the machine.
+    pub(crate) fn make_safe_again(&mut self, kernel: &mut Kernel<'_>, act: impl FnMut(ComponentId)) {
+        let set = self.saved.begun & !self.saved.again & kernel.given_up();
+        if set != 0 {
+            self.saved.again |= set;
+            self.act(kernel, set, act);
+        }
+    }
+
+    fn act(&mut self, kernel: &mut Kernel<'_>, set: u64, act: impl FnMut(ComponentId)) {
+        self.save(kernel);
+        if set != 0 {
+            each(set, act);
+            self.saved.begun &= !set;
+            self.save(kernel);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -326,6 +362,7 @@ mod tests {
         boots: Option<u32>,
         incidents: Vec<Incident>,
         given_up: u64,
+        safe: [u64; 2],
     }
 
     fn copy_of(memory: &[AtomicU32]) -> &'static [AtomicU32] {
@@ -335,7 +372,8 @@ mod tests {
     fn known(memory: &[AtomicU32], image: u32) -> Known {
         let (mut kernel, mut record) = (kernel(), record(copy_of(memory), image));
         let boots = record.take_over(&mut kernel);
-        Known { boots, incidents: incidents(&kernel), given_up: kernel.given_up() }
+        let safe = [record.saved.begun, record.saved.again];
+        Known { boots, incidents: incidents(&kernel), given_up: kernel.given_up(), safe }
     }
 
     /// One step of a life: what has changed when it is saved next.
@@ -355,6 +393,7 @@ mod tests {
             3 => _ = kernel.start(ComponentId(1), Begin::Fresh, now).expect("a person may"),
             _ => _ = record.begin(),
         }
+        record.saved.begun ^= u64::from(at);
     }
 
     /// Cuts each save of a life after each of its stores, and the first one after that reset as well.
@@ -476,5 +515,71 @@ mod tests {
             assert_eq!(counted as usize, wanted, "each word that counts is looked at");
         }
         assert_eq!(known(memory, 8), states[0], "another image's");
+    }
+
+    /// The registers of a device, and what becomes of the machine at its safe action.
+    fn lives_until_it_is_up(memory: &'static [AtomicU32], mut act: impl FnMut(ComponentId)) -> u32 {
+        (1..10)
+            .find(|_| {
+                cut_after(10_000, || {
+                    let (mut kernel, mut record) = (kernel(), record(memory, 7));
+                    record.take_over(&mut kernel);
+                    record.begin();
+                    record.save(&mut kernel);
+                    record.make_safe_again(&mut kernel, &mut act);
+                })
+            })
+            .unwrap_or(u32::MAX)
+    }
+
+    #[test]
+    fn a_safe_action_that_was_cut_short_is_taken_again_once_and_one_that_was_not_is_not() {
+        let (mut retaken, mut whole) = (0, false);
+        for stores in 0.. {
+            if whole {
+                break;
+            }
+            let memory = memory();
+            // A safe action is three writes; only the last one makes it whole.
+            let taken = Cell::new(0);
+            let act = |_| taken.set(taken.get() + (0..3).map(|_| u32::from(has_power())).last().unwrap_or(0));
+            whole = cut_after(stores, || {
+                let mut kernel = history(1);
+                record(memory, 7).make_safe(&mut kernel, 2, act);
+            });
+            let before = taken.get();
+            let given_up = known(memory, 7).given_up == 2;
+            assert!(given_up || before == 0, "why it is taken is known before");
+            assert_eq!(lives_until_it_is_up(memory, act), 1);
+            retaken += taken.get() - before;
+            assert!(!given_up || taken.get() > 0, "{stores}: whoever was given up is safe");
+            assert!(!whole || taken.get() == 1, "one that came to its end is not taken again");
+            let all = taken.get();
+            assert_eq!(lives_until_it_is_up(memory, act), 1);
+            assert_eq!(taken.get(), all, "{stores}: and not at any later boot");
+        }
+        assert!(retaken > 3, "{retaken}");
+    }
+
+    #[test]
+    fn a_safe_action_that_resets_the_machine_does_so_twice_for_each_giving_up_and_not_for_ever() {
+        let memory = memory();
+        let resets = |_| STORES.set(Some(0));
+        let mut given_up = history(1);
+        let mut kept = record(memory, 7);
+        for _ in 0..2 {
+            let died = !cut_after(10_000, || kept.make_safe(&mut given_up, 2, resets));
+            assert!(
+                died && lives_until_it_is_up(memory, resets) == 2,
+                "the first boot takes it again, the second one not"
+            );
+            assert_eq!(lives_until_it_is_up(memory, resets), 1, "nor does any later one");
+            assert_eq!(known(memory, 7).given_up, 2);
+            // Somebody starts it, and it is given up once more.
+            (given_up, kept) = (kernel(), record(memory, 7));
+            kept.take_over(&mut given_up);
+            given_up.start(ComponentId(1), Begin::Fresh, 60).expect("a person may");
+            given_up.command(ComponentId(1), Command::GiveUp, 70).expect("it may be");
+        }
     }
 }

@@ -21,7 +21,7 @@ pub const FACTS: usize = 11 + 2 * (2 * HISTORY + 1);
 pub const INCIDENT: usize = 37 + 5 + FILE / 4;
 
 /// Words of one of both headers of what survives a reset.
-pub const HEADER: usize = 7;
+pub const HEADER: usize = 11;
 
 /// Words of one entry of what survives a reset: a sum, the number of the header that counts on it first, and an incident.
 pub const ENTRY: usize = 2 + INCIDENT;
