@@ -383,8 +383,8 @@ impl Builder<'_> {
 /// The kernel's own stack, in bytes.
 const KERNEL_STACK: u32 = 0x2000;
 
-/// Where the board enters: sets up both stacks, makes the zeros, and calls the kernel. A boot loader may enter through any
-/// alias of the address.
+/// Where the board enters: sets up the caches and both stacks, makes the zeros, and calls the kernel. A boot loader may enter
+/// through any alias of the address.
 fn start(stack: u32, pointer: u32, zeros: &Range<u32>) -> String {
     let from = zeros.start.next_multiple_of(4);
     let words = zeros.end.saturating_sub(from).div_ceil(4);
@@ -395,6 +395,9 @@ fn start(stack: u32, pointer: u32, zeros: &Range<u32>) -> String {
 koboshi_start:
     mov.l   .Lsr, r0            ! privileged, bank 1, no interrupts: whatever whoever entered us had
     ldc     r0, sr
+    mov.l   .Lcaches, r0        ! in P2, before anything is stored
+    jsr     @r0
+    nop
     mov.l   .Lstack, r15
     mov.l   .Lshadow, r0
     ldc     r0, gbr
@@ -414,6 +417,7 @@ koboshi_start:
     nop
     .balign 4
 .Lsr:     .long 0x700000f0
+.Lcaches: .long koboshi_caches + 0x20000000
 .Lstack:  .long {stack:#x}
 .Lshadow: .long {pointer:#x}
 .Lzeros:  .long {from:#x}

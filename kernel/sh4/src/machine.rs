@@ -94,8 +94,6 @@ const LONGEST_TEXT: u32 = 200;
 unsafe extern "C" {
     /// Takes up a context; `machine` is what each trap is then called with.
     fn koboshi_enter(context: *mut Context, machine: *mut Machine) -> !;
-    /// Sets up the caches.
-    fn koboshi_caches(control: u32);
     /// The address of the idle loop, which is not called but resumed.
     safe fn koboshi_idle() -> u32;
 }
@@ -182,15 +180,13 @@ fn port(plan: &PortPlan) -> Option<Port<'static>> {
     Some(Port { near: plan.near.component, far: plan.far.component, record, waits: plan.waits })
 }
 
-/// Starts an image: its kernel never comes back from here. It is called once, with BL = 1, as the board's start leaves it.
+/// Starts an image: its kernel never comes back from here. It is called once, with BL = 1 and the caches set up, as the
+/// board's start leaves them.
 pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
     plan: &'static Plan,
     storage: &'static mut Storage<C, P, L, I>,
 ) -> ! {
     let trace = Trace(plan.trace);
-    // Instruction and operand cache on, both emptied, P1 written back: CCR bits ICE 8, ICI 11, OCE 0, CB 2, OCI 3.
-    // SAFETY: nothing has been written that memory does not hold yet: the caches are as a reset left them.
-    unsafe { koboshi_caches(1 << 11 | 1 << 8 | 1 << 3 | 1 << 2 | 1) };
     // Early, so that it guards the rest of this too.
     let (signs, overflowed) = Signs::start(plan.watchdog.filter(|_| WATCHDOG), plan.manager, &Chip);
     clear_shared(plan);
