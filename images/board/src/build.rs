@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use koboshi_sh4::link::{Elf, Layout as Placing, Options, Section, Source as Text, compile, link, raw_image};
 use koboshi_sh4::program::{Artifact, Built, Program, build_helpers};
-use koboshi_sh4::stack::{Bounds, Calls};
+use koboshi_sh4::stack::{Bounds, Calls, Worst};
 use koboshi_sh4::tools::{Gcc, Rust, Trouble, read, unwritable};
 use koboshi_sh4::translate::{self, Segment, Trust, translate};
 use koboshi_sh4_abi::PAGE;
@@ -96,7 +96,8 @@ const KERNEL: Kind = ("koboshi_boot", "start.S", include_str!("../../../kernel/s
 struct Compiled {
     objects: Vec<PathBuf>,
     segments: Vec<Segment>,
-    bounds: Bounds,
+    /// Who calls whom.
+    calls: Calls,
     /// Where the module's own stack begins.
     shadow_pointer: u32,
 }
@@ -227,7 +228,7 @@ impl Builder<'_> {
 
     fn component(&self, name: &str, assembler: &[PathBuf], place: u32) -> Result<MadeComponent, Trouble> {
         let mut size = layout::SHADOW;
-        let (built, compiled) = loop {
+        let (built, compiled, bounds) = loop {
             let built = self.program(generate::crate_of(name), place, size)?;
             let mut compiled = self.compile(name, &built.wasm, COMPONENT)?;
             for (number, source) in assembler.iter().enumerate() {
@@ -236,13 +237,14 @@ impl Builder<'_> {
                 compiled.objects.push(compile(self.gcc, Text::File(source), &object, &options)?.object);
             }
             let stack = &built.extent.stack;
-            let need = compiled.bounds.shadow.bytes;
+            let bounds = compiled.calls.bounds(COMPONENT.0)?;
+            let need = bounds.shadow.bytes;
             if need <= stack.end - stack.start {
-                break (built, compiled);
+                break (built, compiled, bounds);
             }
             size = need;
         };
-        let Compiled { bounds, shadow_pointer, .. } = compiled.clone();
+        let shadow_pointer = compiled.shadow_pointer;
         let extent = built.extent;
         let shadow = extent.stack.start..extent.stack.end.next_multiple_of(PAGE);
         let stack_size = bounds.machine.bytes.max(layout::STACK).next_multiple_of(PAGE);
@@ -309,6 +311,10 @@ impl Builder<'_> {
             entry: Some("koboshi_start".to_owned()),
         };
         let mut compiled = self.compile("kernel", &wasm, KERNEL)?;
+        // A trap runs on top of what the start has taken, which never comes back.
+        let (begin, trap) = (compiled.calls.bounds(KERNEL.0)?, compiled.calls.bounds("koboshi_trap")?);
+        suffices("the machine's", &[&begin.machine, &trap.machine], KERNEL_STACK)?;
+        suffices("the module's own", &[&begin.shadow, &trap.shadow], extent.stack.end - extent.stack.start)?;
         let stack = code + layout::KERNEL;
         let filled = compiled.segments.iter().map(|segment| segment.address + segment.bytes.len() as u32).max();
         let text = start(stack, compiled.shadow_pointer, &(filled.unwrap_or(0)..extent.data.end));
@@ -329,7 +335,7 @@ impl Builder<'_> {
     }
 
     /// Translates a module, compiles it, and compiles the assembler that it needs.
-    fn compile(&self, name: &str, wasm: &[u8], (entry, assembler, text): Kind) -> Result<Compiled, Trouble> {
+    fn compile(&self, name: &str, wasm: &[u8], (_, assembler, text): Kind) -> Result<Compiled, Trouble> {
         let (gcc, cpu) = (self.gcc, self.request.board.cpu);
         let file = |ending: &str| self.request.folder.join(format!("{name}.{ending}"));
         let module =
@@ -355,7 +361,7 @@ impl Builder<'_> {
             .into_iter()
             .map(|path| read(path).map(|text| String::from_utf8_lossy(&text).into_owned()))
             .collect();
-        let bounds = Calls::new(&texts?, &[&module])?.bounds(entry)?;
+        let calls = Calls::new(&texts?, &[&module])?;
         let Some(shadow_pointer) = module.stack_pointer else {
             return Err(Trouble::new(
                 format!("`{name}` has no stack of its own"),
@@ -363,7 +369,7 @@ impl Builder<'_> {
             ));
         };
         let objects = vec![object, assembled.object, helpers.object];
-        Ok(Compiled { objects, segments: module.segments, bounds, shadow_pointer })
+        Ok(Compiled { objects, segments: module.segments, calls, shadow_pointer })
     }
 
     fn link(&self, name: &str, compiled: &Compiled, placing: &Placing) -> Result<Elf, Trouble> {
@@ -382,6 +388,37 @@ impl Builder<'_> {
 
 /// The kernel's own stack, in bytes.
 const KERNEL_STACK: u32 = 0x2000;
+
+/// What the kernel calls of `start.S`: nothing of it takes anything of a stack.
+const OF_ASSEMBLER: [&str; 2] = ["koboshi_enter", "koboshi_idle"];
+
+/// Refuses a kernel of which it is not known that its stack suffices: nothing lies below it that would trap.
+fn suffices(which: &str, needs: &[&Worst], size: u32) -> Result<(), Trouble> {
+    for need in needs {
+        let unknown: Vec<&String> =
+            need.unknown.iter().filter(|symbol| !OF_ASSEMBLER.contains(&symbol.as_str())).collect();
+        if !unknown.is_empty() || !need.recursion.is_empty() || !need.pointers.is_empty() {
+            return Err(Trouble::new(
+                format!(
+                    "nobody knows how much of {which} stack the kernel needs: {unknown:?} are unknown, {:?} call each other in a \
+                     circle, {:?} call through pointers",
+                    need.recursion, need.pointers
+                ),
+                "this is a mistake of Koboshi: please report it.",
+            ));
+        }
+    }
+    let bytes: u32 = needs.iter().map(|need| need.bytes).sum();
+    if bytes > size {
+        let paths: Vec<String> =
+            needs.iter().map(|need| format!("{} by {}", need.bytes, need.path.join(", "))).collect();
+        return Err(Trouble::new(
+            format!("the kernel needs {bytes} bytes of {which} stack and has {size}: {}", paths.join("; ")),
+            "this is a mistake of Koboshi: please report it. With `--fast` it needs more than without.",
+        ));
+    }
+    Ok(())
+}
 
 /// Where the board enters: sets up the caches and both stacks, makes the zeros, and calls the kernel. A boot loader may enter
 /// through any alias of the address.
@@ -425,4 +462,30 @@ koboshi_start:
 .Lboot:   .long koboshi_boot
 "
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worst(bytes: u32) -> Worst {
+        let path = vec!["koboshi_trap".to_owned(), "deepest".to_owned()];
+        let unknown = vec!["koboshi_idle".to_owned()];
+        Worst { bytes, path, recursion: vec![], indirect: vec![], unknown, pointers: vec![] }
+    }
+
+    #[test]
+    fn a_kernel_whose_stacks_may_not_suffice_is_refused() {
+        let said = |needs: &[&Worst]| suffices("the machine's", needs, 0x2000).map_err(|trouble| trouble.to_string());
+        assert_eq!(said(&[&worst(0x1000), &worst(0x1000)]), Ok(()));
+        let too_much = said(&[&worst(0x1000), &worst(0x1004)]).expect_err("a trap comes on top of the start");
+        assert!(too_much.contains("8196") && too_much.contains("8192") && too_much.contains("deepest"), "{too_much}");
+        let circle = Worst { recursion: vec![vec!["round".to_owned()]], ..worst(8) };
+        let pointer = Worst { pointers: vec!["anybody".to_owned()], ..worst(8) };
+        let unknown = Worst { unknown: vec!["secret".to_owned()], ..worst(8) };
+        for (wrong, name) in [(circle, "round"), (pointer, "anybody"), (unknown, "secret")] {
+            let said = said(&[&worst(8), &wrong]).expect_err("there is no bound");
+            assert!(said.contains(name), "{said}");
+        }
+    }
 }

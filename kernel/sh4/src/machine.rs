@@ -323,6 +323,7 @@ impl Machine {
         self.trace.text(b"koboshi: boot").end();
         self.take_over(why);
         self.start_all();
+        self.carry_out();
     }
 
     /// What there was before the machine was reset, if it was.
@@ -351,7 +352,6 @@ impl Machine {
             Some(manager) => self.start_one(manager, now),
             None => (0..self.plan.components.len() as u8).for_each(|at| self.start_one(ComponentId(at), now)),
         }
-        self.carry_out();
     }
 
     fn start_one(&mut self, id: ComponentId, now: Nanoseconds) {
@@ -824,7 +824,8 @@ impl Machine {
         }
     }
 
-    /// The image begins anew: all memory that components share or keep is cleared.
+    /// The image begins anew: all memory that components share or keep is cleared. Who starts is loaded by whoever has called
+    /// this, for a circle of calls would have no bound on the stack.
     fn reboot(&mut self) {
         let now = self.time.now();
         self.trace.text(b"koboshi: reboot").end();
