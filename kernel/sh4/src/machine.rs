@@ -189,7 +189,7 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
     let trace = Trace(plan.trace);
     // Early, so that it guards the rest of this too.
     let (signs, overflowed) = Signs::start(plan.watchdog.filter(|_| WATCHDOG), plan.manager, &Chip);
-    clear_shared(plan);
+    clear(plan);
     let mut made = 0;
     for (place, plan) in storage.ports.iter_mut().zip(plan.ports) {
         let Some(port) = port(plan) else { break };
@@ -244,17 +244,10 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
     unsafe { koboshi_enter(next, machine) }
 }
 
-/// Clears all memory that components share or keep.
-fn clear_shared(plan: &Plan) {
-    let clear = |address, count| memory::reset(&Reset { to: address, from: address, copied: 0, zeroed: count });
-    for port in plan.ports {
-        clear(port.near.half.0, port.near.half.1);
-        clear(port.far.half.0, port.far.half.1);
-    }
-    plan.shared.iter().for_each(|(address, count)| clear(*address, *count));
-    for component in plan.components {
-        let [kept, count] = memory::view(component.view).kept;
-        clear(kept, count);
+/// Clears all memory that components write.
+fn clear(plan: &Plan) {
+    for &(to, zeroed) in plan.cleared {
+        memory::reset(&Reset { to, from: to, copied: 0, zeroed });
     }
 }
 
@@ -824,8 +817,8 @@ impl Machine {
         }
     }
 
-    /// The image begins anew: all memory that components share or keep is cleared. Who starts is loaded by whoever has called
-    /// this, for a circle of calls would have no bound on the stack.
+    /// The image begins anew: all memory that components write is cleared. Who starts is loaded by whoever has called this, for a
+    /// circle of calls would have no bound on the stack.
     fn reboot(&mut self) {
         let now = self.time.now();
         self.trace.text(b"koboshi: reboot").end();
@@ -835,7 +828,7 @@ impl Machine {
         self.kernel.reboot(now);
         let halted = self.kernel.take_actions().halt;
         each(halted & all(self.plan.components.len()), |id| self.halted(id));
-        clear_shared(self.plan);
+        clear(self.plan);
         self.turns = [None; MAX_VCPUS];
         self.begin_anew(Some(why));
         self.start_all();
