@@ -74,9 +74,17 @@ pub struct Made {
     pub outboxes: BTreeMap<(usize, usize), Range<u32>>,
     /// The first address behind all memory that is used.
     pub end: u32,
+    /// What runs, and may not be what was meant.
+    pub warnings: Vec<String>,
 }
 
 impl MadeComponent {
+    /// Words of its variables that begin anew with each incarnation: those that are copied, and those that become zero.
+    pub(crate) fn anew(&self) -> (u32, u32) {
+        let copied = self.initial.len() as u32 / 4;
+        (copied, (self.zero_end - self.data.start) / 4 - copied)
+    }
+
     /// The first address behind all of it.
     fn end(&self) -> u32 {
         (self.kept_initial + self.initial.len() as u32).next_multiple_of(PAGE)
@@ -189,7 +197,10 @@ pub fn build(
     std::fs::write(&path, &file).map_err(|error| unwritable(&path, &error))?;
     let kernel_code = kernel.sections.iter().filter(|section| section.code).map(|section| section.size).sum();
     let Layout { outbox: outboxes, end, .. } = layout;
-    Ok(Made { file: path, size: file.len() as u64, kernel, kernel_code, components, outboxes, end })
+    let warnings = components.iter();
+    let warnings =
+        warnings.filter_map(|made| long_start(&made.name, made.anew(), request.board.instructions)).collect();
+    Ok(Made { file: path, size: file.len() as u64, kernel, kernel_code, components, outboxes, end, warnings })
 }
 
 /// Writes a file, unless it says that already: cargo goes by its time.
@@ -386,6 +397,26 @@ impl Builder<'_> {
     }
 }
 
+/// Instructions that the kernel takes to make eight words begin anew: of those that are copied, and of those that become zero.
+/// (`reset` in `kernel/sh4/src/memory.rs`, built small.)
+const ANEW: (u32, u32) = (40, 11);
+
+/// How long a start may hold interrupts without a warning, in microseconds.
+const LONG: u32 = 100;
+
+/// Warns of a component whose variables take long to begin anew: nobody else runs meanwhile, and no interrupt comes.
+fn long_start(name: &str, (copied, zeroed): (u32, u32), instructions: u32) -> Option<String> {
+    let took = (copied / 8 * ANEW.0 + zeroed / 8 * ANEW.1) / instructions;
+    (took > LONG).then(|| {
+        format!(
+            "each start of `{name}` holds interrupts for about {took} us: so long its variables take to begin anew ({} bytes \
+             are copied, {} become zero). More than {LONG} us is long; make them smaller.",
+            4 * copied,
+            4 * zeroed
+        )
+    })
+}
+
 /// The kernel's own stack, in bytes.
 const KERNEL_STACK: u32 = 0x2000;
 
@@ -472,6 +503,18 @@ mod tests {
         let path = vec!["koboshi_trap".to_owned(), "deepest".to_owned()];
         let unknown = vec!["koboshi_idle".to_owned()];
         Worst { bytes, path, recursion: vec![], indirect: vec![], unknown, pointers: vec![] }
+    }
+
+    #[test]
+    fn a_component_whose_variables_take_long_to_begin_anew_is_warned_of_with_the_time() {
+        // 101 us of each kind, and then one less.
+        for (copied, zeroed) in [(8 * 101 * 240 / ANEW.0 + 8, 0), (0, 8 * 101 * 240 / ANEW.1 + 8)] {
+            let said = long_start("large", (copied, zeroed), 240).expect("it takes long");
+            assert!(said.contains("`large`") && said.contains("101 us"), "{said}");
+            assert!(said.contains(&(4 * copied.max(zeroed)).to_string()), "{said}");
+            assert_eq!(long_start("large", (copied, zeroed), 400), None, "a faster board");
+        }
+        assert_eq!(long_start("large", (8 * 100, 8 * 100), 240), None);
     }
 
     #[test]

@@ -257,6 +257,7 @@ impl Tables<'_> {
         }
         let _ = writeln!(list, "            Region {{ start: 0, length: 0, rights: Rights::Read }},");
         let safe: String = self.safe(at);
+        let (copied, zeroed) = made.anew();
         let _ = writeln!(
             text,
             "    ComponentPlan {{\n        entry: {:#010x},\n        stack: {:#010x},\n        shadow: {:#010x},\n        view: {:#010x},\n        \
@@ -269,8 +270,8 @@ impl Tables<'_> {
             window(layout.kept[at]),
             made.data.start,
             made.kept_initial,
-            made.initial.len() / 4,
-            (made.zero_end - made.data.start) / 4 - made.initial.len() as u32 / 4,
+            copied,
+            zeroed,
             made.guards[0].start,
             made.guards[0].end - made.guards[0].start,
             made.guards[1].start,
