@@ -130,7 +130,7 @@ impl Record {
     /// The copy of an incident that counts by these bits.
     fn entry(&self, incident: u32, copies: u32) -> &'static [AtomicU32] {
         let place = self.place(incident);
-        let at = 2 * place | copies.wrapping_shr(place) & 1;
+        let at = 2 * place + (copies.wrapping_shr(place) & 1);
         self.entries.get(at as usize).map_or(&[], |entry| entry)
     }
 
@@ -542,7 +542,7 @@ mod tests {
             let memory = memory();
             // A safe action is three writes; only the last one makes it whole.
             let taken = Cell::new(0);
-            let act = |_| taken.set(taken.get() + (0..3).map(|_| u32::from(has_power())).last().unwrap_or(0));
+            let act = |_| taken.set(taken.get() + (0..3).fold(0, |_, _| u32::from(has_power())));
             whole = cut_after(stores, || {
                 let mut kernel = history(1);
                 record(memory, 7).make_safe(&mut kernel, 2, act);
