@@ -2,7 +2,8 @@
 //!
 //! A component that cannot run is given up, and its safe action is one that faults in the kernel: with BL = 1 that resets.
 //!
-//! The rule: what was known before is known after, all of it, or nothing.
+//! The rules: what was known before is known after, all of it, or nothing; and a safe action that was cut short is taken once
+//! more and not for ever.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use koboshi_host::image::{Costs, Image, ImageComponent};
 use koboshi_host::linked::Linked;
 use koboshi_restart_manager::policy::{Escalation, Group, Policy, Strategy};
 use koboshi_sh4::tools::{Qemu, Trouble};
+use koboshi_sh4_abi::words::{ENTRY, HEADER};
 
 use super::on_board::{INSTRUCTION, changed_image, reported, source};
 use crate::suite::{Context, Report};
@@ -67,11 +69,15 @@ fn falling(text: &str, writes: &str) -> String {
     format!("{before}safe: &[{writes}SafeWrite {{ address: 0xa0000001, width: Width::Word, value: 0 }}]{behind}")
 }
 
-/// The same, which destroys a word of what the kernel has kept of the first incident.
+/// The same, which destroys a word of both copies of what the kernel has kept of the first incident.
 fn forgetting(text: &str) -> String {
     let record = text.split_once("record: (0x").and_then(|(_, rest)| u32::from_str_radix(rest.get(..8)?, 16).ok());
-    let word = (record.unwrap_or(0) | 0xA000_0000) + 4 * 10;
-    falling(text, &format!("SafeWrite {{ address: {word:#x}, width: Width::Word, value: 0xdeadbeef }}, "))
+    let entries = (record.unwrap_or(0) | 0xA000_0000) + 4 * 2 * HEADER as u32;
+    let destroy = |copy: u32| {
+        let word = entries + 4 * (copy * ENTRY as u32 + 10);
+        format!("SafeWrite {{ address: {word:#x}, width: Width::Word, value: 0xdeadbeef }}, ")
+    };
+    falling(text, &(destroy(0) + &destroy(1)))
 }
 
 /// What the kernel says of each beginning but the first, and what it has done before.
@@ -118,9 +124,9 @@ fn run(context: &Context<'_>) -> Result<Report, Trouble> {
         let _ = writeln!(report.text, "{what}: {}: {found:?}", if good { "as it must be" } else { "WRONG" });
     };
     let kept = watch(context, "kept", &|text| falling(&text, ""))?;
-    // Each end is an incident, and so is the reset.
-    let said = |ends: u32| format!("2 because {} incidents {} given up 00000002", Fault::Reset.code(), ends + 1);
-    let good = kept.boots == 2
+    // Each end is an incident, and so is a reset. The second one is that of the safe action when it is taken again.
+    let said = |ends: u32| format!("3 because {} incidents {} given up 00000002", Fault::Reset.code(), ends + 2);
+    let good = kept.boots == 3
         && !kept.forgotten
         && kept.anew.as_ref().is_some_and(|(ends, text)| *ends > 0 && *text == said(*ends));
     check("a reset by a fault in the kernel", good, &kept);

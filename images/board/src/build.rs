@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use koboshi_sh4::link::{Elf, Layout as Placing, Options, Section, Source as Text, compile, link, raw_image};
 use koboshi_sh4::program::{Artifact, Built, Program, build_helpers};
-use koboshi_sh4::stack::{Bounds, Calls};
+use koboshi_sh4::stack::{Bounds, Calls, Worst};
 use koboshi_sh4::tools::{Gcc, Rust, Trouble, read, unwritable};
 use koboshi_sh4::translate::{self, Segment, Trust, translate};
 use koboshi_sh4_abi::PAGE;
@@ -74,9 +74,17 @@ pub struct Made {
     pub outboxes: BTreeMap<(usize, usize), Range<u32>>,
     /// The first address behind all memory that is used.
     pub end: u32,
+    /// What runs, and may not be what was meant.
+    pub warnings: Vec<String>,
 }
 
 impl MadeComponent {
+    /// Words of its variables that begin anew with each incarnation: those that are copied, and those that become zero.
+    pub(crate) fn anew(&self) -> (u32, u32) {
+        let copied = self.initial.len() as u32 / 4;
+        (copied, (self.zero_end - self.data.start) / 4 - copied)
+    }
+
     /// The first address behind all of it.
     fn end(&self) -> u32 {
         (self.kept_initial + self.initial.len() as u32).next_multiple_of(PAGE)
@@ -96,7 +104,8 @@ const KERNEL: Kind = ("koboshi_boot", "start.S", include_str!("../../../kernel/s
 struct Compiled {
     objects: Vec<PathBuf>,
     segments: Vec<Segment>,
-    bounds: Bounds,
+    /// Who calls whom.
+    calls: Calls,
     /// Where the module's own stack begins.
     shadow_pointer: u32,
 }
@@ -188,7 +197,10 @@ pub fn build(
     std::fs::write(&path, &file).map_err(|error| unwritable(&path, &error))?;
     let kernel_code = kernel.sections.iter().filter(|section| section.code).map(|section| section.size).sum();
     let Layout { outbox: outboxes, end, .. } = layout;
-    Ok(Made { file: path, size: file.len() as u64, kernel, kernel_code, components, outboxes, end })
+    let warnings = components.iter();
+    let warnings =
+        warnings.filter_map(|made| long_start(&made.name, made.anew(), request.board.instructions)).collect();
+    Ok(Made { file: path, size: file.len() as u64, kernel, kernel_code, components, outboxes, end, warnings })
 }
 
 /// Writes a file, unless it says that already: cargo goes by its time.
@@ -227,7 +239,7 @@ impl Builder<'_> {
 
     fn component(&self, name: &str, assembler: &[PathBuf], place: u32) -> Result<MadeComponent, Trouble> {
         let mut size = layout::SHADOW;
-        let (built, compiled) = loop {
+        let (built, compiled, bounds) = loop {
             let built = self.program(generate::crate_of(name), place, size)?;
             let mut compiled = self.compile(name, &built.wasm, COMPONENT)?;
             for (number, source) in assembler.iter().enumerate() {
@@ -236,13 +248,14 @@ impl Builder<'_> {
                 compiled.objects.push(compile(self.gcc, Text::File(source), &object, &options)?.object);
             }
             let stack = &built.extent.stack;
-            let need = compiled.bounds.shadow.bytes;
+            let bounds = compiled.calls.bounds(COMPONENT.0)?;
+            let need = bounds.shadow.bytes;
             if need <= stack.end - stack.start {
-                break (built, compiled);
+                break (built, compiled, bounds);
             }
             size = need;
         };
-        let Compiled { bounds, shadow_pointer, .. } = compiled.clone();
+        let shadow_pointer = compiled.shadow_pointer;
         let extent = built.extent;
         let shadow = extent.stack.start..extent.stack.end.next_multiple_of(PAGE);
         let stack_size = bounds.machine.bytes.max(layout::STACK).next_multiple_of(PAGE);
@@ -309,6 +322,10 @@ impl Builder<'_> {
             entry: Some("koboshi_start".to_owned()),
         };
         let mut compiled = self.compile("kernel", &wasm, KERNEL)?;
+        // A trap runs on top of what the start has taken, which never comes back.
+        let (begin, trap) = (compiled.calls.bounds(KERNEL.0)?, compiled.calls.bounds("koboshi_trap")?);
+        suffices("the machine's", &[&begin.machine, &trap.machine], KERNEL_STACK)?;
+        suffices("the module's own", &[&begin.shadow, &trap.shadow], extent.stack.end - extent.stack.start)?;
         let stack = code + layout::KERNEL;
         let filled = compiled.segments.iter().map(|segment| segment.address + segment.bytes.len() as u32).max();
         let text = start(stack, compiled.shadow_pointer, &(filled.unwrap_or(0)..extent.data.end));
@@ -329,7 +346,7 @@ impl Builder<'_> {
     }
 
     /// Translates a module, compiles it, and compiles the assembler that it needs.
-    fn compile(&self, name: &str, wasm: &[u8], (entry, assembler, text): Kind) -> Result<Compiled, Trouble> {
+    fn compile(&self, name: &str, wasm: &[u8], (_, assembler, text): Kind) -> Result<Compiled, Trouble> {
         let (gcc, cpu) = (self.gcc, self.request.board.cpu);
         let file = |ending: &str| self.request.folder.join(format!("{name}.{ending}"));
         let module =
@@ -355,7 +372,7 @@ impl Builder<'_> {
             .into_iter()
             .map(|path| read(path).map(|text| String::from_utf8_lossy(&text).into_owned()))
             .collect();
-        let bounds = Calls::new(&texts?, &[&module])?.bounds(entry)?;
+        let calls = Calls::new(&texts?, &[&module])?;
         let Some(shadow_pointer) = module.stack_pointer else {
             return Err(Trouble::new(
                 format!("`{name}` has no stack of its own"),
@@ -363,7 +380,7 @@ impl Builder<'_> {
             ));
         };
         let objects = vec![object, assembled.object, helpers.object];
-        Ok(Compiled { objects, segments: module.segments, bounds, shadow_pointer })
+        Ok(Compiled { objects, segments: module.segments, calls, shadow_pointer })
     }
 
     fn link(&self, name: &str, compiled: &Compiled, placing: &Placing) -> Result<Elf, Trouble> {
@@ -380,11 +397,62 @@ impl Builder<'_> {
     }
 }
 
+/// Instructions that the kernel takes to make eight words begin anew: of those that are copied, and of those that become zero.
+/// (`reset` in `kernel/sh4/src/memory.rs`, built small.)
+const ANEW: (u32, u32) = (40, 11);
+
+/// How long a start may hold interrupts without a warning, in microseconds.
+const LONG: u32 = 100;
+
+/// Warns of a component whose variables take long to begin anew: nobody else runs meanwhile, and no interrupt comes.
+fn long_start(name: &str, (copied, zeroed): (u32, u32), instructions: u32) -> Option<String> {
+    let took = (copied / 8 * ANEW.0 + zeroed / 8 * ANEW.1) / instructions;
+    (took > LONG).then(|| {
+        format!(
+            "each start of `{name}` holds interrupts for about {took} us: so long its variables take to begin anew ({} bytes \
+             are copied, {} become zero). More than {LONG} us is long; make them smaller.",
+            4 * copied,
+            4 * zeroed
+        )
+    })
+}
+
 /// The kernel's own stack, in bytes.
 const KERNEL_STACK: u32 = 0x2000;
 
-/// Where the board enters: sets up both stacks, makes the zeros, and calls the kernel. A boot loader may enter through any
-/// alias of the address.
+/// What the kernel calls of `start.S`: nothing of it takes anything of a stack.
+const OF_ASSEMBLER: [&str; 2] = ["koboshi_enter", "koboshi_idle"];
+
+/// Refuses a kernel of which it is not known that its stack suffices: nothing lies below it that would trap.
+fn suffices(which: &str, needs: &[&Worst], size: u32) -> Result<(), Trouble> {
+    for need in needs {
+        let unknown: Vec<&String> =
+            need.unknown.iter().filter(|symbol| !OF_ASSEMBLER.contains(&symbol.as_str())).collect();
+        if !unknown.is_empty() || !need.recursion.is_empty() || !need.pointers.is_empty() {
+            return Err(Trouble::new(
+                format!(
+                    "nobody knows how much of {which} stack the kernel needs: {unknown:?} are unknown, {:?} call each other in a \
+                     circle, {:?} call through pointers",
+                    need.recursion, need.pointers
+                ),
+                "this is a mistake of Koboshi: please report it.",
+            ));
+        }
+    }
+    let bytes: u32 = needs.iter().map(|need| need.bytes).sum();
+    if bytes > size {
+        let paths: Vec<String> =
+            needs.iter().map(|need| format!("{} by {}", need.bytes, need.path.join(", "))).collect();
+        return Err(Trouble::new(
+            format!("the kernel needs {bytes} bytes of {which} stack and has {size}: {}", paths.join("; ")),
+            "this is a mistake of Koboshi: please report it. With `--fast` it needs more than without.",
+        ));
+    }
+    Ok(())
+}
+
+/// Where the board enters: sets up the caches and both stacks, makes the zeros, and calls the kernel. A boot loader may enter
+/// through any alias of the address.
 fn start(stack: u32, pointer: u32, zeros: &Range<u32>) -> String {
     let from = zeros.start.next_multiple_of(4);
     let words = zeros.end.saturating_sub(from).div_ceil(4);
@@ -395,6 +463,9 @@ fn start(stack: u32, pointer: u32, zeros: &Range<u32>) -> String {
 koboshi_start:
     mov.l   .Lsr, r0            ! privileged, bank 1, no interrupts: whatever whoever entered us had
     ldc     r0, sr
+    mov.l   .Lcaches, r0        ! in P2, before anything is stored
+    jsr     @r0
+    nop
     mov.l   .Lstack, r15
     mov.l   .Lshadow, r0
     ldc     r0, gbr
@@ -414,6 +485,7 @@ koboshi_start:
     nop
     .balign 4
 .Lsr:     .long 0x700000f0
+.Lcaches: .long koboshi_caches + 0x20000000
 .Lstack:  .long {stack:#x}
 .Lshadow: .long {pointer:#x}
 .Lzeros:  .long {from:#x}
@@ -421,4 +493,42 @@ koboshi_start:
 .Lboot:   .long koboshi_boot
 "
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worst(bytes: u32) -> Worst {
+        let path = vec!["koboshi_trap".to_owned(), "deepest".to_owned()];
+        let unknown = vec!["koboshi_idle".to_owned()];
+        Worst { bytes, path, recursion: vec![], indirect: vec![], unknown, pointers: vec![] }
+    }
+
+    #[test]
+    fn a_component_whose_variables_take_long_to_begin_anew_is_warned_of_with_the_time() {
+        // 101 us of each kind, and then one less.
+        for (copied, zeroed) in [(8 * 101 * 240 / ANEW.0 + 8, 0), (0, 8 * 101 * 240 / ANEW.1 + 8)] {
+            let said = long_start("large", (copied, zeroed), 240).expect("it takes long");
+            assert!(said.contains("`large`") && said.contains("101 us"), "{said}");
+            assert!(said.contains(&(4 * copied.max(zeroed)).to_string()), "{said}");
+            assert_eq!(long_start("large", (copied, zeroed), 400), None, "a faster board");
+        }
+        assert_eq!(long_start("large", (8 * 100, 8 * 100), 240), None);
+    }
+
+    #[test]
+    fn a_kernel_whose_stacks_may_not_suffice_is_refused() {
+        let said = |needs: &[&Worst]| suffices("the machine's", needs, 0x2000).map_err(|trouble| trouble.to_string());
+        assert_eq!(said(&[&worst(0x1000), &worst(0x1000)]), Ok(()));
+        let too_much = said(&[&worst(0x1000), &worst(0x1004)]).expect_err("a trap comes on top of the start");
+        assert!(too_much.contains("8196") && too_much.contains("8192") && too_much.contains("deepest"), "{too_much}");
+        let circle = Worst { recursion: vec![vec!["round".to_owned()]], ..worst(8) };
+        let pointer = Worst { pointers: vec!["anybody".to_owned()], ..worst(8) };
+        let unknown = Worst { unknown: vec!["secret".to_owned()], ..worst(8) };
+        for (wrong, name) in [(circle, "round"), (pointer, "anybody"), (unknown, "secret")] {
+            let said = said(&[&worst(8), &wrong]).expect_err("there is no bound");
+            assert!(said.contains(name), "{said}");
+        }
+    }
 }

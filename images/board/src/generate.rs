@@ -3,6 +3,7 @@
 //! Rule: what is written depends on the image alone, so the same image gives the same text, and cargo builds nothing twice.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::path::Path;
 
 use koboshi_core::kernel::Rights;
@@ -141,9 +142,12 @@ impl Tables<'_> {
                 line.owner, line.number, line.code, line.group
             );
         }
-        let _ = writeln!(text, "];\n\nstatic SHARED: [(u32, u32); {}] = [", 2 * self.layout.line_ends.len());
-        for half in self.layout.line_ends.iter().flatten() {
-            let _ = writeln!(text, "    ({half:#010x}, {}),", koboshi_sh4_abi::line_end::WORDS);
+        let written = self.made.iter().flat_map(|made| [&made.data, &made.shadow, &made.stack]);
+        let written: Vec<&Range<u32>> =
+            written.chain([&self.layout.shared]).filter(|range| !range.is_empty()).collect();
+        let _ = writeln!(text, "];\n\nstatic CLEARED: [(u32, u32); {}] = [", written.len());
+        for range in written {
+            let _ = writeln!(text, "    ({:#010x}, {}),", range.start, (range.end - range.start) / 4);
         }
         let _ = writeln!(text, "];\n\nstatic GROUPS: [Group; {}] = [", groups.len());
         for group in groups {
@@ -171,7 +175,7 @@ impl Tables<'_> {
         let manager = image.manager.map_or("None".to_owned(), |manager| format!("Some(ComponentId({}))", manager.0));
         let _ = write!(
             text,
-            "];\n\nstatic PLAN: Plan = Plan {{\n    components: &COMPONENTS,\n    descriptions: &DESCRIPTIONS,\n    ports: &PORTS,\n    shared: &SHARED,\n    \
+            "];\n\nstatic PLAN: Plan = Plan {{\n    components: &COMPONENTS,\n    descriptions: &DESCRIPTIONS,\n    ports: &PORTS,\n    cleared: &CLEARED,\n    \
              lines: &LINES,\n    groups: &GROUPS,\n    controller: Controller::{controller},\n    gate: {gate:#x},\n    manager: {manager},\n    \
              clock: Clock::of({}),\n    quantum: {},\n    trace: {:#x},\n    watchdog: {watchdog},\n    record: ({:#010x}, {}),\n    identity: {:#010x},\n}};\n\n",
             board.ticks,
@@ -253,6 +257,7 @@ impl Tables<'_> {
         }
         let _ = writeln!(list, "            Region {{ start: 0, length: 0, rights: Rights::Read }},");
         let safe: String = self.safe(at);
+        let (copied, zeroed) = made.anew();
         let _ = writeln!(
             text,
             "    ComponentPlan {{\n        entry: {:#010x},\n        stack: {:#010x},\n        shadow: {:#010x},\n        view: {:#010x},\n        \
@@ -265,8 +270,8 @@ impl Tables<'_> {
             window(layout.kept[at]),
             made.data.start,
             made.kept_initial,
-            made.initial.len() / 4,
-            (made.zero_end - made.data.start) / 4 - made.initial.len() as u32 / 4,
+            copied,
+            zeroed,
             made.guards[0].start,
             made.guards[0].end - made.guards[0].start,
             made.guards[1].start,

@@ -47,9 +47,9 @@ pub(crate) struct PlacedConnection {
     pub(crate) far: PlacedHalf,
 }
 
-/// Bytes of what survives a reset: a header and [`INCIDENTS`].
-const RECORD: u32 = 4 * (5 + INCIDENTS * (1 + koboshi_sh4_abi::words::INCIDENT as u32));
-/// Incidents that are remembered: a power of 2.
+/// Bytes of what survives a reset.
+const RECORD: u32 = 4 * koboshi_sh4_abi::words::record(INCIDENTS);
+/// Incidents that are remembered: a power of 2, of 32 at most.
 pub(crate) const INCIDENTS: u32 = 32;
 
 /// Where everything is.
@@ -66,6 +66,8 @@ pub(crate) struct Layout {
     pub(crate) connections: Vec<PlacedConnection>,
     /// The halves of lines' ends, each with its first address: the application's, and the program's.
     pub(crate) line_ends: Vec<[u32; 2]>,
+    /// All pages of kept state and all outboxes.
+    pub(crate) shared: Range<u32>,
     /// What survives a reset of the machine: address and bytes.
     pub(crate) record: (u32, u32),
     /// The first address behind everything.
@@ -189,6 +191,7 @@ impl Layout {
             })
             .collect();
         let record = (take(RECORD), RECORD);
+        let shared = places_end..record.0;
         let end = at;
         if end > request.board.end {
             return Err(Trouble::new(
@@ -201,6 +204,6 @@ impl Layout {
             ));
         }
         let (connections, line_ends) = (connections.unwrap_or_default(), line_ends.unwrap_or_default());
-        Ok(Layout { views, kept, outboxes, outbox, connections, line_ends, record, end })
+        Ok(Layout { views, kept, outboxes, outbox, connections, line_ends, shared, record, end })
     }
 }

@@ -69,6 +69,8 @@ pub struct Board {
     pub own: &'static [(u32, &'static str)],
     /// Ticks of the timer in a second: a quarter of the peripheral clock.
     pub ticks: u32,
+    /// Instructions in a microsecond, one a cycle: what times are reckoned by before anything runs.
+    pub instructions: u32,
     /// A register that takes any byte at once and shows it.
     pub trace: Option<u32>,
     /// The watchdog that the kernel is to drive.
@@ -123,6 +125,8 @@ impl Board {
             (0xA400_0000, "the board's FPGA, which holds interrupts back and turns it off"),
         ],
         ticks: 15_000_000,
+        // 240 MHz, from memory.
+        instructions: 240,
         trace: Some(0xFFE0_000C),
         // The chip has one. The emulator has none, and ends at an access to its registers.
         watchdog: None,
@@ -144,6 +148,8 @@ impl Board {
             (0xFFCC_0000, "the watchdog (WDT)"),
         ],
         ticks: 8_333_333,
+        // 400 MHz, as Linux has it.
+        instructions: 400,
         trace: None,
         // About a second.
         watchdog: Some(Watchdog { registers: 0xFFCC_0000, steps: 128 }),

@@ -150,7 +150,9 @@ pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) ->
         name,
         change: None,
     };
-    build(&rust, &gcc, &cache, &request, &mut |what| eprintln!("building {what}"))
+    let made = build(&rust, &gcc, &cache, &request, &mut |what| eprintln!("building {what}"))?;
+    made.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    Ok(made)
 }
 
 /// Where a device is, as its manifest says.

@@ -94,8 +94,6 @@ const LONGEST_TEXT: u32 = 200;
 unsafe extern "C" {
     /// Takes up a context; `machine` is what each trap is then called with.
     fn koboshi_enter(context: *mut Context, machine: *mut Machine) -> !;
-    /// Sets up the caches.
-    fn koboshi_caches(control: u32);
     /// The address of the idle loop, which is not called but resumed.
     safe fn koboshi_idle() -> u32;
 }
@@ -198,18 +196,16 @@ fn port(plan: &PortPlan) -> Option<Port<'static>> {
     Some(Port { near: plan.near.component, far: plan.far.component, record, waits: plan.waits })
 }
 
-/// Starts an image: its kernel never comes back from here. It is called once, with BL = 1, as the board's start leaves it.
+/// Starts an image: its kernel never comes back from here. It is called once, with BL = 1 and the caches set up, as the
+/// board's start leaves them.
 pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
     plan: &'static Plan,
     storage: &'static mut Storage<C, P, L, I>,
 ) -> ! {
     let trace = Trace(plan.trace);
-    // Instruction and operand cache on, both emptied, P1 written back: CCR bits ICE 8, ICI 11, OCE 0, CB 2, OCI 3.
-    // SAFETY: nothing has been written that memory does not hold yet: the caches are as a reset left them.
-    unsafe { koboshi_caches(1 << 11 | 1 << 8 | 1 << 3 | 1 << 2 | 1) };
     // Early, so that it guards the rest of this too.
     let (signs, overflowed) = Signs::start(plan.watchdog.filter(|_| WATCHDOG), plan.manager, &Chip);
-    clear_shared(plan);
+    clear(plan);
     let mut made = 0;
     for (place, plan) in storage.ports.iter_mut().zip(plan.ports) {
         let Some(port) = port(plan) else { break };
@@ -264,17 +260,10 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
     unsafe { koboshi_enter(next, machine) }
 }
 
-/// Clears all memory that components share or keep.
-fn clear_shared(plan: &Plan) {
-    let clear = |address, count| memory::reset(&Reset { to: address, from: address, copied: 0, zeroed: count });
-    for port in plan.ports {
-        clear(port.near.half.0, port.near.half.1);
-        clear(port.far.half.0, port.far.half.1);
-    }
-    plan.shared.iter().for_each(|(address, count)| clear(*address, *count));
-    for component in plan.components {
-        let [kept, count] = memory::view(component.view).kept;
-        clear(kept, count);
+/// Clears all memory that components write.
+fn clear(plan: &Plan) {
+    for &(to, zeroed) in plan.cleared {
+        memory::reset(&Reset { to, from: to, copied: 0, zeroed });
     }
 }
 
@@ -347,12 +336,15 @@ impl Machine {
         self.trace.text(b"koboshi: boot").end();
         self.take_over(why);
         self.start_all();
+        self.carry_out();
     }
 
     /// What there was before the machine was reset, if it was.
     fn take_over(&mut self, why: Option<Fault>) {
         let before = self.record.take_over(&mut self.kernel);
         self.begin_anew(why.or(before.map(|_| Fault::Reset)));
+        let act = safe_action(self.plan, self.trace);
+        self.record.make_safe_again(&mut self.kernel, act);
     }
 
     /// The image begins, once more where there is a reason for that.
@@ -373,7 +365,6 @@ impl Machine {
             Some(manager) => self.start_one(manager, now),
             None => (0..self.plan.components.len() as u8).for_each(|at| self.start_one(ComponentId(at), now)),
         }
-        self.carry_out();
     }
 
     fn start_one(&mut self, id: ComponentId, now: Nanoseconds) {
@@ -786,9 +777,9 @@ impl Machine {
             each(actions.halt, |id| self.halted(id));
             if actions.halt | actions.safe != 0 {
                 // Whatever comes of a safe action: why it was taken is known.
-                self.record.save(&mut self.kernel);
+                let act = safe_action(self.plan, self.trace);
+                self.record.make_safe(&mut self.kernel, actions.safe, act);
             }
-            each(actions.safe, |id| self.make_safe(id));
             if actions.reboot {
                 self.reboot();
                 continue;
@@ -816,18 +807,6 @@ impl Machine {
     fn show_lines(&mut self, id: ComponentId) {
         let lines = self.plan.descriptions.get(id.index()).map_or(&[][..], |component| component.lines);
         lines.iter().for_each(|line| self.show_line(line.0));
-    }
-
-    fn make_safe(&mut self, id: ComponentId) {
-        let Some(component) = self.component(id) else { return };
-        for write in component.safe {
-            match write.width {
-                Width::Byte => Byte(write.address).write(write.value as u8),
-                Width::Half => Short(write.address).write(write.value as u16),
-                Width::Word => Long(write.address).write(write.value),
-            }
-        }
-        self.trace.text(b"koboshi: safe ").text(self.name(id).as_bytes()).end();
     }
 
     /// Makes a component's memory begin anew, and lets it begin.
@@ -873,7 +852,8 @@ impl Machine {
         }
     }
 
-    /// The image begins anew: all memory that components share or keep is cleared.
+    /// The image begins anew: all memory that components write is cleared. Who starts is loaded by whoever has called this, for a
+    /// circle of calls would have no bound on the stack.
     fn reboot(&mut self) {
         let now = self.time.now();
         self.trace.text(b"koboshi: reboot").end();
@@ -883,7 +863,7 @@ impl Machine {
         self.kernel.reboot(now);
         let halted = self.kernel.take_actions().halt;
         each(halted & all(self.plan.components.len()), |id| self.halted(id));
-        clear_shared(self.plan);
+        clear(self.plan);
         self.turns = [Turn::NOBODYS; MAX_VCPUS];
         self.begin_anew(Some(why));
         self.start_all();
@@ -945,6 +925,22 @@ impl Machine {
     }
 }
 
+/// What takes the safe action of a component.
+fn safe_action(plan: &'static Plan, trace: Trace) -> impl FnMut(ComponentId) {
+    move |id| {
+        let Some(component) = plan.components.get(id.index()) else { return };
+        for write in component.safe {
+            match write.width {
+                Width::Byte => Byte(write.address).write(write.value as u8),
+                Width::Half => Short(write.address).write(write.value as u16),
+                Width::Word => Long(write.address).write(write.value),
+            }
+        }
+        let name = plan.descriptions.get(id.index()).map_or("?", |component| component.name);
+        trace.text(b"koboshi: safe ").text(name.as_bytes()).end();
+    }
+}
+
 const fn answer_of(denied: Denied) -> u32 {
     match denied {
         Denied::Unknown => answer::UNKNOWN,
@@ -959,7 +955,7 @@ const fn all(count: usize) -> u64 {
 }
 
 /// Does something with each component of a set.
-fn each(set: u64, mut act: impl FnMut(ComponentId)) {
+pub(crate) fn each(set: u64, mut act: impl FnMut(ComponentId)) {
     let mut rest = set;
     while rest != 0 {
         act(ComponentId(rest.trailing_zeros() as u8));

@@ -18,8 +18,9 @@ pub struct Plan {
     pub descriptions: &'static [Component<'static>],
     /// Its ports.
     pub ports: &'static [PortPlan],
-    /// What else components share, and is clear at first: addresses, and numbers of words.
-    pub shared: &'static [(u32, u32)],
+    /// All memory that components write, which is clear when the image begins: what they share and keep, and what anybody may
+    /// have left in variables and stacks. Addresses, and numbers of words.
+    pub cleared: &'static [(u32, u32)],
     /// Its interrupt lines; their places are their [`LineId`]s.
     pub lines: &'static [LinePlan],
     /// What the interrupt controller can mask.
@@ -38,7 +39,7 @@ pub struct Plan {
     pub trace: u32,
     /// The board's watchdog; looked at with the feature `watchdog` alone.
     pub watchdog: Option<Watchdog>,
-    /// The address and words of what survives a reset: of the header, and of a power of 2 of incidents.
+    /// The address and words of what survives a reset: of both headers, and of two copies of each of a power of 2 of incidents.
     pub record: (u32, u32),
     /// A number that no other image is likely to have.
     pub identity: u32,

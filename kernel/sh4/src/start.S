@@ -116,30 +116,39 @@ idle:   sleep
         bra     idle
         nop
 
-        ! koboshi_caches(CCR): sets up the caches, from P2, where code is not cached.
+        ! koboshi_caches(): writes back what a boot loader has left in the operand cache, and sets up both caches, empty. It is
+        ! called at its address in P2, where code is not cached, before anything is stored.
         .global koboshi_caches
+        .balign 4
 koboshi_caches:
-        mova    1f, r0
-        mov.l   p2, r1
-        or      r1, r0
-        jmp     @r0
+        mov.l   ccr, r1
+        mov.l   @r1, r0
+        tst     #1, r0                  ! OCE: after a reset it is off, and what the cache holds means nothing
+        bt      2f
+        mov.l   lines, r2
+        mov.l   count, r3
+        mov     #0, r0
+1:      mov.l   r0, @r2                 ! a line that is not written back is, before it is dropped
+        dt      r3
+        bf/s    1b
+        add     #32, r2
+2:      mov.l   on, r0
+        mov.l   r0, @r1
+        nop
+        nop
+        nop
+        nop
+        nop
+        nop
+        nop
+        nop
+        rts
         nop
         .balign 4
-1:      mov.l   ccr, r0
-        mov.l   r4, @r0
-        nop
-        nop
-        nop
-        nop
-        nop
-        nop
-        nop
-        nop
-        rts                             ! back into P1
-        nop
-        .balign 4
-p2:     .long   0x20000000
 ccr:    .long   0xff00001c
+lines:  .long   0xf4000000              ! the operand cache's addresses, each 32 bytes a line
+count:  .long   2048                    ! those of all ways; more than a chip has come round again
+on:     .long   0x90d                   ! ICI 11, ICE 8, OCI 3, CB 2 (P1 is copied back), OCE 0
 
         .org    exceptions + 0x300      ! VBR + 0x400: TLB misses: looks for the address in the component's regions
         mov.l   ccn_2, r0

@@ -20,6 +20,18 @@ pub const FACTS: usize = 11 + 2 * (2 * HISTORY + 1);
 /// Words of an [`Incident`].
 pub const INCIDENT: usize = 37 + 5 + FILE / 4;
 
+/// Words of one of both headers of what survives a reset.
+pub const HEADER: usize = 11;
+
+/// Words of one entry of what survives a reset: a sum, the number of the header that counts on it first, and an incident.
+pub const ENTRY: usize = 2 + INCIDENT;
+
+/// Words of what survives a reset: two headers, and of each incident two copies.
+#[must_use]
+pub const fn record(incidents: u32) -> u32 {
+    2 * HEADER as u32 + 2 * incidents * ENTRY as u32
+}
+
 /// Words of [`Registers`].
 pub const REGISTERS: usize = 17;
 
@@ -58,6 +70,27 @@ impl Tape<slice::Iter<'_, AtomicU32>> {
         let count = history.count();
         self.put(count);
         history.times().iter().take(count as usize).for_each(|time| self.put_long(*time));
+    }
+}
+
+// Straight on: an incident lies in the path of each recovery. All that is called here has a known place on the tape.
+impl Tape<slice::IterMut<'_, u32>> {
+    #[inline(always)]
+    fn set(&mut self, word: u32) {
+        if let Some(place) = self.words.next() {
+            *place = word;
+        }
+    }
+
+    #[inline(always)]
+    fn set_long(&mut self, long: u64) {
+        self.set(long as u32);
+        self.set((long >> 32) as u32);
+    }
+
+    #[inline(always)]
+    fn set_time(&mut self, time: Option<u64>) {
+        self.set_long(time.unwrap_or(NEVER));
     }
 }
 
@@ -164,42 +197,60 @@ const fn cut_of_words(kind: u32, at: u64) -> Option<(CutShort, u64)> {
 
 /// Writes an incident.
 pub fn put_incident(incident: &Incident, words: &[AtomicU32]) {
-    let mut tape = Tape { words: words.iter() };
-    tape.put(incident.number);
-    tape.put(incident.component.0.into());
-    tape.put(incident.epoch);
-    tape.put_fault(Some(incident.fault));
-    noticed_in_words(incident.noticed).into_iter().for_each(|word| tape.put(word));
-    tape.put_long(incident.failed_at);
-    tape.put_long(incident.told);
-    tape.put_time(incident.backoff_at);
-    tape.put_time(incident.started_at);
-    tape.put_time(incident.up_at);
-    tape.put_time(incident.answered_at);
+    for (place, word) in words.iter().zip(incident_in_words(incident)) {
+        place.store(word, Ordering::Relaxed);
+    }
+}
+
+/// The words of an incident.
+#[must_use]
+pub fn incident_in_words(incident: &Incident) -> [u32; INCIDENT] {
+    let mut words = [0; INCIDENT];
+    let mut tape = Tape { words: words.iter_mut() };
+    tape.set(incident.number);
+    tape.set(incident.component.0.into());
+    tape.set(incident.epoch);
+    tape.set(incident.fault.code().into());
+    tape.set(if let Fault::Access { address } = incident.fault { address } else { 0 });
+    let [kind, a, b] = noticed_in_words(incident.noticed);
+    tape.set(kind);
+    tape.set(a);
+    tape.set(b);
+    tape.set_long(incident.failed_at);
+    tape.set_long(incident.told);
+    tape.set_time(incident.backoff_at);
+    tape.set_time(incident.started_at);
+    tape.set_time(incident.up_at);
+    tape.set_time(incident.answered_at);
     let (kind, at) = cut_in_words(incident.cut_short);
-    tape.put(kind);
-    tape.put_long(at);
-    tape.put_long(incident.down_since);
-    tape.put_time(incident.within);
+    tape.set(kind);
+    tape.set_long(at);
+    tape.set_long(incident.down_since);
+    tape.set_time(incident.within);
     let seal = &incident.seal;
-    tape.put(seal.offered_again);
-    tape.put(seal.interrupted);
-    tape.put(seal.poisoned);
-    tape.put(u32::from(seal.blamed) | u32::from(seal.progressed) << 1 | u32::from(seal.in_hand.is_some()) << 2);
+    tape.set(seal.offered_again);
+    tape.set(seal.interrupted);
+    tape.set(seal.poisoned);
+    tape.set(u32::from(seal.blamed) | u32::from(seal.progressed) << 1 | u32::from(seal.in_hand.is_some()) << 2);
     let none = InHand { port: PortId::NONE, position: 0, operation: 0, progress: 0, then: Fate::OfferedAgain };
     let hand = seal.in_hand.unwrap_or(none);
-    tape.put(hand.port.0.into());
-    tape.put(hand.position);
+    tape.set(hand.port.0.into());
+    tape.set(hand.position);
     let fate = match hand.then {
         Fate::OfferedAgain => 0,
         Fate::Interrupted => 1,
         Fate::Poisoned => 2,
     };
-    tape.put(u32::from(hand.operation) | fate << 8);
-    tape.put(hand.progress);
+    tape.set(u32::from(hand.operation) | fate << 8);
+    tape.set(hand.progress);
     let Place { pc, returns_to, event, address, line, file } = &incident.at;
-    [pc, returns_to, event, address, line].into_iter().for_each(|word| tape.put(*word));
-    file.as_chunks::<4>().0.iter().for_each(|bytes| tape.put(u32::from_le_bytes(*bytes)));
+    tape.set(*pc);
+    tape.set(*returns_to);
+    tape.set(*event);
+    tape.set(*address);
+    tape.set(*line);
+    file.as_chunks::<4>().0.iter().for_each(|bytes| tape.set(u32::from_le_bytes(*bytes)));
+    words
 }
 
 /// Reads an incident.
