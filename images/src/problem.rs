@@ -122,13 +122,15 @@ pub enum Rule {
     Memory,
     /// All components fit into the board's memory.
     BoardMemory,
+    /// A board can give a component what the image gives it: interrupts that can be held back, pages of its own.
+    Board,
     /// An image fits into the tables of the kernel.
     TooMany,
 }
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Rule; 37] = [
+    pub const ALL: [Rule; 38] = [
         Rule::NotAManifest,
         Rule::Syntax,
         Rule::UnknownKey,
@@ -165,6 +167,7 @@ impl Rule {
         Rule::Configuration,
         Rule::Memory,
         Rule::BoardMemory,
+        Rule::Board,
         Rule::TooMany,
     ];
 
@@ -208,6 +211,7 @@ impl Rule {
             Rule::Configuration => "koboshi::configuration",
             Rule::Memory => "koboshi::memory",
             Rule::BoardMemory => "koboshi::board-memory",
+            Rule::Board => "koboshi::board",
             Rule::TooMany => "koboshi::too-many",
         }
     }

@@ -23,7 +23,7 @@ fn built(name: &str) -> (PathBuf, serde_json::Value) {
 
 #[test]
 fn the_emulated_board_boots_its_image_until_its_program_runs() {
-    let (folder, report) = built("r2d");
+    let (folder, report) = known_again_if_whole();
     let file = folder.join("r2d.bin");
     assert_eq!(report["file_size"].as_u64(), Some(file.metadata().expect("it is there").len()));
     let qemu = Qemu::find().expect("an emulator");
@@ -83,7 +83,7 @@ fn an_image_of_a_board_that_is_not_emulated_does_not_run_here_and_this_machines_
     }
 }
 
-/// What `koboshi build` says of the image of the R2D-PLUS with this changed.
+/// What `koboshi check` says of the image of the R2D-PLUS with this changed; `koboshi build` says the same.
 fn refused(changes: &[(&str, &str)]) -> String {
     let mut text = include_str!("../r2d.toml").to_owned();
     for (from, to) in changes {
@@ -93,9 +93,59 @@ fn refused(changes: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().expect("a directory");
     let image = folder.path().join("changed.toml");
     std::fs::write(&image, text).expect("it can be written");
-    let output = koboshi(&["build", image.to_str().expect("UTF-8"), "--out", folder.path().to_str().expect("UTF-8")]);
-    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    let (image, out) = (image.to_str().expect("UTF-8"), folder.path().join("out"));
+    let said = ["check", "build"].map(|command| {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a directory");
+        let mut koboshi = Command::new(env!("CARGO_BIN_EXE_koboshi"));
+        koboshi.args([command, image]).current_dir(workspace).env("COLUMNS", "400");
+        if command == "build" {
+            koboshi.arg("--out").arg(&out);
+        }
+        let output = koboshi.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    });
+    assert_eq!(said[0], said[1]);
+    assert!(!out.exists(), "nothing was compiled");
+    said.into_iter().next().expect("there are two")
+}
+
+#[test]
+fn an_image_as_it_is_passes_the_check() {
+    for image in ["images/r2d.toml", "images/sh2007.toml"] {
+        let output = koboshi(&["check", image]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn the_report_names_the_end_whose_other_side_a_program_has_and_the_boards_own_room() {
+    let said = String::from_utf8(koboshi(&["report", "images/r2d.toml"]).stdout).expect("UTF-8");
+    for wanted in [
+        "application: a program's end of a line, 1 KiB each way, owned by monitor",
+        "program: the program's side of `application`, 1 KiB each way, owned by console",
+    ] {
+        assert!(said.contains(wanted), "{wanted} is not in\n{said}");
+    }
+}
+
+/// Builds the image of the R2D-PLUS. A second build without a change asks nobody, and a product that is damaged is made anew.
+fn known_again_if_whole() -> (PathBuf, serde_json::Value) {
+    let (folder, report) = built("r2d");
+    let again = || {
+        let output = koboshi(&["build", "images/r2d.toml", "--json", "--out", folder.to_str().expect("UTF-8")]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (json, String::from_utf8_lossy(&output.stderr).contains("building "))
+    };
+    assert_eq!(again(), (report.clone(), false));
+    let elf = folder.join("sos.elf");
+    let whole = std::fs::read(&elf).expect("it is there");
+    std::fs::write(&elf, &whole[1..]).expect("it can be written");
+    assert_eq!(again(), (report.clone(), true));
+    assert_eq!(std::fs::read(&elf).expect("it is there"), whole);
+    assert_eq!(again(), (report.clone(), false));
+    (folder, report)
 }
 
 #[test]
@@ -131,6 +181,22 @@ fn a_page_that_two_components_or_one_and_the_kernel_would_share_is_refused() {
     assert!(said.contains("lies in the board's memory"), "{said}");
 }
 
+/// The devices of a board are no mistake where it is not known which platform is meant.
+#[test]
+fn an_unknown_platform_is_one_mistake_and_the_known_ones_are_named() {
+    use koboshi_composer::{compose, registry::packages};
+
+    let text = include_str!("../r2d.toml").replace("platform = \"r2d\"", "platform = \"r2d-plus\"");
+    let problems = compose("r2d.toml", &text, &packages()).err().expect("it is refused").0;
+    let said: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(said, ["`platform` of an image cannot be \"r2d-plus\""]);
+    assert_eq!(problems[0].remedy, "there is `host`, `r2d`, `sh2007`.");
+    // As the host's it has one device that only a board has.
+    let text = include_str!("../r2d.toml").replace("platform = \"r2d\"", "platform = \"host\"");
+    let problems = compose("r2d.toml", &text, &packages()).err().expect("it is refused").0;
+    assert!(problems.iter().any(|problem| problem.message == "`program` is a device that only a board has"));
+}
+
 /// Of the manual of the SH7780: where SCIF1 and the interrupt controller are, and what INTEVT shows.
 #[test]
 fn the_image_of_the_sh2007_names_the_addresses_of_its_chip() {
@@ -154,4 +220,66 @@ fn the_image_of_the_sh2007_names_the_addresses_of_its_chip() {
     assert_eq!(serial.baud.value, 115_200);
     let made = serial.clock.value / (32 * 9);
     assert!(made.abs_diff(115_200) * 1_000 < 115_200 * 6, "{made}");
+}
+
+/// The processes that this one has started and that still run.
+fn children_of(process: u32) -> Vec<u32> {
+    let list = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+#[test]
+fn ctrl_c_ends_a_build_with_the_compilers_that_it_has_started() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+    use std::time::Instant;
+
+    let folder = tempfile::tempdir().expect("a directory");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a directory");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_koboshi"));
+    command.args(["build", "images/r2d.toml", "--out"]).arg(folder.path()).current_dir(workspace);
+    let mut build = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut said = BufReader::new(build.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    while !line.starts_with("building 1 of 7") {
+        line.clear();
+        assert!(said.read_line(&mut line).expect("text") > 0, "it ended");
+    }
+    let until = Instant::now() + Duration::from_secs(60);
+    let compilers = loop {
+        // Cargo, and what cargo has started.
+        let cargo = children_of(build.id());
+        let all: Vec<u32> = cargo.iter().flat_map(|cargo| children_of(*cargo)).chain(cargo.clone()).collect();
+        if all.len() > cargo.len() {
+            break all;
+        }
+        assert!(Instant::now() < until, "cargo compiles nothing");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let kill = Command::new("kill").args(["-INT", &build.id().to_string()]).status().expect("it runs");
+    assert!(kill.success());
+    let status = build.wait().expect("it ends");
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).expect("text");
+    assert_eq!(status.code(), Some(130), "{rest}");
+    assert!(rest.contains("stopped by Ctrl-C") && rest.contains("say it again"), "{rest}");
+    // A process that has ended and that nobody has waited for has no command line any more.
+    let runs = |process: &u32| std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| !line.is_empty());
+    while compilers.iter().any(runs) {
+        assert!(Instant::now() < until, "a compiler goes on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn who_asks_a_run_that_is_still_being_built_is_told_so() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let lock = std::fs::File::create(folder.path().join("pid")).expect("it can be made");
+    let ps = || {
+        let output = koboshi(&["ps", "--run-dir", folder.path().to_str().expect("UTF-8")]);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(ps().contains("no image runs"), "{}", ps());
+    lock.lock().expect("nobody has it");
+    assert!(ps().contains("is not up yet: its image is being built"), "{}", ps());
 }

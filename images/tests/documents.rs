@@ -118,3 +118,17 @@ fn every_command_is_on_the_page_and_every_option_of_those_that_ask() {
         }
     }
 }
+
+#[test]
+fn the_readme_names_every_suite_that_runs_unasked() {
+    let list = Command::new(env!("CARGO_BIN_EXE_koboshi")).args(["test", "--list"]).output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    let unasked = list.lines().filter(|line| !line.ends_with("[only on request]"));
+    let mut suites: Vec<&str> = unasked.filter_map(|line| line.split_whitespace().next()).collect();
+    let readme = page("README.md");
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let mut rows: Vec<&str> = rows.collect();
+    suites.sort_unstable();
+    rows.sort_unstable();
+    assert_eq!(rows, suites);
+}

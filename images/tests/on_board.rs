@@ -103,6 +103,18 @@ fn an_image_on_the_emulated_board_is_used_asked_and_knocked_over_as_one_here_is(
     assert_eq!(carried(run.end("serial0"), run.end("wire0"), &every), every);
     assert_eq!(carried(run.end("wire0"), run.end("serial0"), &every), every);
 
+    for refused in ["--data-bits=7", "--parity=even", "--stop-bits=2", "--flow=true"] {
+        let output = koboshi(&["line", "wire0", refused]).arg("--run-dir").arg(&run.directory).output();
+        let output = output.expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && said.contains("wire0 is an end of an emulated line, which has no"),
+            "{said}"
+        );
+    }
+    assert!(run.ask(&["line", "wire0", "--baud", "57600"]).contains("57600 baud, 8 data bits, no parity"));
+    run.ask(&["line", "wire0", "--baud", "115200"]);
+
     let processes = run.ask(&["ps"]);
     assert_eq!(processes.matches("running").count(), 6, "{processes}");
 

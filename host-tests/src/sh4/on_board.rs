@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use koboshi_board::emulator::{Emulator, How};
-use koboshi_board::{Board, Made, Placed, Request, Source, build, place_of};
+use koboshi_board::{Board, Made, Placed, Request, Source, Step, build, place_of};
 use koboshi_host::image::Image;
 use koboshi_sh4::link::Optimise;
 use koboshi_sh4::tools::{Gcc, Qemu, Rust, Trouble};
@@ -92,11 +92,10 @@ pub(crate) fn request<'a>(
 pub(crate) fn made(context: &Context<'_>, request: &Request<'_>) -> Result<Made, Trouble> {
     let cache = koboshi().join("target/koboshi/sh4");
     let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
-    let steps = request.image.components.len() as u64 + 1;
-    let mut step = 0;
-    build(&rust, &gcc, &cache, request, &mut |_| {
-        (context.progress)(step, steps);
-        step += 1;
+    build(&rust, &gcc, &cache, request, &mut |step| {
+        if let Step::Part { made, of, .. } = step {
+            (context.progress)(made as u64, of as u64);
+        }
     })
 }
 

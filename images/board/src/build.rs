@@ -1,25 +1,29 @@
 //! All of it through the compile path, and into one file.
 
 use std::collections::BTreeMap;
+use std::fs::TryLockError;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use koboshi_sh4::link::{Elf, Layout as Placing, Options, Section, Source as Text, compile, link, raw_image};
 use koboshi_sh4::program::{Artifact, Built, Program, build_helpers};
 use koboshi_sh4::stack::{Bounds, Calls, Worst};
-use koboshi_sh4::tools::{Gcc, Rust, Trouble, read, unwritable};
+use koboshi_sh4::tools::{Gcc, Rust, Trouble, fingerprint, is_stopped, read, stopped, unwritable};
 use koboshi_sh4::translate::{self, Segment, Trust, translate};
 use koboshi_sh4_abi::PAGE;
+use serde::{Deserialize, Serialize};
 
 use crate::generate;
-use crate::interrupts;
+use crate::interrupts::{self, Line, Mask};
 use crate::layout::{self, Layout};
-use crate::line_end;
+use crate::line_end::{self, LineEnd};
 use crate::pages;
 use crate::request::Request;
+use crate::unchanged::{self, Given, Note};
 
 /// A component that was built.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MadeComponent {
     /// Its name in the image.
     pub name: String,
@@ -58,7 +62,7 @@ pub struct MadeComponent {
 }
 
 /// An image that was built.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Made {
     /// The file that boots.
     pub file: PathBuf,
@@ -71,6 +75,8 @@ pub struct Made {
     /// The components.
     pub components: Vec<MadeComponent>,
     /// The outboxes, by their owner and by who reads them.
+    // Found anew each time.
+    #[serde(skip)]
     pub outboxes: BTreeMap<(usize, usize), Range<u32>>,
     /// The first address behind all memory that is used.
     pub end: u32,
@@ -91,6 +97,9 @@ impl MadeComponent {
     }
 }
 
+/// How often whoever waits for another build looks whether it is over.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Where a component's variables of C would lie, if it had any.
 const OTHER: u32 = 0x7000_0000;
 
@@ -110,7 +119,30 @@ struct Compiled {
     shadow_pointer: u32,
 }
 
-/// Builds an image. `say` is told of each step.
+/// How far a build is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// It waits until another build of the same image is over.
+    Waits,
+    /// Of so many parts so many are made, and now this is done for the one of this name.
+    Part {
+        /// Parts that are made.
+        made: usize,
+        /// All parts: the components, and the kernel.
+        of: usize,
+        /// A component's name, or `the kernel`.
+        name: &'a str,
+        /// What is done: `compiling Rust` and the like.
+        doing: &'static str,
+    },
+}
+
+/// How a part is made, in this order.
+const RUST: &str = "compiling Rust";
+const C: &str = "compiling C";
+const LINKING: &str = "linking";
+
+/// Builds an image, unless what the last build left is the same. `say` is told of each step; if there is nothing to do, of none.
 ///
 /// # Errors
 /// A step failed: which, and why.
@@ -119,16 +151,21 @@ pub fn build(
     gcc: &Gcc,
     cache: &Path,
     request: &Request<'_>,
-    say: &mut dyn FnMut(&str),
+    say: &mut dyn FnMut(Step<'_>),
 ) -> Result<Made, Trouble> {
     // Two who build into one folder would spoil each other's files. It is let go when this is over.
     std::fs::create_dir_all(&request.folder).map_err(|error| unwritable(&request.folder, &error))?;
     let lock = request.folder.join("lock");
     let lock = std::fs::File::create(&lock).map_err(|error| unwritable(&lock, &error))?;
     if lock.try_lock().is_err() {
-        say("... when another build of this image is over");
+        say(Step::Waits);
         // Where a system has no locks, there is one builder, or none who knows.
-        let _ = lock.lock();
+        while matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+            if is_stopped() {
+                return Err(stopped());
+            }
+            std::thread::sleep(LOOK);
+        }
     }
     let (image, ends) = line_end::joined(request.image, &request.devices)?;
     let request = &Request { image: &image, ..request.clone() };
@@ -138,45 +175,60 @@ pub fn build(
     let crates = request.folder.join("crates");
     let names: Vec<String> = request.image.components.iter().map(|component| component.name.clone()).collect();
     let members: Vec<String> = names.iter().cloned().chain(["kernel".to_owned()]).collect();
-    put(&crates.join("Cargo.toml"), &generate::workspace(&members))?;
-    // The same versions of everything as in Koboshi itself.
-    let lock = crates.join("Cargo.lock");
-    if !lock.is_file()
-        && let Ok(text) = std::fs::read(request.koboshi.join("Cargo.lock"))
-    {
-        put(&lock, &String::from_utf8_lossy(&text))?;
-    }
+    let mut texts = vec![(crates.join("Cargo.toml"), generate::workspace(&members))];
     for (at, (name, source)) in names.iter().zip(&request.sources).enumerate() {
         let at_line_end = ends.iter().any(|end| end.side(at).is_some());
         let (manifest, text) = generate::component(request, name, source, at_line_end);
-        put(&crates.join(name).join("Cargo.toml"), &manifest)?;
-        put(&crates.join(name).join("src/lib.rs"), &text)?;
+        texts.push((crates.join(name).join("Cargo.toml"), manifest));
+        texts.push((crates.join(name).join("src/lib.rs"), text));
+    }
+    texts.push((crates.join("kernel/Cargo.toml"), generate::kernel_manifest(request)));
+    let of_kernel = crates.join("kernel/src/lib.rs");
+    let whole = |components: &mut [MadeComponent]| Whole::of(request, &ends, (&masks, &lines), components);
+    // What a test changes, and what assembler includes, nobody notes.
+    let is_noted = request.change.is_none() && request.sources.iter().all(|source| source.assembler.is_empty());
+    let surroundings = if is_noted { unchanged::surroundings() } else { None };
+    let made_of = |whole: &Whole| Some(given(surroundings.clone()?, (rust, gcc), request, &texts, whole));
+    if let Some(note) = Note::read(&request.folder) {
+        let mut components = note.made().components.clone();
+        if components.len() == names.len()
+            && let Ok(whole) = whole(&mut components)
+            && made_of(&whole).is_some_and(|given| note.holds(&given))
+        {
+            return Ok(Made { components, outboxes: whole.layout.outbox, ..note.made().clone() });
+        }
+    }
+    let began = SystemTime::now();
+    Note::remove(&request.folder)?;
+    for (path, text) in &texts {
+        put(path, text)?;
+    }
+    // The same versions of everything as in Koboshi itself. Cargo takes out what these crates do not need, so the whole of it is
+    // remembered beside.
+    if let Ok(text) = std::fs::read_to_string(request.koboshi.join("Cargo.lock"))
+        && put(&crates.join("locked.toml"), &text)?
+    {
+        put(&crates.join("Cargo.lock"), &text)?;
     }
     // Cargo wants all members to be there; the tables come when the components' sizes are known.
-    if !crates.join("kernel/src/lib.rs").is_file() {
-        put(&crates.join("kernel/Cargo.toml"), &generate::kernel_manifest(request))?;
-        put(&crates.join("kernel/src/lib.rs"), "#![no_std]\n")?;
+    if !of_kernel.is_file() {
+        put(&of_kernel, "#![no_std]\n")?;
     }
     let builder = Builder { rust, gcc, cache, request, crates: &crates };
     let mut components: Vec<MadeComponent> = Vec::new();
     let mut place = layout::places(request);
-    for (name, source) in names.iter().zip(&request.sources) {
-        say(name);
-        let component = builder.component(name, &source.assembler, place)?;
+    let of = members.len();
+    for (made, (name, source)) in names.iter().zip(&request.sources).enumerate() {
+        let mut doing = |doing| say(Step::Part { made, of, name, doing });
+        let component = builder.component(name, &source.assembler, place, &mut doing)?;
         place = component.end();
         components.push(component);
     }
-    let layout = Layout::of(request, &ends, place)?;
-    for (at, component) in components.iter_mut().enumerate() {
-        component.view = layout.views[at]..layout.views[at] + layout::VIEW;
-        component.kept = layout.kept[at]..layout.kept[at] + PAGE;
-    }
-    say("the kernel");
-    put(&crates.join("kernel/Cargo.toml"), &generate::kernel_manifest(request))?;
-    let tables = generate::kernel(request, &layout, &components, (&masks, &lines));
-    let tables = if let Some(change) = request.change { change(tables) } else { tables };
-    put(&crates.join("kernel/src/lib.rs"), &tables)?;
-    let (kernel, bytes) = builder.kernel()?;
+    let whole = whole(&mut components)?;
+    let tables = whole.tables.clone();
+    put(&of_kernel, &request.change.map_or(tables.clone(), |change| change(tables)))?;
+    let mut doing = |doing| say(Step::Part { made: names.len(), of, name: "the kernel", doing });
+    let (kernel, bytes) = builder.kernel(&mut doing)?;
 
     let mut file = bytes;
     let base = request.board.load;
@@ -187,8 +239,8 @@ pub fn build(
         }
         file[at..at + bytes.len()].copy_from_slice(bytes);
     };
-    for (at, component) in components.iter().enumerate() {
-        lay(layout.views[at], &generate::view(request, &layout, &ends, at));
+    for (component, view) in components.iter().zip(&whole.views) {
+        lay(component.view.start, view);
         let (address, bytes) = builder.raw(&component.elf, &component.name)?;
         lay(address, &bytes);
         lay(component.kept_initial, &component.initial);
@@ -196,21 +248,82 @@ pub fn build(
     let path = request.folder.join(format!("{}.bin", request.name));
     std::fs::write(&path, &file).map_err(|error| unwritable(&path, &error))?;
     let kernel_code = kernel.sections.iter().filter(|section| section.code).map(|section| section.size).sum();
-    let Layout { outbox: outboxes, end, .. } = layout;
+    let noted = made_of(&whole);
+    let Layout { outbox: outboxes, end, .. } = whole.layout;
     let warnings = components.iter();
     let warnings =
         warnings.filter_map(|made| long_start(&made.name, made.anew(), request.board.instructions)).collect();
-    Ok(Made { file: path, size: file.len() as u64, kernel, kernel_code, components, outboxes, end, warnings })
+    let made = Made { file: path, size: file.len() as u64, kernel, kernel_code, components, outboxes, end, warnings };
+    if let Some(given) = noted {
+        let of_components = names.iter().map(|name| generate::crate_of(name));
+        let crates: Vec<String> = of_components.chain([generate::KERNEL.to_owned()]).collect();
+        Note::write(&request.folder, &crates, given, &made, began)?;
+    }
+    Ok(made)
 }
 
-/// Writes a file, unless it says that already: cargo goes by its time.
-fn put(path: &Path, text: &str) -> Result<(), Trouble> {
+/// What follows from the sizes of the components.
+struct Whole {
+    layout: Layout,
+    /// The kernel's.
+    tables: String,
+    /// What each component reads.
+    views: Vec<Vec<u8>>,
+}
+
+impl Whole {
+    /// Finds a place for everything, and tells the components of theirs.
+    fn of(
+        request: &Request<'_>,
+        ends: &[LineEnd],
+        interrupts: (&[Mask], &[Line]),
+        components: &mut [MadeComponent],
+    ) -> Result<Self, Trouble> {
+        let place = components.last().map_or(layout::places(request), MadeComponent::end);
+        let layout = Layout::of(request, ends, place)?;
+        for (at, component) in components.iter_mut().enumerate() {
+            component.view = layout.views[at]..layout.views[at] + layout::VIEW;
+            component.kept = layout.kept[at]..layout.kept[at] + PAGE;
+        }
+        let tables = generate::kernel(request, &layout, components, interrupts);
+        let views = (0..components.len()).map(|at| generate::view(request, &layout, ends, at)).collect();
+        Ok(Whole { layout, tables, views })
+    }
+}
+
+/// All that a build comes of but files that others write. Of the image itself everything is in the texts.
+fn given(
+    mut given: Given,
+    (rust, gcc): (&Rust, &Gcc),
+    request: &Request<'_>,
+    texts: &[(PathBuf, String)],
+    whole: &Whole,
+) -> Given {
+    let Request { image: _, sources, devices, board, optimise, knocks, koboshi, folder, name, change: _ } = request;
+    let options = format!("{sources:?} {devices:?} {board:?} {optimise:?} {knocks} {koboshi:?} {folder:?} {name:?}");
+    let mut add = |name: String, text: &[u8]| given.insert(name, fingerprint([text]));
+    add("rust".to_owned(), rust.identity().as_bytes());
+    add("gcc".to_owned(), gcc.identity().as_bytes());
+    add("options".to_owned(), options.as_bytes());
+    add("tables".to_owned(), whole.tables.as_bytes());
+    for (at, view) in whole.views.iter().enumerate() {
+        add(format!("view {at}"), view);
+    }
+    for (path, text) in texts {
+        add(path.display().to_string(), text.as_bytes());
+    }
+    given
+}
+
+/// Writes a file, unless it says that already: cargo goes by its time. Whether it did.
+fn put(path: &Path, text: &str) -> Result<bool, Trouble> {
     if std::fs::read_to_string(path).is_ok_and(|before| before == text) {
-        return Ok(());
+        return Ok(false);
     }
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
-    std::fs::write(path, text).map_err(|error| unwritable(path, &error))
+    std::fs::write(path, text).map_err(|error| unwritable(path, &error))?;
+    Ok(true)
 }
 
 struct Builder<'a> {
@@ -237,10 +350,18 @@ impl Builder<'_> {
         program.build(self.rust)
     }
 
-    fn component(&self, name: &str, assembler: &[PathBuf], place: u32) -> Result<MadeComponent, Trouble> {
+    fn component(
+        &self,
+        name: &str,
+        assembler: &[PathBuf],
+        place: u32,
+        doing: &mut dyn FnMut(&'static str),
+    ) -> Result<MadeComponent, Trouble> {
         let mut size = layout::SHADOW;
         let (built, compiled, bounds) = loop {
+            doing(RUST);
             let built = self.program(generate::crate_of(name), place, size)?;
+            doing(C);
             let mut compiled = self.compile(name, &built.wasm, COMPONENT)?;
             for (number, source) in assembler.iter().enumerate() {
                 let object = self.request.folder.join(format!("{name}.{number}.o"));
@@ -267,6 +388,7 @@ impl Builder<'_> {
             memory: Some(extent.clone()),
             entry: Some(COMPONENT.0.to_owned()),
         };
+        doing(LINKING);
         let elf = self.link(name, &compiled, &placing)?;
         if let Some(section) = elf.sections.iter().find(|section| section.address >= OTHER) {
             return Err(Trouble::new(
@@ -311,7 +433,8 @@ impl Builder<'_> {
         })
     }
 
-    fn kernel(&self) -> Result<(Elf, Vec<u8>), Trouble> {
+    fn kernel(&self, doing: &mut dyn FnMut(&'static str)) -> Result<(Elf, Vec<u8>), Trouble> {
+        doing(RUST);
         let code = self.request.board.load | 0x8000_0000;
         let Built { wasm, extent, .. } =
             self.program(generate::KERNEL.to_owned(), code + layout::KERNEL_CODE, layout::SHADOW)?;
@@ -321,6 +444,7 @@ impl Builder<'_> {
             memory: Some(extent.clone()),
             entry: Some("koboshi_start".to_owned()),
         };
+        doing(C);
         let mut compiled = self.compile("kernel", &wasm, KERNEL)?;
         // A trap runs on top of what the start has taken, which never comes back.
         let (begin, trap) = (compiled.calls.bounds(KERNEL.0)?, compiled.calls.bounds("koboshi_trap")?);
@@ -333,6 +457,7 @@ impl Builder<'_> {
         let options = Options { cpu: self.request.board.cpu, ..Options::default() };
         let first = Text::Text { name: "kernel-first.S", text: &text };
         compiled.objects.push(compile(self.gcc, first, &object, &options)?.object);
+        doing(LINKING);
         let elf = self.link("kernel", &compiled, &placing)?;
         let last = elf.sections.iter().map(|section| section.end() as u32).max().unwrap_or(code);
         if last > stack - KERNEL_STACK {

@@ -3,8 +3,7 @@
 //! Rule: a code whose mask is not known is no interrupt that an image can have, and a mask has one owner: masking it holds back
 //! all that is behind it, so that a component that does not acknowledge would silence another one.
 
-use koboshi_sh4::tools::Trouble;
-
+use crate::fit::{Spot, Unfit};
 use crate::request::{Board, Controller, Request};
 
 /// What holds interrupts back as one: `koboshi_sh4_kernel::Group`.
@@ -87,12 +86,12 @@ fn bit_of(code: u16) -> Option<Mask> {
     Some(Mask::Bit { priority, shift, bit })
 }
 
-/// The code of a component's line, by its number.
-fn code_of(request: &Request<'_>, at: usize, number: usize) -> Option<u16> {
-    let devices = request.image.devices.iter().zip(&request.devices);
-    devices.filter(|(device, _)| device.owner.index() == at).find_map(|(device, placed)| {
+/// The code of a component's line, by its number; and where it is written.
+fn code_of(request: &Request<'_>, at: usize, number: usize) -> Option<(u16, Spot)> {
+    let devices = request.image.devices.iter().zip(&request.devices).enumerate();
+    devices.filter(|(_, (device, _))| device.owner.index() == at).find_map(|(place, (device, placed))| {
         let source = number.checked_sub(usize::from(device.first_line))?;
-        placed.as_ref()?.interrupts.get(source).copied()
+        Some((*placed.as_ref()?.interrupts.get(source)?, Spot::Interrupt(place, source)))
     })
 }
 
@@ -100,15 +99,16 @@ fn code_of(request: &Request<'_>, at: usize, number: usize) -> Option<u16> {
 ///
 /// # Errors
 /// A code has no mask that is known, or two components would share one.
-pub(crate) fn lines(request: &Request<'_>) -> Result<(Vec<Mask>, Vec<Line>), Trouble> {
+pub(crate) fn lines(request: &Request<'_>) -> Result<(Vec<Mask>, Vec<Line>), Unfit> {
     let (mut masks, mut lines): (Vec<Mask>, Vec<Line>) = (Vec::new(), Vec::new());
     let name = |at: usize| request.image.components.get(at).map_or("?", |component| component.name.as_str());
     for (at, component) in request.image.components.iter().enumerate() {
         for number in 0..component.linked.description().interrupts.len() {
             // That of a line's end is no line of the controller: a doorbell tells of it.
-            let Some(code) = code_of(request, at, number) else { continue };
+            let Some((code, spot)) = code_of(request, at, number) else { continue };
             let Some(mask) = mask_of(&request.board, code) else {
-                return Err(Trouble::new(
+                return Err(Unfit::new(
+                    spot,
                     format!(
                         "interrupt {code:#x} of `{}` is none that can be held back on board {}",
                         name(at),
@@ -122,7 +122,8 @@ pub(crate) fn lines(request: &Request<'_>) -> Result<(Vec<Mask>, Vec<Line>), Tro
                 masks.len() - 1
             });
             if let Some(other) = lines.iter().find(|line| line.group == place && line.owner != at) {
-                return Err(Trouble::new(
+                return Err(Unfit::new(
+                    spot,
                     format!(
                         "interrupts {:#x} of `{}` and {code:#x} of `{}` can only be held back together",
                         other.code,

@@ -5,8 +5,10 @@
 //! | what is to be built, and for which board | [`request`] |
 //! | an address for everything | `layout` |
 //! | what holds interrupts back, and whose a page of devices is | `interrupts`, `pages` |
+//! | whether the board can have it, without building it | [`fits`] |
 //! | the kernel's tables and the components' programs, as crates | `generate` |
 //! | all of it through the compile path, and into one file | [`build`](mod@build) |
+//! | or it is still what the last build left | `unchanged` |
 //! | it runs | [`emulator`] |
 //! | where in the source a fault was | [`place_of`] |
 //! | a computer beside it | [`running`] |
@@ -17,6 +19,7 @@
 
 pub mod build;
 pub mod emulator;
+mod fit;
 mod generate;
 mod interrupts;
 mod layout;
@@ -25,7 +28,10 @@ mod pages;
 mod places;
 pub mod request;
 pub mod running;
+mod unchanged;
 
-pub use build::{Made, MadeComponent, build};
+pub use build::{Made, MadeComponent, Step, build};
+pub use fit::{Spot, Unfit, fits};
+pub use line_end::LINE_END_ROOM;
 pub use places::place_of;
 pub use request::{Board, Placed, Request, Source, Watchdog};

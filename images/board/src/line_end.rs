@@ -20,6 +20,9 @@ mod doorbell {
     }
 }
 
+/// Bytes that wait at a line's end, each way.
+pub const LINE_END_ROOM: u32 = koboshi_sh4_abi::line_end::BYTES;
+
 /// Bytes of a half.
 pub(crate) const SIZE: u32 = (WORDS as u32 * 4).next_multiple_of(64);
 

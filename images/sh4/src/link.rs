@@ -233,7 +233,7 @@ pub struct Layout {
 }
 
 /// A section of an ELF that lies in memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Section {
     /// Its name.
     pub name: String,
@@ -258,7 +258,7 @@ impl Section {
 }
 
 /// A program header: what a loader has to put where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Load {
     /// The address of its first byte.
     pub address: u32,
@@ -271,7 +271,7 @@ pub struct Load {
 }
 
 /// A linked program.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Elf {
     /// The file.
     pub path: PathBuf,

@@ -16,7 +16,7 @@ use crate::translate::Translated;
 const ASSEMBLER_FRAME: u32 = 36;
 
 /// What one stack needs, below one entry point.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Worst {
     /// Bytes at most, if each recursion comes around once only: see `recursion`.
     pub bytes: u32,
@@ -41,7 +41,7 @@ impl Worst {
 }
 
 /// What both stacks need, below one entry point.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Bounds {
     /// The entry point.
     pub entry: String,

@@ -200,6 +200,13 @@ fn exchange(common: &Common, what: &Ask, take: &mut dyn FnMut(Answer) -> Result<
     let shown = directory.display();
     let mut stream = UnixStream::connect(&path).map_err(|error| {
         let (what, remedy) = match error.kind() {
+            ErrorKind::NotFound if directory::is_held(&directory) => {
+                complain(
+                    &format!("the run in {shown} is not up yet: its image is being built, or starts."),
+                    "say it again when it says that it is up; Ctrl-C there ends it.",
+                );
+                return WRONG;
+            }
             ErrorKind::NotFound => (
                 format!("no image runs in {shown}."),
                 "start one with `koboshi run`, or name its directory with --run-dir.".to_owned(),

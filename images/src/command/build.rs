@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use koboshi_board::{Board, Made, Placed, Request, Source, build};
+use koboshi_board::{Board, Made, Request, Source, build};
 use koboshi_sh4::link::Optimise;
 use koboshi_sh4::tools::{Gcc, Rust, Trouble};
 use serde::Serialize;
 
 use super::check::{print_json, show_warnings};
 use super::needs::cache;
-use super::{FINE, MISUSED, Paint, WRONG, complain, composed, count, print_out, table};
+use super::progress::Progress;
+use super::{FINE, MISUSED, Paint, complain, composed, count, listen_for_stop, not_built, print_out, table};
 use crate::compose::Composed;
-use crate::manifest::{DeviceKind, PlatformKind};
+use crate::compose::board::{board_of, no_place, placed};
 use crate::registry::packages;
 
 pub(super) const AFTER_HELP: &str = "Example, and how the emulated R2D-PLUS boots it:
@@ -24,7 +25,8 @@ The kernel shows on the first serial line what it does; the driver's is the seco
 Exit codes:
   0  it was built
   1  the image is wrong, or a step failed
-  2  the command was not used as it can be";
+  2  the command was not used as it can be
+  130  stopped by Ctrl-C; what was made so far is kept";
 
 /// Arguments of `koboshi build`.
 #[derive(Debug, clap::Args)]
@@ -69,6 +71,7 @@ struct Part<'a> {
 
 /// Builds it, and gives the exit code.
 pub(super) fn run(arguments: &Arguments) -> i32 {
+    listen_for_stop();
     let composed = match composed(Some(&arguments.image), &|_| {}) {
         Ok(composed) => composed,
         Err(code) => return code,
@@ -83,19 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     };
     match make(&arguments.image, how, &composed, board) {
         Ok(made) => show(arguments, &made),
-        Err(trouble) => {
-            complain(&trouble.what, &trouble.remedy);
-            WRONG
-        }
-    }
-}
-
-/// The board of a platform; `None`: this machine.
-pub(super) const fn board_of(platform: PlatformKind) -> Option<Board> {
-    match platform {
-        PlatformKind::Host => None,
-        PlatformKind::R2d => Some(Board::R2D),
-        PlatformKind::Sh2007 => Some(Board::SH2007),
+        Err(trouble) => not_built(&trouble),
     }
 }
 
@@ -108,7 +99,7 @@ pub(super) struct How {
     pub(super) knocks: bool,
 }
 
-/// Builds an image for its board. `image`: its manifest.
+/// Builds an image for its board, and shows how far that is. `image`: its manifest.
 pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) -> Result<Made, Trouble> {
     let koboshi = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf();
     let cache = cache(Path::new("."));
@@ -134,14 +125,17 @@ pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) ->
             assembler: Vec::new(),
         });
     }
-    let devices: Result<Vec<Option<Placed>>, Trouble> = composed.manifest.devices.iter().map(placed).collect();
+    let devices = placed(&composed.manifest).map_err(|device| {
+        let (what, remedy) = no_place(device);
+        Trouble::new(what, remedy)
+    })?;
     let name = image.file_stem().map_or_else(|| "image".to_owned(), |name| name.to_string_lossy().into_owned());
     let folder = how.out.unwrap_or_else(|| Path::new("target/koboshi/board").join(&name));
     let folder = std::path::absolute(&folder).unwrap_or(folder);
     let request = Request {
         image: &composed.image,
         sources,
-        devices: devices?,
+        devices,
         board,
         optimise: how.optimise,
         knocks: how.knocks,
@@ -150,27 +144,10 @@ pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) ->
         name,
         change: None,
     };
-    let made = build(&rust, &gcc, &cache, &request, &mut |what| eprintln!("building {what}"))?;
+    let mut progress = Progress::new();
+    let made = build(&rust, &gcc, &cache, &request, &mut |step| progress.show(step))?;
     made.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     Ok(made)
-}
-
-/// Where a device is, as its manifest says.
-fn placed(device: &crate::manifest::ImageDeviceManifest) -> Result<Option<Placed>, Trouble> {
-    let name = &device.name.value;
-    if matches!(device.settings.kind(), DeviceKind::Application | DeviceKind::Program) {
-        return Ok(None);
-    }
-    let numbers = device.interrupts.as_ref().map_or(&[][..], |numbers| &numbers.value);
-    let interrupts = numbers.iter().filter_map(|number| u16::try_from(number.value).ok()).collect();
-    let base = device.base.as_ref().and_then(|base| u32::try_from(base.value).ok());
-    match base {
-        Some(base) if !numbers.is_empty() => Ok(Some(Placed { base, interrupts, beside_the_kernel: false })),
-        _ => Err(Trouble::new(
-            format!("device `{name}` has no `base` or no `interrupts`, which a board needs"),
-            "write the address of its first register, and what INTEVT shows of its interrupts.",
-        )),
-    }
 }
 
 fn show(arguments: &Arguments, made: &Made) -> i32 {

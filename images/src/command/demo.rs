@@ -19,11 +19,11 @@ use koboshi_host::machine::{Clock, Machine, Options};
 use koboshi_host::strike::How;
 
 use self::shown::{Recovery, Shown};
-use super::build::board_of;
 use super::exact::{Chance, Exact};
 use super::on_board::{self, Wishes};
 use super::{FINE, MISUSED, STOPPED, WRONG, complain, composed, count, listen_for_stop, stop_wanted, time};
 use crate::Composed;
+use crate::compose::board::board_of;
 use crate::compose::reachable_speed;
 use crate::manifest::{ClockKind, ImageManifest, SerialSettings};
 use crate::problem::instead;

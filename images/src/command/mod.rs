@@ -23,6 +23,7 @@ mod exact;
 mod needs;
 pub mod new;
 mod on_board;
+mod progress;
 pub mod report;
 pub mod run;
 pub mod sh4;
@@ -37,6 +38,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
+use koboshi_sh4::tools::Trouble;
 
 use crate::compose::{Change, Composed, compose_changed};
 use crate::probe;
@@ -161,13 +163,28 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 /// From now on Ctrl-C asks to stop, and a second one stops at once.
 fn listen_for_stop() {
-    // Without a handler Ctrl-C ends the process as ever: nothing is lost but the table.
-    let _ = ctrlc::set_handler(|| {
+    let heard = ctrlc::set_handler(|| {
+        // Nobody else ends these: they are not in the group that a terminal tells.
+        koboshi_sh4::tools::stop();
         if STOP.swap(true, Ordering::Relaxed) {
             crate::run::directory::leave_nothing();
             std::process::exit(STOPPED);
         }
     });
+    // Without a handler Ctrl-C ends the process as ever, with its compilers: nothing is lost but the table.
+    if heard.is_ok() {
+        koboshi_sh4::tools::hold();
+    }
+}
+
+/// Says why an image could not be built, and gives the exit code.
+fn not_built(trouble: &Trouble) -> i32 {
+    if stop_wanted() {
+        complain("it was stopped by Ctrl-C before it was built.", "say it again: what was made so far is kept.");
+        return STOPPED;
+    }
+    complain(&trouble.what, &trouble.remedy);
+    WRONG
 }
 
 /// Whether Ctrl-C was pressed since [`listen_for_stop`].

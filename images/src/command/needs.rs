@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use koboshi_sh4::tools::{Finding, Remedy, Trouble, survey};
 
+use super::stop_wanted;
+
 /// Looks at all of them, as they would be used in this directory.
 pub(super) fn look(folder: &Path) -> Vec<Finding> {
     let mut findings = survey(folder, &cache(folder));
@@ -78,7 +80,8 @@ pub(super) fn install(findings: &[Finding], folder: &Path, quiet: bool) -> Resul
 /// Installs what is missing and can be installed; a line for each that is missing still. The tests that need it will fail.
 pub(super) fn prepare(workspace: &Path) -> Vec<String> {
     let findings = look(workspace);
-    if findings.iter().all(|finding| finding.remedy.is_none()) {
+    // Of a look that was cut short nobody knows what is missing.
+    if stop_wanted() || findings.iter().all(|finding| finding.remedy.is_none()) {
         return Vec::new();
     }
     // Its output would stand between the lines of the suites; what counts is whether it is there afterwards.

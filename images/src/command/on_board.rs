@@ -14,7 +14,7 @@ use koboshi_sh4::tools::{Qemu, Trouble};
 
 use super::build::{self, make};
 use super::needs::prepare;
-use super::{MISUSED, WRONG, complain};
+use super::{MISUSED, WRONG, complain, not_built};
 use crate::compose::Composed;
 use crate::manifest::{DeviceKind, PlatformKind};
 use crate::run::board::{Asked, OnBoard};
@@ -98,10 +98,7 @@ pub(super) fn start(image: &Path, composed: &Composed, board: Board, wishes: Wis
         let folder = made.file.parent().unwrap_or(Path::new(".")).to_path_buf();
         Ok(OnBoard::new(&composed.image, running, folder))
     };
-    begin().map_err(|trouble| {
-        complain(&trouble.what, &trouble.remedy);
-        WRONG
-    })
+    begin().map_err(|trouble| not_built(&trouble))
 }
 
 /// The bit rates of its two lines.

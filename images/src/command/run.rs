@@ -9,10 +9,10 @@ use koboshi_host::image::Image;
 use koboshi_host::journal::Depth;
 use koboshi_host::machine::{Clock, Machine, Options};
 
-use super::build::board_of;
 use super::check::show_warnings;
 use super::on_board::{self, Wishes};
 use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, listen_for_stop, print_out, stop_wanted, table};
+use crate::compose::board::board_of;
 use crate::run::directory::{self, RunDirectory};
 use crate::run::supervisor::Supervisor;
 use crate::run::system::{Here, Over, System};

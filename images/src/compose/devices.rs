@@ -106,7 +106,7 @@ impl Composer<'_> {
     fn program_sides_have_an_end(&mut self) {
         for device in &self.image.devices {
             let DeviceSettings::Program { end } = &device.settings else { continue };
-            if self.image.platform == PlatformKind::Host {
+            if self.image.platform == PlatformKind::Host && !self.image.platform_unread {
                 self.reader.problem(
                     Rule::Device,
                     device.name.span.clone(),

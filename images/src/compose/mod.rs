@@ -24,6 +24,7 @@ use crate::problem::{Problem, Problems, Rule, Severity, Whose, instead, source};
 use crate::reader::{At, Reader};
 use crate::registry::{Package, Wiring};
 
+pub(crate) mod board;
 mod description;
 mod devices;
 mod memory;
@@ -100,6 +101,16 @@ pub fn compose_changed(name: &str, text: &str, packages: &[Package], change: Cha
     };
     let composed = composer.compose(read_whole);
     let components = composer.parts.iter().flatten().map(|part| Rc::clone(&part.manifest)).collect();
+    if let Some((composed, ..)) = &composed
+        && composer
+            .reader
+            .problems
+            .iter()
+            .chain(&composer.others)
+            .all(|found| found.rule.severity() == Severity::Warning)
+    {
+        board::check(&mut composer.reader, &image, composed);
+    }
     let mut problems = composer.reader.problems;
     problems.extend(composer.others);
     match composed {

@@ -370,6 +370,8 @@ pub struct ImageManifest {
     pub rights: Vec<RightsManifest>,
     /// Who restarts whom.
     pub groups: Vec<GroupManifest>,
+    /// The platform could not be read: nobody can say what it has.
+    pub(crate) platform_unread: bool,
     /// Some components could not be read: nobody can say who is missing.
     pub(crate) components_unread: bool,
     /// Some groups could not be read.

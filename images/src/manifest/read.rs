@@ -143,6 +143,7 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
     let groups: Vec<GroupManifest> = tables.iter().filter_map(|table| group(reader, table)).collect();
     let groups_unread = groups.len() < tables.len();
     ImageManifest {
+        platform_unread: platform.is_none(),
         platform: platform.map_or_else(PlatformKind::default, |platform| platform.value),
         clock: clock.map_or_else(ClockKind::default, |clock| clock.value),
         manager,

@@ -15,10 +15,10 @@ use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::Denied;
 use koboshi_core::life::State;
-use koboshi_host::application::{Announcement, framing};
+use koboshi_host::application::Announcement;
 use koboshi_host::image::{DeviceModelKind, Image};
 use koboshi_host::strike::How;
-use koboshi_host::wire::LineSettings;
+use koboshi_host::wire::{LineSettings, Parity};
 
 use super::protocol::Process;
 use super::story;
@@ -357,12 +357,7 @@ impl System for OnBoard {
     }
 
     fn set_program_line(&mut self, _: &str, baud: u32, framing: u32) {
-        if framing & framing::RTS_CTS != 0 {
-            let line =
-                "RTS/CTS is left out: the emulated line has none, and its driver would wait for it for ever".to_owned();
-            self.said.push((self.now(), line));
-        }
-        self.running.set_line(baud, framing & !framing::RTS_CTS);
+        self.running.set_line(baud, framing);
     }
 
     fn program_is_drained(&mut self, _: &str) -> bool {
@@ -383,8 +378,18 @@ impl System for OnBoard {
     }
 
     fn set_outside_line(&mut self, _: &str, settings: LineSettings) {
-        // The emulated line knows no framing.
+        // It knows no framing: see `lacks`.
         self.running.set_outside_baud(settings.baud);
+    }
+
+    fn lacks(&self, outside: bool, settings: &LineSettings) -> Option<&'static str> {
+        // Whole bytes go over the emulator's socket, whatever its chip is set to; and the driver would wait for a CTS for ever.
+        let LineSettings { data_bits, parity, stop_bits, flow_control, .. } = *settings;
+        if flow_control {
+            return Some("RTS/CTS");
+        }
+        let usual = (data_bits, parity, stop_bits) == (8, Parity::None, 1);
+        (outside && !usual).then_some("framing but 8 data bits, no parity and 1 stop bit")
     }
 
     fn outside_is_idle(&mut self, _: &str) -> bool {

@@ -33,6 +33,12 @@ pub(crate) fn socket(directory: &Path) -> PathBuf {
     directory.join(SOCKET)
 }
 
+/// Whether a run has this directory. If nobody can ask it yet, it is still being built.
+pub(crate) fn is_held(directory: &Path) -> bool {
+    let lock = File::open(directory.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {

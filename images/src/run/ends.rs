@@ -184,6 +184,10 @@ impl End {
             Some(Parity::Odd) => wire::Parity::Odd,
         };
         if settings != self.settings {
+            if let Some(what) = system.lacks(self.side == Side::Outside, &settings) {
+                let remedy = "its speed can be set (--baud); the line of a real board has what its chip has.";
+                return wrong(format!("{} is an end of an emulated line, which has no {what}", self.name), remedy);
+            }
             // So that a program which looks sees the same, and what it set before is not taken for a new wish.
             let refused = |error| (format!("the terminal cannot be set: {error}"), "see above.".to_owned());
             self.terminal.set(terminal_setting(&settings)).map_err(refused)?;
@@ -257,12 +261,17 @@ impl End {
             said.push(format!("{baud} baud cannot be made, the nearest is {nearest}; it stays at {present}"));
             return self.terminal.set(Setting { baud: present, two_stop_bits, flow });
         }
+        let settings =
+            LineSettings { stop_bits: if two_stop_bits { 2 } else { 1 }, flow_control: flow, ..self.settings };
+        if let Some(what) = system.lacks(self.side == Side::Outside, &settings) {
+            said.push(format!("the emulated line has no {what}; only its speed can be set"));
+            return self.terminal.set(Setting { baud, ..terminal_setting(&self.settings) });
+        }
         if !std::mem::replace(&mut self.noticed, true) && self.backlog {
             self.take_sent(MOST_UNREAD)?;
         }
         if self.held.is_empty() && self.is_drained(system) {
-            let stop_bits = if two_stop_bits { 2 } else { 1 };
-            self.apply(system, LineSettings { baud, stop_bits, flow_control: flow, ..self.settings });
+            self.apply(system, LineSettings { baud, ..settings });
             self.noticed = false;
         }
         Ok(())

@@ -104,6 +104,8 @@ pub(crate) trait System {
     /// Carries bytes through an outside end; `holds`: its chip is to wait, if the line has flow control.
     fn outside(&mut self, device: &str, offered: &[u8], holds: bool) -> CarriedOutside;
     fn set_outside_line(&mut self, device: &str, settings: LineSettings);
+    /// What of these settings this line's outside end, or its program's, cannot have, in words; `None`: it can have all.
+    fn lacks(&self, outside: bool, settings: &LineSettings) -> Option<&'static str>;
     fn outside_is_idle(&mut self, device: &str) -> bool;
     /// Whether all that was sent from outside has come to its chip, and not all of it was heard there.
     fn outside_lost_some(&mut self, device: &str) -> bool;
@@ -258,6 +260,10 @@ impl System for Here {
 
     fn set_outside_line(&mut self, device: &str, settings: LineSettings) {
         self.machine.wire(device, |wire| wire.set_settings(settings));
+    }
+
+    fn lacks(&self, _: bool, _: &LineSettings) -> Option<&'static str> {
+        None
     }
 
     fn outside_is_idle(&mut self, device: &str) -> bool {

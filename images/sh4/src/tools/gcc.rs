@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Trouble, find_program, fingerprint, output, printed, unwritable, workshop, write};
+use super::{Trouble, find_program, fingerprint, last_change, output, printed, unwritable, workshop, write};
 use crate::link::Cpu;
 
 /// Names under which a SuperH GCC is looked for.
@@ -378,16 +378,19 @@ impl Gcc {
         &self.version
     }
 
+    /// All by which it differs from another one, with the programs that belong to it: what it compiles and links comes of these.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let own = ["cc1", "as", "ld", "objcopy"].map(|name| self.binutil_path(name));
+        let dates = own.iter().chain([&self.path]).map(|path| format!("{} {}", path.display(), last_change(path)));
+        format!("{self:?}\n{}", dates.collect::<Vec<_>>().join("\n"))
+    }
+
     /// The plugin without which it would miscompile.
     #[must_use]
     pub fn cure(&self) -> Option<&Path> {
         self.cure.as_deref()
     }
-}
-
-/// When a file was made, as a text.
-fn last_change(path: &Path) -> String {
-    path.metadata().and_then(|found| found.modified()).map_or(String::new(), |date| format!("{date:?}"))
 }
 
 /// What a GCC says about itself.
@@ -419,7 +422,30 @@ fn tests_before_it_branches(assembler: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::tests_before_it_branches;
+    use std::fs::{self, File};
+    use std::time::SystemTime;
+
+    use super::{Gcc, tests_before_it_branches};
+
+    #[test]
+    fn another_version_another_cure_and_another_file_are_another_gcc() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("sh4-gcc");
+        // It cannot be asked, so its binutils have its prefix.
+        let files = ["sh4-gcc", "sh4-as", "sh4-ld", "sh4-objcopy"].map(|name| folder.path().join(name));
+        files.iter().for_each(|file| fs::write(file, "").expect("it can be written"));
+        let cache = folder.path().to_path_buf();
+        let gcc = Gcc { path, version: "12".to_owned(), cure: None, cache };
+        let before = gcc.identity();
+        assert_eq!(gcc.clone().identity(), before);
+        assert_ne!(Gcc { version: "13".to_owned(), ..gcc.clone() }.identity(), before);
+        assert_ne!(Gcc { cure: Some("cure.so".into()), ..gcc.clone() }.identity(), before);
+        for file in files {
+            let before = gcc.identity();
+            File::open(&file).and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH)).expect("it can be set");
+            assert_ne!(gcc.identity(), before, "{}", file.display());
+        }
+    }
 
     #[test]
     fn a_branch_without_a_test_is_seen() {

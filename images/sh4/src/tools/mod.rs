@@ -2,6 +2,7 @@
 //!
 //! The rules: a tool is tried before it is trusted, and where one is missing or wrong, the answer names what to install.
 
+mod children;
 mod gcc;
 mod qemu;
 mod rust;
@@ -12,6 +13,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+pub use children::{hold, is_stopped, stop};
 pub use gcc::{Choice, Gcc};
 pub use qemu::{Gdb, Qemu};
 pub use rust::{Rust, TARGET};
@@ -58,10 +60,19 @@ fn is_program(path: &Path) -> bool {
 /// Runs it to its end, without input and in plain English, since its answer is read by this crate.
 pub(crate) fn output(command: &mut Command) -> Result<Output, Trouble> {
     command.env("LC_ALL", "C").stdin(Stdio::null());
-    command.output().map_err(|error| {
+    children::output(command).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::Interrupted {
+            return stopped();
+        }
         let program = Path::new(command.get_program()).display();
         Trouble::new(format!("{program} cannot be run: {error}"), "is it a program, and may you run it?")
     })
+}
+
+/// Somebody has said [`stop`], which is no fault of anybody.
+#[must_use]
+pub fn stopped() -> Trouble {
+    Trouble::new("it was stopped.", "say it again: what was made so far is kept.")
 }
 
 /// What it printed, without the last line break.
@@ -96,8 +107,13 @@ pub(crate) fn workshop(cache: &Path) -> Result<tempfile::TempDir, Trouble> {
     tempfile::tempdir_in(cache).map_err(|error| unwritable(cache, &error))
 }
 
-/// A number for a content, to name files of a cache (FNV-1a, 64 bits).
-pub(crate) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+/// When a file was made, as a text.
+pub(crate) fn last_change(path: &Path) -> String {
+    path.metadata().and_then(|found| found.modified()).map_or(String::new(), |date| format!("{date:?}"))
+}
+
+/// A number for a content, to know it again and to name files of a cache (FNV-1a, 64 bits).
+pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(PRIME);

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Trouble, find_program, output, printed};
+use super::{Trouble, find_program, last_change, output, printed};
 
 /// The target: WebAssembly 1.0, without anything of an operating system.
 pub const TARGET: &str = "wasm32v1-none";
@@ -116,6 +116,12 @@ impl Rust {
         &self.version
     }
 
+    /// All by which it differs from another one, with its cargo: what it compiles comes of these.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        format!("{self:?} {} {}", last_change(&self.rustc), last_change(&self.cargo))
+    }
+
     /// Is `core` built from its source with each program?
     #[must_use]
     pub fn builds_core(&self) -> bool {
@@ -153,4 +159,33 @@ fn ask(rustc: &Path, arguments: &[&str]) -> Option<String> {
 fn ask_in(folder: &Path, rustc: &Path, arguments: &[&str]) -> Option<String> {
     let answer = output(Command::new(rustc).args(arguments).current_dir(folder)).ok()?;
     answer.status.success().then(|| printed(&answer.stdout))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn another_version_and_another_file_are_another_compiler() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let program = |name: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, "").expect("it can be written");
+            path
+        };
+        let (cargo, rustc) = (program("cargo"), program("rustc"));
+        let rust = Rust { cargo: cargo.clone(), rustc: rustc.clone(), version: "1".to_owned(), core: Core::Installed };
+        let before = rust.identity();
+        assert_eq!(rust.clone().identity(), before);
+        assert_ne!(Rust { version: "2".to_owned(), ..rust.clone() }.identity(), before);
+        assert_ne!(Rust { core: Core::FromSource, ..rust.clone() }.identity(), before);
+        for path in [cargo, rustc] {
+            let before = rust.identity();
+            File::open(&path).and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH)).expect("it can be set");
+            assert_ne!(rust.identity(), before, "{}", path.display());
+        }
+    }
 }

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use koboshi_board::LINE_END_ROOM;
 use koboshi_core::ComponentId;
 use koboshi_host::image::{self, ImageDevice, PortEnd, WhenGone};
 use koboshi_interface_kit::Kind;
@@ -157,6 +158,8 @@ struct Device {
     safe_action: Vec<Write>,
     serial: Option<Serial>,
     room_bytes: Option<u64>,
+    /// Of a program's side: the application's end of which it is the other side.
+    end: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -356,6 +359,12 @@ fn devices(composed: &Composed) -> Vec<Device> {
             DeviceSettings::Scif { layout: Layout::Sh7780, .. } => ("sh7780", None),
             DeviceSettings::Scif { layout: Layout::Sh7751r, .. } => ("sh7751r", None),
             DeviceSettings::Ns16550 { .. } => ("ns16550", None),
+            // On a board both sides of a line's end are shared memory of one size.
+            DeviceSettings::Application { .. } | DeviceSettings::Program { .. }
+                if composed.manifest.platform != PlatformKind::Host =>
+            {
+                ("", Some(LINE_END_ROOM.into()))
+            }
             DeviceSettings::Application { room } => ("", Some(*room)),
             DeviceSettings::Program { .. } => ("", None),
         };
@@ -366,6 +375,10 @@ fn devices(composed: &Composed) -> Vec<Device> {
             speed_baud: serial.baud.value,
             flow_control: serial.flow,
         });
+        let end = match &manifest.settings {
+            DeviceSettings::Program { end } => Some(end.value.clone()),
+            _ => None,
+        };
         Device {
             name: device.name.clone(),
             kind: manifest.settings.kind().word(),
@@ -376,6 +389,7 @@ fn devices(composed: &Composed) -> Vec<Device> {
             safe_action: safe.collect(),
             serial,
             room_bytes,
+            end,
         }
     };
     composed.image.devices.iter().zip(&composed.manifest.devices).map(device).collect()

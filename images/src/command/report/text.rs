@@ -148,8 +148,13 @@ fn device(device: &Device) -> String {
             if serial.flow_control { " with RTS/CTS" } else { " without flow control" }
         ));
     }
+    match &device.end {
+        Some(end) => text.push_str(&format!("the program's side of `{end}`")),
+        None if device.room_bytes.is_some() => text.push_str("a program's end of a line"),
+        None => {}
+    }
     if let Some(room) = device.room_bytes {
-        text.push_str(&format!("a program's end of a line, {} each way", Quantity::Memory.write(room)));
+        text.push_str(&format!(", {} each way", Quantity::Memory.write(room)));
     }
     text.push_str(&format!(", owned by {}\n", device.owner));
     if let Some(base) = device.base {
@@ -159,7 +164,10 @@ fn device(device: &Device) -> String {
         Some(number) => format!("{} {number:#x}", interrupt.name),
         None => interrupt.name.clone(),
     });
-    text.push_str(&format!("    interrupts: {}\n", interrupts.collect::<Vec<_>>().join(", ")));
+    let interrupts: Vec<String> = interrupts.collect();
+    if !interrupts.is_empty() {
+        text.push_str(&format!("    interrupts: {}\n", interrupts.join(", ")));
+    }
     if device.serial.is_some() {
         let writes = device.safe_action.iter();
         let writes =
