@@ -108,11 +108,13 @@ pub(super) struct How {
     pub(super) knocks: bool,
 }
 
-/// Builds an image for its board. `image`: its manifest.
-pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) -> Result<Made, Trouble> {
-    let koboshi = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf();
-    let cache = cache(Path::new("."));
-    let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
+/// Koboshi's own directory.
+fn koboshi() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
+}
+
+/// The programs of an image's components, and where its devices are on the board.
+pub(super) fn parts(composed: &Composed) -> Result<(Vec<Source>, Vec<Option<Placed>>), Trouble> {
     let all = packages();
     let mut sources = Vec::new();
     for instance in &composed.manifest.components {
@@ -128,24 +130,32 @@ pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) ->
         };
         sources.push(Source {
             package: program.package.to_owned(),
-            folder: koboshi.join(program.folder),
+            folder: koboshi().join(program.folder),
             start: program.start.to_owned(),
             features: Vec::new(),
             assembler: Vec::new(),
         });
     }
-    let devices: Result<Vec<Option<Placed>>, Trouble> = composed.manifest.devices.iter().map(placed).collect();
+    let devices: Result<_, Trouble> = composed.manifest.devices.iter().map(placed).collect();
+    Ok((sources, devices?))
+}
+
+/// Builds an image for its board. `image`: its manifest.
+pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) -> Result<Made, Trouble> {
+    let cache = cache(Path::new("."));
+    let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
+    let (sources, devices) = parts(composed)?;
     let name = image.file_stem().map_or_else(|| "image".to_owned(), |name| name.to_string_lossy().into_owned());
     let folder = how.out.unwrap_or_else(|| Path::new("target/koboshi/board").join(&name));
     let folder = std::path::absolute(&folder).unwrap_or(folder);
     let request = Request {
         image: &composed.image,
         sources,
-        devices: devices?,
+        devices,
         board,
         optimise: how.optimise,
         knocks: how.knocks,
-        koboshi,
+        koboshi: koboshi(),
         folder,
         name,
         change: None,
