@@ -1,8 +1,8 @@
 //! Small components that call each other between marks: what is between two marks can be counted from outside.
 //!
 //! Job: a [`client`] that does each operation twice, once to warm up; a [`server`] that answers typed requests; a
-//! [`driver`] that answers from the slot itself, waits for an interrupt and dies when it is told to; an [`idler`] that
-//! only makes an image larger.
+//! [`driver`] that answers from the slot itself, waits for an interrupt and dies when it is told to; a [`program`] that has
+//! part of a whole system rebooted; an [`idler`] that only makes an image larger.
 //!
 //! Rule: a mark is an empty line of the log. What lies between a mark's end and the next one's beginning is what was to be
 //! done, and nothing else.
@@ -16,6 +16,7 @@ pub mod client;
 pub mod driver;
 pub mod gauge;
 pub mod idler;
+pub mod program;
 pub mod server;
 
 /// What the client does between its marks, in this order.

@@ -1,56 +1,33 @@
 //! What the kernel for SH-4 costs: instructions of the emulated board, bytes and lines.
 //!
-//! Job: build an image of `components/gauge` with few components and one with many, run both, and count the instructions
-//! between marks.
-//!
-//! How it is exact: the emulator translates one instruction at a time and writes down the address of each that it carries
-//! out. They are counted here; a mark is the address of the trap with which a component writes to the log. So nothing that
-//! runs there knows that it is counted, and with time counted in instructions each run is the same. An instruction that
-//! missed in the TLB is counted again when it is repeated. The images write no trace, as on a board without such a
-//! register.
+//! Job: build images, run them, and count the instructions between marks (`count`). There are two kinds: small components
+//! that call each other (`parts`), and a whole system (`system`); each as it is, and with many more components.
+//! The images write no trace, as on a board without such a register.
 //!
 //! It must never: call an instruction of the emulator a time.
 
-use std::collections::BTreeMap;
+mod count;
+mod parts;
+mod system;
+
 use std::fmt;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 use koboshi_board::{Board, Made, Placed, Request, Source, build};
-use koboshi_core::ComponentId;
-use koboshi_core::kernel::Rights;
-use koboshi_gauge::{STEPS, Step, client, driver, idler, server};
-use koboshi_host::application::Application;
-use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageComponent, ImageDevice, PortEnd, WhenGone};
-use koboshi_host::linked::Linked;
-use koboshi_interfaces::control;
-use koboshi_restart_manager::policy::{Escalation, Group, Policy, Strategy};
-use koboshi_runtime::Description;
+use koboshi_host::image::Image;
 use koboshi_sh4::link::Optimise;
-use koboshi_sh4::tools::{Gcc, Qemu, Rust, Trouble};
+use koboshi_sh4::tools::{Gcc, Rust, Trouble};
 use serde::Serialize;
 
-use super::on_board::{koboshi, source};
-
-const MANAGER: ComponentId = ComponentId(0);
-const SERVER: ComponentId = ComponentId(1);
-const DRIVER: ComponentId = ComponentId(2);
-const CLIENT: ComponentId = ComponentId(3);
-const LOWER: ComponentId = ComponentId(4);
+use super::on_board::{koboshi, request};
+use parts::{numbers, one};
+pub use system::System;
 
 /// Components of the smaller image.
 pub const FEW: usize = 5;
 
 /// Components of the larger image: the others have nothing to do.
 pub const MANY: usize = 32;
-
-/// Nanoseconds of an instruction, as a power of 2: no timer is due while something is measured.
-const INSTRUCTION: &str = "shift=1,sleep=off";
-
-/// More instructions than a run has: it stands still.
-const AT_MOST: u64 = 100_000_000;
 
 /// Bytes of the kernel's stacks, as the builder of images lays them.
 const KERNEL_STACKS: u32 = 0x4000;
@@ -64,7 +41,7 @@ pub struct Row {
     pub what: &'static str,
     /// Of what: `instructions`, `bytes`, `lines`, `misses`.
     pub unit: &'static str,
-    /// In the image of [`FEW`].
+    /// In the image of [`FEW`], or in the whole system as it is.
     pub few: u64,
     /// In the image of [`MANY`]; `None`: it was not built, or has no such number.
     pub many: Option<u64>,
@@ -136,227 +113,19 @@ impl fmt::Display for Report {
     }
 }
 
-/// What is read from a run.
-#[derive(Default)]
-struct Counts {
-    /// By component: for each mark, instructions before it and instructions when it was left.
-    marks: BTreeMap<ComponentId, Vec<(u64, u64)>>,
-    /// Of each mark, misses of the TLB before it.
-    misses: BTreeMap<ComponentId, Vec<u64>>,
-    /// Instructions before the last interrupt that came before a mark, by mark of the driver.
-    interrupts: Vec<u64>,
-    /// Instructions before the first component's first one.
-    first: Option<u64>,
-    /// Instructions before the client's first one.
-    client: Option<u64>,
-}
-
-/// The addresses that say something.
-struct Addresses {
-    marks: BTreeMap<u32, ComponentId>,
-    vectors: u32,
-    manager: u32,
-    client: u32,
-}
-
-/// The address of a symbol.
-fn symbol(gcc: &Gcc, elf: &Path, name: &str) -> Result<u32, Trouble> {
-    let trouble = || {
-        Trouble::new(format!("`{name}` is not in {}", elf.display()), "this is a mistake of Koboshi: please report it.")
-    };
-    let output = gcc.binutil("nm").arg(elf).output().map_err(|_| trouble())?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().find(|line| line.rsplit(' ').next() == Some(name)).ok_or_else(trouble)?;
-    line.split(' ').next().and_then(|address| u32::from_str_radix(address, 16).ok()).ok_or_else(trouble)
-}
-
-/// Runs an image until the client's last mark.
-fn count(qemu: &Qemu, image: &Path, addresses: &Addresses) -> Result<Counts, Trouble> {
-    let failed = |what: String| Trouble::new(what, "run `koboshi doctor`; if it finds nothing, please report it.");
-    let mut command = Command::new(qemu.path());
-    command.args([
-        "-M",
-        "r2d",
-        "-nic",
-        "none",
-        "-display",
-        "none",
-        "-monitor",
-        "none",
-        "-no-reboot",
-        "-serial",
-        "null",
-    ]);
-    command.args(["-icount", INSTRUCTION, "-singlestep", "-d", "exec,nochain", "-kernel"]).arg(image);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-    let mut child = child.map_err(|error| failed(format!("the emulator cannot be started: {error}")))?;
-    let mut counts = Counts::default();
-    let (mut done, mut interrupt, mut missed) = (0_u64, 0, 0);
-    let mut lines = child.stderr.take().map(BufReader::new);
-    let mut line = Vec::new();
-    let wanted = 2 * STEPS.len() + 1;
-    while let Some(source) = &mut lines {
-        line.clear();
-        if source.read_until(b'\n', &mut line).unwrap_or(0) == 0 || done > AT_MOST {
-            break;
-        }
-        if line.starts_with(b"Stopped execution") {
-            done = done.saturating_sub(1);
-            continue;
-        }
-        // Trace 0: 0x7f... [cs_base/pc/flags/cflags] ...
-        if !line.starts_with(b"Trace") {
-            continue;
-        }
-        let text = String::from_utf8_lossy(&line);
-        let address = text.split('/').nth(1).and_then(|address| u32::from_str_radix(address, 16).ok());
-        let Some(address) = address else { continue };
-        if let Some(who) = addresses.marks.get(&address) {
-            counts.marks.entry(*who).or_default().push((done, done));
-            counts.misses.entry(*who).or_default().push(missed);
-            if *who == DRIVER {
-                counts.interrupts.push(interrupt);
-            }
-        } else if let Some(who) = addresses.marks.get(&address.wrapping_sub(2))
-            && let Some((_, left)) = counts.marks.get_mut(who).and_then(|marks| marks.last_mut())
-        {
-            *left = done;
-            if *who == CLIENT && counts.marks.get(who).is_some_and(|marks| marks.len() == wanted) {
-                break;
-            }
-        } else if address == addresses.vectors + 0x600 {
-            interrupt = done;
-        } else if address == addresses.vectors + 0x400 {
-            missed += 1;
-        } else if address == addresses.manager {
-            counts.first.get_or_insert(done);
-        } else if address == addresses.client {
-            counts.client.get_or_insert(done);
-        }
-        done += 1;
-    }
-    let _ended = child.kill();
-    let _waited = child.wait();
-    let found = |who| counts.marks.get(&who).map_or(0, Vec::len);
-    if found(CLIENT) != wanted || found(DRIVER) != 3 {
-        let (client, driver) = (found(CLIENT), found(DRIVER));
-        return Err(failed(format!("the client came to {client} of {wanted} marks, the driver to {driver} of 3")));
-    }
-    Ok(counts)
-}
-
-/// The image: manager, a server, a driver, a client, somebody below the client; and idlers.
-fn image(count: usize) -> Image {
-    let component = |name: String, description: &'static Description, vcpu, configuration, rights| ImageComponent {
-        recover_within: None,
-        name,
-        // The programs for the board are built from their crates; on this machine nobody runs.
-        linked: Linked::new(description, idler::start),
-        vcpu,
-        respond_within: 1_000_000_000,
-        configuration,
-        rights,
-    };
-    let group = |members: &[u8], strategy, escalate| Group {
-        members: heapless::Vec::from_slice(members).unwrap_or_default(),
-        strategy,
-        intensity: 5,
-        period_ms: 10_000,
-        backoff_first_ms: 1,
-        backoff_most_ms: 2,
-        rate_per_second: 1_000,
-        escalate,
-    };
-    let others: Vec<u8> = (CLIENT.0..count as u8).collect();
-    let groups = [
-        group(&[DRIVER.0, SERVER.0], Strategy::OneForOne, Escalation::Image),
-        group(&others, Strategy::OneForOne, Escalation::Image),
-    ];
-    let policy = Policy { groups: heapless::Vec::from_slice(&groups).unwrap_or_default() };
-    let all = (1..count as u8).fold(0, |set, id| set | ComponentId(id).bit());
-    let may = Rights { control: all, facts: true, blame: true, reboot: true };
-    let none = Rights::default;
-    let policy = postcard::to_stdvec(&policy).unwrap_or_default();
-    let mut components = vec![
-        component("manager".to_owned(), &koboshi_restart_manager::DESCRIPTION, 0, policy, may),
-        component("server".to_owned(), &server::DESCRIPTION, 1, vec![], none()),
-        component("driver".to_owned(), &driver::DESCRIPTION, 1, vec![], none()),
-        component("client".to_owned(), &client::DESCRIPTION, 2, vec![], none()),
-        component("lower".to_owned(), &server::DESCRIPTION, 3, vec![], none()),
-    ];
-    let idlers = FEW..count;
-    components
-        .extend(idlers.map(|number| component(format!("idler-{number}"), &idler::DESCRIPTION, 3, vec![], none())));
-    let end = |component, port| PortEnd { component, port };
-    let connect = |interface, near, far| Connection {
-        when_gone: WhenGone::default(),
-        interface,
-        near,
-        far,
-        slots: 4,
-        routed: false,
-    };
-    let gauge = &koboshi_gauge::gauge::INTERFACE;
-    let connections = vec![
-        connect(gauge, end(CLIENT, 0), end(SERVER, 0)),
-        connect(gauge, end(CLIENT, 1), end(DRIVER, 0)),
-        connect(gauge, end(CLIENT, 2), end(LOWER, 0)),
-        connect(&control::INTERFACE, end(CLIENT, 3), end(MANAGER, 0)),
-    ];
-    let devices = vec![ImageDevice {
-        safe: vec![],
-        name: "tmu".to_owned(),
-        owner: DRIVER,
-        number: 0,
-        first_line: 0,
-        // Only its place on the board counts.
-        model: DeviceModelKind::Application(Box::new(Application::new(1))),
-    }];
-    Image { components, connections, devices, manager: Some(MANAGER), costs: Costs::default() }
-}
-
-fn sources(count: usize) -> Vec<Source> {
-    let ours = |start: &str| source("gauge", &format!("koboshi_gauge::{start}::start"));
-    let mut sources = vec![
-        source("restart-manager", "koboshi_restart_manager::start"),
-        ours("server"),
-        ours("driver"),
-        ours("client"),
-        ours("server"),
-    ];
-    sources.resize_with(count, || ours("idler"));
-    sources
-}
-
-/// An image that was built and run.
-fn one(count_of: usize, optimise: Optimise) -> Result<(Made, Counts), Trouble> {
+/// Builds an image into the folder of the first name, as a file of the second one.
+fn built(
+    names: (&str, &str),
+    image: &Image,
+    sources: Vec<Source>,
+    devices: Vec<Option<Placed>>,
+    optimise: Optimise,
+) -> Result<(Made, Gcc), Trouble> {
     let cache = koboshi().join("target/koboshi/sh4");
-    let (rust, gcc, qemu) = (Rust::find()?, Gcc::find(&cache)?, Qemu::find()?);
-    let image = image(count_of);
-    let request = Request {
-        image: &image,
-        sources: sources(count_of),
-        // TMU2 lies beside the kernel's TMU0: what is measured is trusted.
-        devices: vec![Some(Placed { base: 0xFFD8_0000, interrupts: vec![0x440], beside_the_kernel: true })],
-        board: Board { trace: None, ..Board::R2D },
-        optimise,
-        knocks: false,
-        koboshi: koboshi(),
-        folder: koboshi()
-            .join(format!("target/koboshi/board/gauge-{count_of}-{}", optimise.level().trim_matches(['"', '\'']))),
-        name: "gauge".to_owned(),
-        change: None,
-    };
-    let made = build(&rust, &gcc, &cache, &request, &mut |_| {})?;
-    let mut marks = BTreeMap::new();
-    for who in [DRIVER, CLIENT] {
-        marks.insert(symbol(&gcc, &made.components[who.index()].elf.path, "koboshi_trap_log")?, who);
-    }
-    let entry = |who: ComponentId| made.components[who.index()].entry;
-    let vectors = symbol(&gcc, &made.kernel.path, "koboshi_vectors")?;
-    let addresses = Addresses { marks, vectors, manager: entry(MANAGER), client: entry(CLIENT) };
-    let counts = count(&qemu, &made.file, &addresses)?;
-    Ok((made, counts))
+    let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
+    let board = Board { trace: None, ..Board::R2D };
+    let request = Request { board, optimise, ..request(names, image, sources, devices) };
+    Ok((build(&rust, &gcc, &cache, &request, &mut |_| {})?, gcc))
 }
 
 /// Lines of code of the kernel, without comments, empty lines and tests.
@@ -372,38 +141,6 @@ fn lines() -> u64 {
             text.lines().map(str::trim).take_while(|line| *line != "#[cfg(test)]").filter(counts).count() as u64
         })
         .sum()
-}
-
-/// What an image has of each number, in the order of the rows.
-fn numbers((made, counts): &(Made, Counts)) -> Vec<u64> {
-    let marks = |who| &counts.marks[&who];
-    let step = |wanted: Step| {
-        let at = STEPS.iter().position(|step| *step == wanted).unwrap_or(0);
-        let between = |at: usize| marks(CLIENT)[2 * at + 1].0 - marks(CLIENT)[2 * at].1;
-        between(at) - if wanted == Step::Mark { 0 } else { between(0) }
-    };
-    let driver = marks(DRIVER);
-    let ram = |section: &&koboshi_sh4::link::Section| section.writable;
-    let kernel_ram = made.kernel.sections.iter().filter(ram).map(|section| section.size).sum::<u32>() + KERNEL_STACKS;
-    let tables = made.kernel.sections.iter().filter(|section| !section.writable && !section.code);
-    vec![
-        step(Step::Trap),
-        step(Step::Time),
-        step(Step::Doorbell),
-        step(Step::Slots),
-        step(Step::SlotsBlock),
-        step(Step::Call),
-        step(Step::CallBlock),
-        driver[0].0 - counts.interrupts[0],
-        driver[2].0 - driver[1].1,
-        step(Step::Reboot),
-        counts.first.unwrap_or(0),
-        counts.client.unwrap_or(0),
-        counts.misses[&DRIVER][2] - counts.misses[&DRIVER][1],
-        made.kernel_code.into(),
-        tables.map(|section| u64::from(section.size)).sum(),
-        kernel_ram.into(),
-    ]
 }
 
 /// Each row: its name, what it is, of what, and the aim.
@@ -426,11 +163,11 @@ const ROWS: [(&str, &str, &str, Option<u64>); 16] = [
     ("kernel-ram", "its variables and stacks", "bytes", None),
 ];
 
-/// Measures. `quick`: only the smaller image.
+/// Measures, and of whole systems this one. `quick`: only the smaller images.
 ///
 /// # Errors
 /// A tool is missing, or an image could not be built or did not come to its end.
-pub fn measure(quick: bool) -> Result<Report, Trouble> {
+pub fn measure(system: &System, quick: bool) -> Result<Report, Trouble> {
     let few = one(FEW, Optimise::Size)?;
     let fast = numbers(&one(FEW, Optimise::Speed)?);
     let many = if quick { None } else { Some(numbers(&one(MANY, Optimise::Size)?)) };
@@ -446,6 +183,8 @@ pub fn measure(quick: bool) -> Result<Report, Trouble> {
             below,
         });
     }
+    let others = rows.iter().position(|row| row.unit != "instructions").unwrap_or(rows.len());
+    rows.splice(others..others, system::rows(system, quick)?);
     let what = "the kernel's code, without comments and tests";
     rows.push(Row {
         id: "kernel-lines",

@@ -66,21 +66,7 @@ impl Emulator {
     /// # Errors
     /// There is no such emulator, or it cannot be started.
     pub fn start(qemu: &Path, image: &Path, how: &How) -> Result<Self, Trouble> {
-        let mut command = tied(qemu);
-        // Without `-nic none` Debian's QEMU wants a file that it does not have. A crash resets the machine, and may do so
-        // for ever.
-        command.args(["-M", "r2d", "-nic", "none", "-display", "none", "-monitor", "none"]);
-        if !how.resets {
-            command.arg("-no-reboot");
-        }
-        // The first serial line is the SCI's, on which the kernel shows what it does.
-        let line = |line: &Option<String>| line.clone().unwrap_or_else(|| "null".to_owned());
-        command.args(["-serial", "stdio", "-serial", &line(&how.scif), "-serial", &line(&how.uart)]);
-        command.arg("-kernel").arg(image);
-        if let Some(shift) = how.counted {
-            let sleep = if how.idles { "on" } else { "off" };
-            command.arg("-icount").arg(format!("shift={shift},sleep={sleep}"));
-        }
+        let mut command = command(qemu, image, how);
         let over = Arc::new(AtomicBool::new(false));
         if how.counted.is_some() && how.idles {
             let path = pulse(Arc::clone(&over)).map_err(|error| {
@@ -88,13 +74,6 @@ impl Emulator {
             })?;
             command.arg("-qmp").arg(format!("unix:{}", path.display()));
         }
-        if how.sh4a {
-            command.args(["-cpu", "sh7785"]);
-        }
-        if let Some(port) = how.debugger {
-            command.args(["-S", "-gdb"]).arg(format!("tcp:127.0.0.1:{port}"));
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| {
             over.store(true, Ordering::Relaxed);
             Trouble::new(
@@ -147,6 +126,35 @@ impl Emulator {
         }
         lines
     }
+}
+
+/// What starts it, with nothing to read and all that it says in pipes: for whoever needs more of the emulator than [`Emulator`]
+/// has. It is not asked anything while it runs, as [`How::idles`] may need.
+#[must_use]
+pub fn command(qemu: &Path, image: &Path, how: &How) -> Command {
+    let mut command = tied(qemu);
+    // Without `-nic none` Debian's QEMU wants a file that it does not have. A crash resets the machine, and may do so
+    // for ever.
+    command.args(["-M", "r2d", "-nic", "none", "-display", "none", "-monitor", "none"]);
+    if !how.resets {
+        command.arg("-no-reboot");
+    }
+    // The first serial line is the SCI's, on which the kernel shows what it does.
+    let line = |line: &Option<String>| line.clone().unwrap_or_else(|| "null".to_owned());
+    command.args(["-serial", "stdio", "-serial", &line(&how.scif), "-serial", &line(&how.uart)]);
+    command.arg("-kernel").arg(image);
+    if let Some(shift) = how.counted {
+        let sleep = if how.idles { "on" } else { "off" };
+        command.arg("-icount").arg(format!("shift={shift},sleep={sleep}"));
+    }
+    if how.sh4a {
+        command.args(["-cpu", "sh7785"]);
+    }
+    if let Some(port) = how.debugger {
+        command.args(["-S", "-gdb"]).arg(format!("tcp:127.0.0.1:{port}"));
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// The emulator, ended by the system when whoever started it ends, even by force. Where there is no `setpriv`, which Debian always

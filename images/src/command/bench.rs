@@ -7,6 +7,8 @@ use koboshi_host_tests::bench::{self, Options};
 use koboshi_host_tests::sh4::{cost, gauge};
 
 use super::{FINE, STOPPED, WRONG, listen_for_stop, print_out, stop_wanted};
+use crate::compose;
+use crate::registry::packages;
 
 pub(super) const AFTER_HELP: &str = "Exit codes:
   0    everything was measured; an aim that is missed is shown as missed
@@ -33,7 +35,7 @@ enum What {
     Host,
     /// Rust beside C on SH-4, in instructions of the emulated board and bytes of code
     Sh4,
-    /// What the kernel for SH-4 does, in instructions of the emulated board and bytes
+    /// What the kernel for SH-4 and a whole system do, in instructions of the emulated board and bytes
     Board,
 }
 
@@ -47,9 +49,23 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     }
 }
 
+/// The whole system that is measured on the emulated board.
+const SYSTEM: (&str, &str) = ("images/r2d.toml", include_str!("../../r2d.toml"));
+
 /// What the kernel for SH-4 costs. It is exact, so there is no shorter form of it but a smaller image.
 fn board(arguments: &Arguments) -> i32 {
-    match gauge::measure(arguments.quick) {
+    let (name, text) = SYSTEM;
+    let composed = match compose(name, text, &packages()) {
+        Ok(composed) => composed,
+        Err(problems) => {
+            super::show_problems(&problems);
+            return WRONG;
+        }
+    };
+    let measured = super::build::parts(&composed).and_then(|(sources, devices)| {
+        gauge::measure(&gauge::System { image: composed.image, sources, devices }, arguments.quick)
+    });
+    match measured {
         Ok(report) if arguments.json => super::check::print_json(&report, FINE),
         Ok(report) => {
             print_out(&report.to_string());

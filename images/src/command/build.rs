@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use koboshi_board::{Board, Made, Request, Source, build};
+use koboshi_board::{Board, Made, Placed, Request, Source, build};
 use koboshi_sh4::link::Optimise;
 use koboshi_sh4::tools::{Gcc, Rust, Trouble};
 use serde::Serialize;
@@ -99,11 +99,13 @@ pub(super) struct How {
     pub(super) knocks: bool,
 }
 
-/// Builds an image for its board, and shows how far that is. `image`: its manifest.
-pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) -> Result<Made, Trouble> {
-    let koboshi = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf();
-    let cache = cache(Path::new("."));
-    let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
+/// Koboshi's own directory.
+fn koboshi() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
+}
+
+/// The programs of an image's components, and where its devices are on the board.
+pub(super) fn parts(composed: &Composed) -> Result<(Vec<Source>, Vec<Option<Placed>>), Trouble> {
     let all = packages();
     let mut sources = Vec::new();
     for instance in &composed.manifest.components {
@@ -119,7 +121,7 @@ pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) ->
         };
         sources.push(Source {
             package: program.package.to_owned(),
-            folder: koboshi.join(program.folder),
+            folder: koboshi().join(program.folder),
             start: program.start.to_owned(),
             features: Vec::new(),
             assembler: Vec::new(),
@@ -129,6 +131,14 @@ pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) ->
         let (what, remedy) = no_place(device);
         Trouble::new(what, remedy)
     })?;
+    Ok((sources, devices))
+}
+
+/// Builds an image for its board, and shows how far that is. `image`: its manifest.
+pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) -> Result<Made, Trouble> {
+    let cache = cache(Path::new("."));
+    let (rust, gcc) = (Rust::find()?, Gcc::find(&cache)?);
+    let (sources, devices) = parts(composed)?;
     let name = image.file_stem().map_or_else(|| "image".to_owned(), |name| name.to_string_lossy().into_owned());
     let folder = how.out.unwrap_or_else(|| Path::new("target/koboshi/board").join(&name));
     let folder = std::path::absolute(&folder).unwrap_or(folder);
@@ -139,7 +149,7 @@ pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) ->
         board,
         optimise: how.optimise,
         knocks: how.knocks,
-        koboshi,
+        koboshi: koboshi(),
         folder,
         name,
         change: None,
