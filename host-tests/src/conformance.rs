@@ -414,7 +414,7 @@ pub const STRIKES: [Strikes; 6] = [
     strikes("the subject hangs", SUBJECT, Strike::Hang, None, 53),
     strikes("the tester dies", TESTER, Strike::Crash, None, 23),
     strikes("the subject is ended while the tester acts", TESTER, Strike::Kill(SUBJECT), None, 29),
-    strikes("the restart manager dies", MANAGER, Strike::Crash, None, 7),
+    strikes("the restart manager dies", MANAGER, Strike::Crash, None, 5),
 ];
 
 const fn strikes(

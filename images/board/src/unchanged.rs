@@ -276,6 +276,7 @@ mod tests {
                 components: Vec::new(),
                 outboxes: BTreeMap::<(usize, usize), Range<u32>>::new(),
                 end: 9,
+                warnings: Vec::new(),
             }
         }
 

@@ -110,7 +110,7 @@ impl System {
         let control = PortEnd { component: manager, port: 0 };
         let monitors = self.image.connections.iter_mut().find(|connection| connection.far == control);
         let monitors = monitors.ok_or_else(|| unlike("nobody is joined to the restart manager's `control`"))?;
-        let mut ours = monitors.clone();
+        let mut ours = *monitors;
         monitors.far = PortEnd { component: console, port: program::ASKED };
         ours.near = PortEnd { component: console, port: program::CONTROL };
         self.image.connections.push(ours);
