@@ -164,9 +164,11 @@ static STOP: AtomicBool = AtomicBool::new(false);
 /// From now on Ctrl-C asks to stop, and a second one stops at once.
 fn listen_for_stop() {
     let heard = ctrlc::set_handler(|| {
+        // Known before compilers end by it, for whoever waits for them asks why they did.
+        let again = STOP.swap(true, Ordering::Relaxed);
         // Nobody else ends these: they are not in the group that a terminal tells.
         koboshi_sh4::tools::stop();
-        if STOP.swap(true, Ordering::Relaxed) {
+        if again {
             crate::run::directory::leave_nothing();
             std::process::exit(STOPPED);
         }

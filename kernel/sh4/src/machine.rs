@@ -111,7 +111,7 @@ impl Turn {
 pub struct Machine {
     plan: &'static Plan,
     contexts: *mut Context,
-    idle: *mut Context,
+    resting: *mut Context,
     /// Who runs; `None`: nobody has anything to do.
     current: Option<ComponentId>,
     trace: Trace,
@@ -224,7 +224,7 @@ impl Machine {
     fn running(&mut self) -> *mut Context {
         match self.current {
             Some(id) => self.contexts.wrapping_add(id.index()),
-            None => self.idle,
+            None => self.resting,
         }
     }
 
@@ -296,10 +296,10 @@ impl Machine {
     #[inline(always)]
     fn go_on(&mut self, wake: Nanoseconds, now: Nanoseconds) -> *mut Context {
         let Some(vcpu) = self.kernel.highest_ready() else { return self.idle(wake, now) };
-        let Some(turn) = self.turns.get_mut(usize::from(vcpu)) else { return self.idle };
+        let Some(turn) = self.turns.get_mut(usize::from(vcpu)) else { return self.idle(wake, now) };
         if turn.of == NOBODY || now >= turn.until {
             // Who is ready there has a turn.
-            let Some(id) = self.kernel.dispatch_on(vcpu, now) else { return self.idle };
+            let Some(id) = self.kernel.dispatch_on(vcpu, now) else { return self.idle(wake, now) };
             *turn = Turn { of: id.0, until: now.saturating_add(self.plan.quantum) };
         }
         let (id, until) = (ComponentId(turn.of), turn.until);
@@ -308,13 +308,14 @@ impl Machine {
 
     /// Nobody has anything to do.
     #[inline(never)]
-    fn idle(&mut self, wake: Nanoseconds, now: Nanoseconds) -> *mut Context {
+    fn idle(&mut self, wake: Nanoseconds, mut now: Nanoseconds) -> *mut Context {
         self.current = None;
         if self.record.is_old(&self.kernel) {
             self.record.save(&mut self.kernel);
+            now = self.time.now();
         }
         self.time.wake_at(wake, now);
-        self.idle
+        self.resting
     }
 
     /// This one goes on, until `wake` at the longest.
@@ -324,11 +325,6 @@ impl Machine {
         register::PTEH.write(u32::from(id.0) + 1);
         self.contexts.wrapping_add(id.index())
     }
-}
-
-/// The set of the first so many components.
-const fn all(count: usize) -> u64 {
-    if count >= 64 { u64::MAX } else { (1 << count) - 1 }
 }
 
 /// Does something with each component of a set.

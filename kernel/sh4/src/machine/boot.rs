@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 use core::slice;
 
 use koboshi_core::incident::Incident;
-use koboshi_core::kernel::{Kernel, Life, Line, Port, Record, Tables};
+use koboshi_core::kernel::{self, Kernel, Life, Line, Port, Record, Tables};
 use koboshi_core::life::{Begin, Fault};
 use koboshi_core::record::{Half, Sealed, ServiceRecord, StreamRecord};
 use koboshi_core::ring::Geometry;
@@ -14,7 +14,7 @@ use koboshi_core::schedule::MAX_VCPUS;
 use koboshi_core::{ComponentId, Nanoseconds};
 
 use super::ends::safe_action;
-use super::{Context, Machine, NOTHING, Turn, WATCHDOG, all, each, stop};
+use super::{Context, Machine, NOTHING, Turn, WATCHDOG, each, stop};
 use crate::interrupts::Chip;
 use crate::memory;
 use crate::plan::{Plan, PortPlan, Reset};
@@ -131,7 +131,7 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
         plan,
         kernel,
         contexts: storage.contexts.as_mut_ptr(),
-        idle: &raw mut storage.idle,
+        resting: &raw mut storage.idle,
         time,
         record: Survivor::new(plan.record, plan.identity),
         trace,
@@ -207,7 +207,7 @@ impl Machine {
         let why = if self.plan.manager.is_none_or(alive) { Fault::Rebooted } else { Fault::ManagerDied };
         self.kernel.reboot(now);
         let halted = self.kernel.take_actions().halt;
-        each(halted & all(self.plan.components.len()), |id| self.halted(id));
+        each(halted & kernel::all(self.plan.components.len()), |id| self.halted(id));
         clear(self.plan);
         self.turns = [Turn::NOBODYS; MAX_VCPUS];
         self.begin_anew(Some(why));
