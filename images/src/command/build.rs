@@ -100,7 +100,7 @@ pub(super) struct How {
 }
 
 /// Koboshi's own directory.
-fn koboshi() -> PathBuf {
+pub(super) fn koboshi() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
 }
 
