@@ -74,6 +74,8 @@ impl Emulator {
             })?;
             command.arg("-qmp").arg(format!("unix:{}", path.display()));
         }
+        // A terminal's Ctrl-C is for whoever started it, who ends it when all is done.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().map_err(|error| {
             over.store(true, Ordering::Relaxed);
             Trouble::new(

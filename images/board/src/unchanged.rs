@@ -26,9 +26,8 @@ const AROUND: [&str; 6] =
     ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", ".cargo/config", "rust-toolchain.toml", "rust-toolchain"];
 
 /// Variables of the environment that compilers go by: their names begin so.
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 12] = [
     "CARGO_BUILD_",
-    "CARGO_HOME",
     "CARGO_PROFILE_",
     "CARGO_TARGET_",
     "CARGO_UNSTABLE_",

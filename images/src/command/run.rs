@@ -134,7 +134,7 @@ fn oversee(arguments: &Arguments, image: &Image, system: impl System, directory:
         }
     };
     let components: Vec<&str> = image.components.iter().map(|component| component.name.as_str()).collect();
-    let over = match supervisor.begin(arguments.lasting) {
+    let over = match supervisor.begin(arguments.lasting, stop_wanted) {
         Some(over) => Ok(over),
         None => {
             say_up(arguments, &components, &supervisor, directory);

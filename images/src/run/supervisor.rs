@@ -200,11 +200,20 @@ impl<S: System> Supervisor<S> {
     /// Runs until everybody has come to a first wait, or for a short time: whoever is told that it is up finds it so. What
     /// programs send meanwhile waits.
     ///
-    /// Gives the reason if the run is over already.
-    pub(crate) fn begin(&mut self, until: Option<u64>) -> Option<Over> {
+    /// Gives the reason if the run is over already; it is also if `wanted` says so.
+    pub(crate) fn begin(&mut self, until: Option<u64>, wanted: impl Fn() -> bool) -> Option<Over> {
         let until = until.unwrap_or(UP_WITHIN).min(UP_WITHIN);
         let all: Vec<ComponentId> = (0..self.known.names.len()).map(|at| ComponentId(at as u8)).collect();
         while self.system.now() < until && !all.iter().all(|id| self.system.state(*id) == State::Running) {
+            if self.system.silent().is_some() {
+                // It may be held up for long before its first word, by a debugger.
+                for question in self.server.waiting() {
+                    self.answer(question);
+                }
+            }
+            if self.stop || wanted() {
+                return Some(Over::Asked);
+            }
             let slice = self.system.now() + SLICE;
             if let Err(over) = self.system.run_until(slice.min(until)) {
                 self.read_journal();
