@@ -67,7 +67,13 @@ fn each_end_is_the_fault_that_it_was() {
     let access = |address| Some(Fault::Access { address });
     for (what, parts, body, fault, says) in [
         ("it loops", "", "(loop $l (br $l))", Some(Fault::RunAway), ""),
-        ("it needs much", "", "(loop $l (call $facts (i32.const 0) (i32.const 64)) drop (br $l))", Some(Fault::RunAway), ""),
+        (
+            "it needs much",
+            "",
+            "(loop $l (call $facts (i32.const 0) (i32.const 64)) drop (br $l))",
+            Some(Fault::RunAway),
+            "",
+        ),
         ("beyond its memory", "", "(i32.store (i32.const 0x7fffffff) (i32.const 1))", access(0), ""),
         ("far below it", "", "(drop (i32.load (i32.const -4)))", access(0), ""),
         ("calls without end", "(func $f (call $f))", "(call $f)", Some(Fault::Stack), ""),
@@ -103,7 +109,13 @@ fn each_end_is_the_fault_that_it_was() {
             "",
         ),
         ("a device of nobody", "", "(drop (call $read (i32.const 3) (i32.const 24) (i32.const 2)))", access(24), ""),
-        ("an answer beyond its memory", "", "(drop (call $facts (i32.const 0) (i32.const -8)))", Some(Fault::RunAway), ""),
+        (
+            "an answer beyond its memory",
+            "",
+            "(drop (call $facts (i32.const 0) (i32.const -8)))",
+            Some(Fault::RunAway),
+            "",
+        ),
         ("a text beyond it", "", "(call $log (i32.const 0x7fffff00) (i32.const 10))", access(0x7fff_ff00), ""),
         ("it closes a window that nobody waits for", "", "(loop $l (call $closed) (br $l))", Some(Fault::RunAway), ""),
     ] {
@@ -164,7 +176,10 @@ fn memory_and_variables_are_new_in_each_incarnation() {
     let epochs = machine.facts(FIRST).map_or(0, |facts| facts.epoch);
     assert!(epochs > 5, "{epochs} incarnations");
     let said = logged(&machine, FIRST);
-    assert!(said.chunks(3).all(|life| life.iter().zip(["0", "1", "2"]).all(|(found, wanted)| found == wanted)), "{said:?}");
+    assert!(
+        said.chunks(3).all(|life| life.iter().zip(["0", "1", "2"]).all(|(found, wanted)| found == wanted)),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -286,7 +301,8 @@ fn what_is_no_component_is_refused_and_says_why() {
 
 #[test]
 fn one_that_cannot_have_its_ports_says_so_and_ends() {
-    let wasm = wat::parse_str(text("", "").replace(r#"(memory (export "memory") 1)"#, r#"(memory (export "memory") 1 1)"#));
+    let wasm =
+        wat::parse_str(text("", "").replace(r#"(memory (export "memory") 1)"#, r#"(memory (export "memory") 1 1)"#));
     let module = Module::new(&wasm.expect("it is WebAssembly")).expect("it is a component's");
     let mut machine = machine(&[&module]);
     machine.run_until(MS);

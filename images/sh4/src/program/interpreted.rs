@@ -113,3 +113,43 @@ impl Reencode for Rewriter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(text: &str) -> Result<Vec<String>, Trouble> {
+        let wasm = of(&wat::parse_str(text).expect("it is WebAssembly"))?;
+        let bodies = Parser::new(0).parse_all(&wasm).filter_map(|part| match part.expect("it can be read") {
+            wasmparser::Payload::CodeSectionEntry(body) => Some(body),
+            _ => None,
+        });
+        let names = bodies.flat_map(|body| body.get_operators_reader().expect("it can be read")).map(|found| {
+            let found = format!("{:?}", found.expect("it can be read"));
+            found.split(' ').next().unwrap_or_default().to_owned()
+        });
+        Ok(names.collect())
+    }
+
+    #[test]
+    fn atomic_accesses_become_ordinary_ones_and_each_store_is_a_place_to_stop_at() {
+        let text = r#"(module (import "env" "f" (func $f)) (memory 1) (func
+            (i32.atomic.store (i32.const 4) (i32.atomic.load (i32.const 8)))
+            atomic.fence
+            (i32.store (i32.const 12) (i32.const 1))
+            call $f
+            call 1))"#;
+        let wanted = [
+            "I32Const", "I32Const", "I32Load", "Loop", "End", "I32Store", "Nop", "I32Const", "I32Const", "I32Store",
+            "Loop", "End", "Call", "Call", "End",
+        ];
+        assert_eq!(rewritten(text).expect("it can be done"), wanted);
+    }
+
+    #[test]
+    fn read_modify_write_is_refused_and_says_so() {
+        let text = "(module (memory 1) (func (drop (i32.atomic.rmw.add (i32.const 4) (i32.const 1)))))";
+        let refused = rewritten(text).expect_err("it cannot be done");
+        assert!(refused.what.contains("threads"), "{refused}");
+    }
+}
