@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use koboshi_board::{Source, modules};
+use koboshi_core::ComponentId;
 use koboshi_host::linked::Linked;
-use koboshi_host::module::{Meter, Module};
+use koboshi_host::module::Module;
 use koboshi_runtime::Description;
 use koboshi_sh4::tools::{Rust, Trouble};
 
-use crate::system::Setup;
+use crate::system::{EVERYBODY, Setup};
 
 /// A component that can be a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +82,11 @@ pub fn linked(part: Part, module: &Module) -> Linked {
     Linked::module(description, module).expect("they have few ports")
 }
 
-/// The same system with everybody as a module; each one's fuel is counted by a meter, in the order of
-/// [`EVERYBODY`](crate::system::EVERYBODY).
+/// The same system with everybody as a module, each changed by this: who it is, and the module.
 #[must_use]
-pub fn as_modules(setup: &Setup, meters: &[Meter; 4]) -> Setup {
+pub fn as_modules(setup: &Setup, change: &dyn Fn(ComponentId, Module) -> Module) -> Setup {
     let driver = if setup.ns16550 { Part::Ns16550 } else { Part::Scif };
     let parts = [Part::Manager, Part::Sos, driver, Part::Monitor];
-    let code = parts.iter().zip(meters).map(|(part, meter)| linked(*part, &module(*part).with_meter(meter.clone())));
+    let code = EVERYBODY.iter().zip(parts).map(|(id, part)| linked(part, &change(*id, module(part))));
     Setup { code: Some(code.collect()), ..setup.clone() }
 }

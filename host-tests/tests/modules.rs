@@ -7,7 +7,7 @@ use koboshi_core::ComponentId;
 use koboshi_core::life::Fault;
 use koboshi_host::journal::{Depth, Event};
 use koboshi_host::machine::{Machine, Options};
-use koboshi_host::module::Meter;
+use koboshi_host::module::{Meter, Module, TURN};
 use koboshi_host::strike::How;
 use koboshi_host::testing;
 use koboshi_host_tests::modules::{Part, as_modules, linked, module};
@@ -19,47 +19,52 @@ use koboshi_hostile::faller::Fall;
 
 const MS: u64 = 1_000_000;
 
-fn of_modules(scenario: &Scenario) -> (Scenario, [Meter; 4]) {
-    let meters: [Meter; 4] = Default::default();
-    (Scenario { setup: as_modules(&scenario.setup, &meters), ..scenario.clone() }, meters)
+fn of_modules(scenario: &Scenario, change: &dyn Fn(ComponentId, Module) -> Module) -> Scenario {
+    Scenario { setup: as_modules(&scenario.setup, change), ..scenario.clone() }
 }
 
 fn plan(whom: Vec<ComponentId>, how: &[How]) -> Plan {
     Plan {
-        setup: as_modules(&Setup { flow: true, ..Setup::default() }, &Default::default()),
+        setup: as_modules(&Setup { flow: true, ..Setup::default() }, &|_, module| module),
         whom,
         how: how.to_vec(),
-        every: 30 * MS,
-        time: 600 * MS,
+        every: 50 * MS,
+        time: 400 * MS,
         journal: Depth::All,
     }
 }
 
 #[test]
-fn every_scenario_is_exact_with_everybody_a_module() {
+fn every_scenario_is_exact_with_everybody_a_module_and_a_twentieth_of_the_fuel() {
     for scenario in all() {
-        let outcome = run(&of_modules(&scenario).0, vec![], None, Depth::Last(300));
-        assert_eq!(outcome.verdict, Verdict::Exact, "{}: {:?}\n{}", scenario.name, outcome, outcome.journal);
+        let little = of_modules(&scenario, &|_, module| module.with_turn(TURN / 20));
+        let outcome = run(&little, vec![], None, Depth::All);
+        assert_eq!(outcome.verdict, Verdict::Exact, "{}: {:?}", scenario.name, outcome.panics);
+        assert!(!outcome.journal.contains("run-away"), "{}", scenario.name);
         assert_eq!(outcome.points.iter().sum::<u64>(), 0, "modules have no numbered points");
     }
 }
 
 #[test]
-fn knocks_in_all_ways_lose_and_repeat_nothing() {
-    for (whom, how) in [
-        (vec![DRIVER], &How::ALL[..]),
-        (vec![SOS], &[How::Panic, How::Hang, How::Exit, How::BadMessage, How::DropReply]),
-        (vec![MONITOR], &[How::Panic, How::Hang, How::Exit]),
-        (vec![DRIVER, SOS, MONITOR], &[How::Panic, How::Hang]),
+fn knocks_in_all_ways_are_real_and_lose_and_repeat_nothing() {
+    let everybody = [(How::Panic, "panic"), (How::Hang, "run-away"), (How::Exit, "exit")];
+    // What ends one that answers nothing is up to who waits for it.
+    let servers = [(How::BadMessage, "bad message"), (How::DropReply, "")];
+    let keepers = [(How::CorruptState, "panic")];
+    for (whom, ways) in [
+        (DRIVER, [&everybody[..], &servers, &keepers].concat()),
+        (SOS, [&everybody[..], &servers].concat()),
+        (MONITOR, everybody.to_vec()),
     ] {
-        let result = soak(&plan(whom.clone(), how));
-        assert!(result.exact(), "{whom:?}: {:?}", (&result.out, &result.back, result.announced, &result.panics));
-        assert!(result.incidents >= result.knocks / 2 && result.knocks > 15, "{whom:?}: {} knocks", result.knocks);
-        // Each way is the real thing, and shows as what it is.
-        for (word, is_wanted) in
-            [("panic", true), ("run-away", how.contains(&How::Hang)), ("exit", how.contains(&How::Exit))]
-        {
-            assert_eq!(result.journal.contains(word), is_wanted, "{whom:?}: {word}");
+        for (how, fault) in ways {
+            let result = soak(&plan(vec![whom], &[how]));
+            assert!(
+                result.exact(),
+                "{whom:?}, {how}: {:?}",
+                (&result.out, &result.back, result.announced, &result.panics)
+            );
+            assert!(result.knocks > 5 && result.incidents > 3, "{whom:?}, {how}: {} incidents", result.incidents);
+            assert!(result.journal.contains(&format!(": {fault}")), "{whom:?}, {how}: no {fault}");
         }
     }
 }
@@ -74,17 +79,19 @@ fn the_same_happens_each_time() {
 
 /// Runs the scenario with a component ended after each of so many amounts of fuel, evenly apart: the amounts and verdicts.
 fn ended_after_fuel(scenario: &Scenario, whom: ComponentId, times: u64) -> Vec<(u64, Verdict)> {
-    let used = {
-        let (scenario, meters) = of_modules(scenario);
-        let _outcome = run(&scenario, vec![], None, Depth::None);
-        meters[whom.index()].used()
+    let metered = |meter: &Meter| {
+        let meter = meter.clone();
+        of_modules(scenario, &move |id, module| if id == whom { module.with_meter(meter.clone()) } else { module })
     };
+    let meter = Meter::default();
+    let _outcome = run(&metered(&meter), vec![], None, Depth::None);
+    let used = meter.used();
     assert!(used > 10_000, "{used}");
     let one = |number: u64| {
         let fuel = used * number / times;
-        let (scenario, meters) = of_modules(scenario);
-        meters[whom.index()].end_at(fuel);
-        let outcome = run(&scenario, vec![], None, Depth::Last(100));
+        let meter = Meter::default();
+        meter.end_at(fuel);
+        let outcome = run(&metered(&meter), vec![], None, Depth::None);
         (fuel, outcome.verdict)
     };
     (0..times).map(one).collect()
@@ -95,7 +102,9 @@ fn an_end_after_any_amount_of_fuel_loses_and_repeats_nothing() {
     let scenario = named("transmit").expect("there is a scenario of this name");
     for whom in EVERYBODY {
         let verdicts = ended_after_fuel(&scenario, whom, 60);
-        assert!(verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Exact), "{whom:?}: {verdicts:?}");
+        // A driver that is ended while it sets its device for the first time says that.
+        let exact = verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Exact).count();
+        assert!(verdicts.iter().all(|(_, verdict)| verdict.good()) && exact > 50, "{whom:?}: {verdicts:?}");
     }
 }
 
@@ -103,7 +112,7 @@ fn an_end_after_any_amount_of_fuel_loses_and_repeats_nothing() {
 fn that_would_show_if_the_core_forgot_to_seal() {
     let scenario = named("transmit").expect("there is a scenario of this name");
     let verdicts = ended_after_fuel(&Scenario { unsealed: true, ..scenario }, DRIVER, 60);
-    assert!(verdicts.iter().any(|(_, verdict)| *verdict != Verdict::Exact), "{verdicts:?}");
+    assert!(verdicts.iter().any(|(_, verdict)| !verdict.good()), "{verdicts:?}");
 }
 
 #[test]

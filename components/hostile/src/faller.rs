@@ -37,6 +37,9 @@ pub enum Fall {
 static mut SEEN: [u32; 2] = [0, 7];
 
 /// One incarnation: it says what it finds in its variables, changes them, and falls in its second turn.
+///
+/// # Panics
+/// If it is told to.
 pub async fn start(_: Start) -> Exit {
     let Some(fall) = configuration::<Fall>() else { return Exit::Unfit("it is not told how to fall") };
     let place = &raw mut SEEN;
@@ -67,10 +70,10 @@ fn few() -> &'static [u32] {
     black_box(&[1, 2, 3])
 }
 
-/// Four kilobytes at each step.
+/// Four kilobytes at each step, and many more steps than there is room for.
 fn deeper(number: u32) -> u32 {
     let mut room = [number; 1_024];
     black_box(&mut room);
-    let below = deeper(number + 1);
+    let below = if number == u32::MAX { 0 } else { deeper(number + 1) };
     black_box(&room)[number as usize % 1_024] + below
 }

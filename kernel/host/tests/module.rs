@@ -8,7 +8,20 @@ use koboshi_host::linked::Linked;
 use koboshi_host::machine::{Machine, Options};
 use koboshi_host::module::{BadModule, Meter, Module};
 use koboshi_host::testing::{image, run};
-use koboshi_runtime::Description;
+use koboshi_runtime::{
+    Description, Duration, Exit, PortDescription, RequestPort, ServicePort, Side, Start, log, sleep,
+};
+
+mod counter {
+    koboshi_interface_kit::interface! {
+        /// Counts.
+        service counter;
+
+        | operation | contract   | request | reply | deadline | meaning                            |
+        | --------- | ---------- | ------- | ----- | -------- | ---------------------------------- |
+        | add       | Idempotent | u32     | u32   | 100 ms   | "Adds, and says what that makes." |
+    }
+}
 
 const MS: u64 = 1_000_000;
 const FIRST: ComponentId = ComponentId(0);
@@ -19,6 +32,7 @@ fn text(parts: &str, body: &str) -> String {
     format!(
         r#"(module
             (import "env" "koboshi_trap_wait" (func $wait (param i32 i32 i32)))
+            (import "env" "koboshi_trap_ring" (func $ring (param i32)))
             (import "env" "koboshi_trap_log" (func $log (param i32 i32)))
             (import "env" "koboshi_trap_exit" (func $exit (param i32 i32)))
             (import "env" "koboshi_trap_panic" (func $panic (param i32 i32 i32)))
@@ -109,20 +123,9 @@ fn each_end_is_the_fault_that_it_was() {
             "",
         ),
         ("a device of nobody", "", "(drop (call $read (i32.const 3) (i32.const 24) (i32.const 2)))", access(24), ""),
-        (
-            "an answer beyond its memory",
-            "",
-            "(drop (call $facts (i32.const 0) (i32.const -8)))",
-            Some(Fault::RunAway),
-            "",
-        ),
         ("a text beyond it", "", "(call $log (i32.const 0x7fffff00) (i32.const 10))", access(0x7fff_ff00), ""),
         ("it closes a window that nobody waits for", "", "(loop $l (call $closed) (br $l))", Some(Fault::RunAway), ""),
     ] {
-        if what == "an answer beyond its memory" {
-            // Whoever has no right to facts gets none, wherever they were to go; see the next test.
-            continue;
-        }
         let (found, panics) = end(parts, body);
         assert_eq!(found, fault, "{what}");
         let said: Vec<&str> = if says.is_empty() { vec![] } else { vec![says] };
@@ -192,6 +195,85 @@ fn two_instances_of_one_module_share_nothing() {
     for id in [FIRST, ComponentId(1)] {
         assert_eq!(logged(&machine, id), ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
     }
+}
+
+const SERVER: Description = Description {
+    name: "server",
+    ports: &[PortDescription { name: "counter", side: Side::Offers, interface: &counter::INTERFACE }],
+    devices: &[],
+    interrupts: &[],
+    kept: None,
+};
+const CLIENT: Description = Description {
+    name: "client",
+    ports: &[PortDescription { name: "counter", side: Side::Uses, interface: &counter::INTERFACE }],
+    ..SERVER
+};
+
+struct Counter(u32);
+
+impl counter::Server for Counter {
+    async fn add(&mut self, by: u32) -> u32 {
+        self.0 = self.0.wrapping_add(by);
+        self.0
+    }
+}
+
+async fn serve(_: Start) -> Exit {
+    let Ok(port) = ServicePort::open::<counter::Port>(0) else { return Exit::Unfit("no port") };
+    match counter::serve(Counter(0), port).await {}
+}
+
+async fn ask(_: Start) -> Exit {
+    let Ok(port) = RequestPort::open::<counter::Port>(0) else { return Exit::Unfit("no port") };
+    let mut client = counter::Client::new(port);
+    for count in 1..=100 {
+        if client.add(1).await != Ok(count) {
+            return Exit::Unfit("it was answered wrongly");
+        }
+        sleep(Duration::from_micros(10)).await;
+    }
+    log("all was answered as it should be");
+    std::future::pending().await
+}
+
+#[test]
+fn one_that_fills_all_its_memory_with_lies_reaches_nobody_elses() {
+    // Its page with all addresses, its own halves and its copy of its peer's: every word, another one each time.
+    let liar = module(
+        "",
+        "(local $at i32) (local $word i32)
+        (local.set $word (i32.const 12345))
+        (loop $turn
+            (local.set $at (i32.const 0))
+            (loop $l
+                (local.set $word (i32.add (i32.mul (local.get $word) (i32.const 1664525)) (i32.const 1013904223)))
+                (i32.store (local.get $at) (i32.shr_u (local.get $word) (i32.and (local.get $at) (i32.const 28))))
+                (local.set $at (i32.add (local.get $at) (i32.const 4)))
+                (br_if $l (i32.lt_u (local.get $at) (i32.mul (memory.size) (i32.const 65536)))))
+            (call $ring (i32.const -1))
+            (call $wait (i32.const -1) (i32.const 0) (i32.const 0))
+            (br $turn))",
+    );
+    let liar = |description| Linked::module(description, &liar).expect("it has one port");
+    // In the order in which they are joined: each liar to an honest one, and two honest ones to each other.
+    let parts = vec![
+        liar(&CLIENT),
+        Linked::new(&SERVER, serve),
+        Linked::new(&CLIENT, ask),
+        liar(&SERVER),
+        Linked::new(&CLIENT, ask),
+        Linked::new(&SERVER, serve),
+    ];
+    let mut machine =
+        Machine::new(&image(parts), Options { journal: Depth::All, ..Options::default() }).expect("an image");
+    run(&mut machine, 20 * MS);
+    let fault = |id| machine.facts(ComponentId(id)).and_then(|facts| facts.fault);
+    // What a liar's peer cannot read is the liar's fault; one who is answered with lies that can be read may give up.
+    assert_eq!([fault(0), fault(3)], [Some(Fault::BadMessage); 2]);
+    assert_eq!([fault(1), fault(4), fault(5)], [None; 3]);
+    assert_eq!(logged(&machine, ComponentId(4)), ["all was answered as it should be"]);
+    assert_eq!(machine.panics(), [""; 0]);
 }
 
 #[test]
