@@ -41,8 +41,8 @@ const ENTRY: &str = "koboshi_component";
 /// Where a module's own stack is; exported, it tells an overflow from another access to what is not there.
 const STACK_POINTER: &str = "__stack_pointer";
 
-/// Units of fuel that a turn has if it is not told otherwise. Nearly each instruction takes one; the longest honest turn
-/// of Koboshi's own components takes some 100,000.
+/// Units of fuel that a turn has if it is not told otherwise. Nearly each instruction takes one; no honest turn of Koboshi's
+/// own components takes a twentieth of it, which a test looks at.
 pub const TURN: u64 = 4_000_000;
 
 /// Units of fuel that a module has to close its window when its fuel is used up. An honest window takes some hundreds.
