@@ -11,8 +11,7 @@ use crate::build::{RUST, Step, lay_down, lock};
 use crate::generate;
 use crate::request::Source;
 
-/// Bytes of a module's own stack. The deepest of Koboshi's components takes less than 8 KiB; a page of WebAssembly is as
-/// little as a module's memory can have.
+/// Bytes of a module's own stack: a page of WebAssembly, of which Koboshi's components take a quarter.
 const STACK: u32 = 1 << 16;
 
 /// Builds components, named as in their image, in this folder: their modules, in the same order. Cargo builds nothing that
