@@ -12,7 +12,7 @@ use koboshi_host::strike::{Planned, Strike};
 use koboshi_runtime::kept::WORDS;
 use koboshi_runtime::kit::Key;
 use koboshi_runtime::platform::{Point, koboshi_kept};
-use koboshi_runtime::{Description, Exit, Kept};
+use koboshi_runtime::{Description, Exit, Kept, KeptDescription};
 use postcard::experimental::max_size::MaxSize;
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,13 @@ const MS: u64 = 1_000_000;
 
 const KEEPER: ComponentId = ComponentId(0);
 
-const DESCRIPTION: Description =
-    Description { name: "keeper", ports: &[], devices: &[], interrupts: &[], kept: Some(KEY) };
+const DESCRIPTION: Description = Description {
+    name: "keeper",
+    ports: &[],
+    devices: &[],
+    interrupts: &[],
+    kept: Some(KeptDescription::of::<Value>()),
+};
 
 /// A value of several words, of which no two are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema, MaxSize)]

@@ -15,6 +15,7 @@ pub mod problem;
 mod reader;
 pub mod registry;
 pub mod run;
+mod spelt;
 pub mod units;
 
 pub use compose::{Change, Composed, compose, compose_changed};

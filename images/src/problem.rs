@@ -124,13 +124,17 @@ pub enum Rule {
     BoardMemory,
     /// A board can give a component what the image gives it: interrupts that can be held back, pages of its own.
     Board,
+    /// Every key that may sign packages is one, and is named once.
+    SigningKey,
+    /// A component that a package may take the place of has a lowest version that is one, and somebody may sign for it.
+    Swappable,
     /// An image fits into the tables of the kernel.
     TooMany,
 }
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Rule; 38] = [
+    pub const ALL: [Rule; 40] = [
         Rule::NotAManifest,
         Rule::Syntax,
         Rule::UnknownKey,
@@ -168,6 +172,8 @@ impl Rule {
         Rule::Memory,
         Rule::BoardMemory,
         Rule::Board,
+        Rule::SigningKey,
+        Rule::Swappable,
         Rule::TooMany,
     ];
 
@@ -212,6 +218,8 @@ impl Rule {
             Rule::Memory => "koboshi::memory",
             Rule::BoardMemory => "koboshi::board-memory",
             Rule::Board => "koboshi::board",
+            Rule::SigningKey => "koboshi::signing-key",
+            Rule::Swappable => "koboshi::swappable",
             Rule::TooMany => "koboshi::too-many",
         }
     }

@@ -13,8 +13,8 @@ use koboshi_interface_kit::{Key, MAX_MESSAGE, Message, Operation, Progress, Serv
 use koboshi_runtime::server::Taken;
 use koboshi_runtime::time::{until, wake_at};
 use koboshi_runtime::{
-    Description, Duration, Exit, Kept, Outcome, PortDescription, Publisher, ServicePort, Side, Start, configuration,
-    now, select, sleep, window,
+    Description, Duration, Exit, Kept, KeptDescription, Outcome, PortDescription, Publisher, ServicePort, Side, Start,
+    configuration, now, select, sleep, window,
 };
 use postcard::experimental::max_size::MaxSize;
 use postcard_schema::Schema;
@@ -50,7 +50,7 @@ pub const DESCRIPTION: Description = Description {
     ],
     devices: &[],
     interrupts: &[],
-    kept: Some(KEPT),
+    kept: Some(KeptDescription::of::<State>()),
 };
 
 /// What the subject keeps.

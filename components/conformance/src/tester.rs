@@ -15,8 +15,8 @@ use koboshi_interfaces::control::{self, Complaint, ComponentId, Incarnation, Rep
 use koboshi_interfaces::health;
 use koboshi_runtime::authority::{self, Incident};
 use koboshi_runtime::{
-    Description, Exit, Facts, Fault, Kept, Outcome, PortDescription, RequestPort, Side, Start, State, Subscriber,
-    configuration, log, now, sleep,
+    Description, Exit, Facts, Fault, Kept, KeptDescription, Outcome, PortDescription, RequestPort, Side, Start, State,
+    Subscriber, configuration, log, now, sleep,
 };
 use postcard::experimental::max_size::MaxSize;
 use postcard_schema::Schema;
@@ -58,7 +58,7 @@ pub const DESCRIPTION: Description = Description {
     ],
     devices: &[],
     interrupts: &[],
-    kept: Some(KEPT),
+    kept: Some(KeptDescription::of::<Place>()),
 };
 
 /// Why a trial does not show that its rule holds.

@@ -2,7 +2,7 @@
 
 use koboshi_interfaces::control;
 use koboshi_runtime::kit::Key;
-use koboshi_runtime::{Description, PortDescription, Side};
+use koboshi_runtime::{Description, KeptDescription, PortDescription, Side};
 use postcard::experimental::max_size::MaxSize;
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub const DESCRIPTION: Description = Description {
     ],
     devices: &[],
     interrupts: &[],
-    kept: Some(KEPT),
+    kept: Some(KeptDescription::of::<Place>()),
 };
 
 /// Which attack is next.

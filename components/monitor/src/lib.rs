@@ -24,8 +24,8 @@ use koboshi_runtime::kit::{Failure, Fill, Key, Operation, Ticket, decode};
 use koboshi_runtime::life::Epoch;
 use koboshi_runtime::time::until;
 use koboshi_runtime::{
-    Description, Device, Duration, Exit, Interrupt, Kept, Outcome, PortDescription, RequestPort, Side, Start,
-    Subscriber, acknowledge, configuration, join, join3, now, sleep, window,
+    Description, Device, Duration, Exit, Interrupt, Kept, KeptDescription, Outcome, PortDescription, RequestPort, Side,
+    Start, Subscriber, acknowledge, configuration, join, join3, now, sleep, window,
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,7 @@ pub const DESCRIPTION: Description = Description {
     ],
     devices: &["application"],
     interrupts: &["application"],
-    kept: Some(KEPT),
+    kept: Some(KeptDescription::of::<u32>()),
 };
 
 /// The key of what the Monitor keeps: the number of the first incident that is not in the log.

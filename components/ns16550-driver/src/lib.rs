@@ -10,7 +10,8 @@ use koboshi_interfaces::received;
 use koboshi_interfaces::serial::{self, Line};
 use koboshi_runtime::life::{Exit, Start};
 use koboshi_runtime::{
-    Description, Device, Duration, Interrupt, Kept, PortDescription, Publisher, ServicePort, Side, configuration,
+    Description, Device, Duration, Interrupt, Kept, KeptDescription, PortDescription, Publisher, ServicePort, Side,
+    configuration,
 };
 use koboshi_serial_line::{Io, KEPT, run};
 
@@ -25,7 +26,7 @@ pub const DESCRIPTION: Description = Description {
     ],
     devices: &["uart"],
     interrupts: &["uart"],
-    kept: Some(KEPT),
+    kept: Some(KeptDescription::of::<Line>()),
 };
 
 /// One incarnation, from what the image gives it.

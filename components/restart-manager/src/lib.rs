@@ -132,7 +132,7 @@ fn order(target: ComponentId, command: Command) -> Result<(), control::Denied> {
     }
 }
 
-/// Does everything that is due now, and sets the alarm for what is due later. Whoever dies or starts rings.
+/// Does everything that is due now, and sets the alarm for what is due later. Whoever dies rings, and whoever is started by somebody else.
 fn watch(policy: &Policy, records: &mut Option<Publisher<log::Port>>) -> Option<Infallible> {
     // Those about whom a command was refused: left alone until the next look, so that this ends.
     let mut refused = 0;

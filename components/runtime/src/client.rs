@@ -275,6 +275,8 @@ impl RequestPort {
 
     fn accuse(&mut self, position: u32, epoch: u32) -> Option<Ended> {
         if koboshi_blame(self.end.port, position, epoch) {
+            // It is open again.
+            self.ended = None;
             return None;
         }
         self.copy.empty();

@@ -1,6 +1,6 @@
 //! What a component says of itself, for the composer: it must agree with its `component.toml`.
 
-use koboshi_interface_kit::{Interface, Key};
+use koboshi_interface_kit::{Interface, Key, NamedType, Schema};
 
 /// Which end of a port a component holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,23 @@ pub struct PortDescription {
     pub interface: &'static Interface,
 }
 
+/// What a component keeps, for whoever compares two versions of it.
+#[derive(Clone, Copy, Debug)]
+pub struct KeptDescription {
+    /// The key of its schema.
+    pub key: Key,
+    /// The schema.
+    pub schema: &'static NamedType,
+}
+
+impl KeptDescription {
+    /// Kept state of this type.
+    #[must_use]
+    pub const fn of<T: Schema>() -> Self {
+        KeptDescription { key: Key::of_state::<T>(), schema: T::SCHEMA }
+    }
+}
+
 /// A component, as its code describes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Description {
@@ -33,6 +50,6 @@ pub struct Description {
     pub devices: &'static [&'static str],
     /// The names of its interrupt lines, in the order in which it opens them.
     pub interrupts: &'static [&'static str],
-    /// The key of its kept state, if it keeps any.
-    pub kept: Option<Key>,
+    /// Its kept state, if it keeps any.
+    pub kept: Option<KeptDescription>,
 }

@@ -24,7 +24,7 @@ pub mod time;
 mod end;
 
 pub use client::RequestPort;
-pub use describe::{Description, PortDescription, Side};
+pub use describe::{Description, KeptDescription, PortDescription, Side};
 pub use device::{Device, Interrupt, acknowledge, window};
 pub use embassy_futures::join::{join, join3, join4};
 pub use embassy_futures::select::{Either, Either3, select, select3};

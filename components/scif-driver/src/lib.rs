@@ -10,7 +10,7 @@ use koboshi_interfaces::serial::{self, Line};
 use koboshi_runtime::kit::Key;
 use koboshi_runtime::life::{Exit, Start};
 use koboshi_runtime::{
-    Description, Device, Interrupt, Kept, PortDescription, Publisher, ServicePort, Side, configuration,
+    Description, Device, Interrupt, Kept, KeptDescription, PortDescription, Publisher, ServicePort, Side, configuration,
 };
 use koboshi_serial_line as line;
 
@@ -30,7 +30,7 @@ pub const DESCRIPTION: Description = Description {
     ],
     devices: &["scif"],
     interrupts: &["error", "received", "break", "room"],
-    kept: Some(KEPT),
+    kept: Some(KeptDescription::of::<Line>()),
 };
 
 /// One incarnation, from what the image gives it.

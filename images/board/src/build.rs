@@ -14,11 +14,11 @@ use koboshi_sh4::translate::{self, Segment, Trust, translate};
 use koboshi_sh4_abi::PAGE;
 use serde::{Deserialize, Serialize};
 
+use crate::fit::{Fitting, judged};
 use crate::generate;
-use crate::interrupts::{self, Line, Mask};
+use crate::interrupts::{Line, Mask};
 use crate::layout::{self, Layout};
-use crate::line_end::{self, LineEnd};
-use crate::pages;
+use crate::line_end::LineEnd;
 use crate::request::Request;
 use crate::unchanged::{self, Given, Note};
 
@@ -154,11 +154,10 @@ pub fn build(
     say: &mut dyn FnMut(Step<'_>),
 ) -> Result<Made, Trouble> {
     let _lock = lock(&request.folder, say)?;
-    let (image, ends) = line_end::joined(request.image, &request.devices)?;
+    let Fitting { image, ends, masks, lines } = judged(request)?;
     let request = &Request { image: &image, ..request.clone() };
-    layout::check(request)?;
-    pages::are_apart(request)?;
-    let (masks, lines) = interrupts::lines(request)?;
+    // Now: what is there afterwards may be newer than what has compiled.
+    let compilers = (rust.identity(), gcc.identity());
     let crates = request.folder.join("crates");
     let names: Vec<String> = request.image.components.iter().map(|component| component.name.clone()).collect();
     let members: Vec<String> = names.iter().cloned().chain(["kernel".to_owned()]).collect();
@@ -176,7 +175,7 @@ pub fn build(
     // What a test changes, and what assembler includes, nobody notes.
     let is_noted = request.change.is_none() && request.sources.iter().all(|source| source.assembler.is_empty());
     let surroundings = if is_noted { unchanged::surroundings() } else { None };
-    let made_of = |whole: &Whole| Some(given(surroundings.clone()?, (rust, gcc), request, &texts, whole));
+    let made_of = |whole: &Whole| Some(given(surroundings.clone()?, &compilers, request, &texts, whole));
     if let Some(note) = Note::read(&request.folder) {
         let mut components = note.made().components.clone();
         if components.len() == names.len()
@@ -305,7 +304,7 @@ impl Whole {
 /// All that a build comes of but files that others write. Of the image itself everything is in the texts.
 fn given(
     mut given: Given,
-    (rust, gcc): (&Rust, &Gcc),
+    (rust, gcc): &(String, String),
     request: &Request<'_>,
     texts: &[(PathBuf, String)],
     whole: &Whole,
@@ -313,8 +312,8 @@ fn given(
     let Request { image: _, sources, devices, board, optimise, knocks, koboshi, folder, name, change: _ } = request;
     let options = format!("{sources:?} {devices:?} {board:?} {optimise:?} {knocks} {koboshi:?} {folder:?} {name:?}");
     let mut add = |name: String, text: &[u8]| given.insert(name, fingerprint([text]));
-    add("rust".to_owned(), rust.identity().as_bytes());
-    add("gcc".to_owned(), gcc.identity().as_bytes());
+    add("rust".to_owned(), rust.as_bytes());
+    add("gcc".to_owned(), gcc.as_bytes());
     add("options".to_owned(), options.as_bytes());
     add("tables".to_owned(), whole.tables.as_bytes());
     for (at, view) in whole.views.iter().enumerate() {

@@ -1,7 +1,10 @@
 //! Whether a board can give an image's components what the image gives them: without building anything.
 
+use koboshi_host::image::Image;
 use koboshi_sh4::tools::Trouble;
 
+use crate::interrupts::{Line, Mask};
+use crate::line_end::LineEnd;
 use crate::request::Request;
 use crate::{interrupts, layout, line_end, pages};
 
@@ -49,10 +52,24 @@ impl From<Unfit> for Trouble {
 /// # Errors
 /// The first thing that does not fit.
 pub fn fits(request: &Request<'_>) -> Result<(), Unfit> {
-    let (image, _) = line_end::joined(request.image, &request.devices)?;
+    judged(request).map(|_| ())
+}
+
+/// What is known of an image that fits.
+pub(crate) struct Fitting {
+    /// The image, with both sides of a line's end joined.
+    pub(crate) image: Image,
+    pub(crate) ends: Vec<LineEnd>,
+    pub(crate) masks: Vec<Mask>,
+    pub(crate) lines: Vec<Line>,
+}
+
+/// [`fits`], and what was found on the way.
+pub(crate) fn judged(request: &Request<'_>) -> Result<Fitting, Unfit> {
+    let (image, ends) = line_end::joined(request.image, &request.devices)?;
     let request = &Request { image: &image, ..request.clone() };
     layout::check(request)?;
     pages::are_apart(request)?;
-    interrupts::lines(request)?;
-    Ok(())
+    let (masks, lines) = interrupts::lines(request)?;
+    Ok(Fitting { image, ends, masks, lines })
 }

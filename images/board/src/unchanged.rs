@@ -107,11 +107,15 @@ impl Note {
         let Some(sources) = crates.iter().map(|name| sources_of(folder, name)).collect::<Option<Vec<_>>>() else {
             return Ok(());
         };
+        if goes_by_the_environment(&folder.join("target")) {
+            return Ok(());
+        }
         let sources: BTreeSet<PathBuf> = sources.into_iter().flatten().collect();
         let files = files_of(&sources);
         let since = began.checked_sub(BEHIND).unwrap_or(began);
-        // The build itself writes into its folder, and nobody else while it does.
-        let others = files.keys().filter(|path| !path.starts_with(folder));
+        // There the build itself writes, and nobody else while it does.
+        let own = ["crates", "target"].map(|name| folder.join(name));
+        let others = files.keys().filter(|path| !own.iter().any(|own| path.starts_with(own)));
         if others.filter_map(|path| path.metadata().ok()?.modified().ok()).any(|changed| changed >= since) {
             return Ok(());
         }
@@ -156,6 +160,30 @@ fn sources_of(folder: &Path, name: &str) -> Option<Vec<PathBuf>> {
     let sources = named(&std::fs::read_to_string(path).ok()?);
     // Where cargo was told to write them relative to something, it is not known to what.
     (!sources.is_empty() && sources.iter().all(|path| path.is_absolute())).then_some(sources)
+}
+
+/// Whether a program was made of variables of the environment that are not among what is noted: it has read one, or a build script
+/// asks to be run again when one changes.
+fn goes_by_the_environment(target: &Path) -> bool {
+    let noted = |name: &str| {
+        name == "OUT_DIR" || name.starts_with("CARGO_PKG_") || VARIABLES.iter().any(|start| name.starts_with(start))
+    };
+    let inside = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let release = [target.join(TARGET).join("release"), target.join("release")];
+    let read = release.iter().flat_map(|release| inside(&release.join("deps")));
+    let read = read.filter(|path| path.extension().is_some_and(|extension| extension == "d"));
+    let asked = release.iter().flat_map(|release| inside(&release.join("build"))).map(|path| path.join("output"));
+    let texts = read.chain(asked).filter_map(|path| std::fs::read_to_string(path).ok());
+    let names = |line: &str| {
+        let name = ["# env-dep:", "cargo:rerun-if-env-changed=", "cargo::rerun-if-env-changed="]
+            .iter()
+            .find_map(|start| line.strip_prefix(start))?;
+        Some(name.split_once('=').map_or(name, |(name, _)| name).to_owned())
+    };
+    texts.into_iter().any(|text| text.lines().filter_map(names).any(|name| !noted(&name)))
 }
 
 /// The files behind the colon of each line, as `make` reads it: a space in a name has a `\` before it.
@@ -336,9 +364,27 @@ mod tests {
     #[test]
     fn what_changed_while_it_was_built_is_not_noted() {
         let built = Built::new();
+        let (began, crates) = (SystemTime::now(), CRATES.map(str::to_owned));
         fs::write(built.path("ours/part/src/a.rs"), "fn a() {}").expect("it can be written");
-        built.note();
+        Note::write(&built.path("image"), &crates, built.given.clone(), &built.made(), began)
+            .expect("it can be written");
         assert!(!built.holds());
+    }
+
+    #[test]
+    fn what_was_made_of_an_unknown_variable_is_not_noted() {
+        for (file, text, noted) in [
+            ("wasm32v1-none/release/deps/a.d", "# env-dep:CARGO_PKG_NAME=a", true),
+            ("wasm32v1-none/release/deps/a.d", "# env-dep:LINE=a", false),
+            ("wasm32v1-none/release/deps/a.d", "# env-dep:LINE", false),
+            ("release/build/a/output", "cargo:rerun-if-env-changed=RUSTC_BOOTSTRAP", true),
+            ("release/build/a/output", "cargo:rerun-if-env-changed=LINE", false),
+        ] {
+            let built = Built::new();
+            built.put(&format!("image/target/{file}"), text);
+            built.note();
+            assert_eq!(built.holds(), noted, "{text}");
+        }
     }
 
     #[test]

@@ -162,6 +162,7 @@ pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) ->
     };
     let mut progress = Progress::new();
     let made = build(&rust, &gcc, &cache, &request, &mut |step| progress.show(step))?;
+    drop(progress);
     made.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     Ok(made)
 }

@@ -21,9 +21,12 @@ pub mod doctor;
 mod elsewhere;
 mod engine;
 mod exact;
+pub mod inspect;
+pub mod key;
 mod needs;
 pub mod new;
 mod on_board;
+pub mod pack;
 mod progress;
 pub mod report;
 pub mod run;
@@ -117,6 +120,16 @@ enum Command {
     /// Show what an image is: ports, restarts, memory, devices, margins
     #[command(after_help = EXIT_CODES)]
     Report(report::Arguments),
+    /// Make a key that signs packages, or show its public half
+    #[command(after_help = key::AFTER_HELP)]
+    Key(key::Arguments),
+    /// Build a component for a platform, as one signed file
+    // It has a `--version` of its own: the package's.
+    #[command(after_help = pack::AFTER_HELP, disable_version_flag = true)]
+    Pack(pack::Arguments),
+    /// Show what a package is, and whether an image would let it in
+    #[command(after_help = EXIT_CODES)]
+    Inspect(inspect::Arguments),
     /// Look at the tools that boards need, and install what is missing
     #[command(after_help = doctor::AFTER_HELP)]
     Doctor(doctor::Arguments),
@@ -153,6 +166,9 @@ fn done(arguments: &Arguments) -> i32 {
         Command::Check(arguments) => check::run(arguments),
         Command::Build(arguments) => build::run(arguments),
         Command::Report(arguments) => report::run(arguments),
+        Command::Key(arguments) => key::run(arguments),
+        Command::Pack(arguments) => pack::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Sh4(arguments) => sh4::run(arguments),
         Command::New(arguments) => new::run(arguments),
@@ -165,9 +181,11 @@ static STOP: AtomicBool = AtomicBool::new(false);
 /// From now on Ctrl-C asks to stop, and a second one stops at once.
 fn listen_for_stop() {
     let heard = ctrlc::set_handler(|| {
+        // Known before compilers end by it, for whoever waits for them asks why they did.
+        let again = STOP.swap(true, Ordering::Relaxed);
         // Nobody else ends these: they are not in the group that a terminal tells.
         koboshi_sh4::tools::stop();
-        if STOP.swap(true, Ordering::Relaxed) {
+        if again {
             crate::run::directory::leave_nothing();
             std::process::exit(STOPPED);
         }

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use koboshi_host::image::{SafeWrite, WhenGone};
+use koboshi_package::{PublicKey, Version};
 use koboshi_runtime::describe::Side;
 
 use crate::reader::At;
@@ -151,6 +152,17 @@ pub struct Instance {
     pub respond_within: At<u64>,
     /// How long it may take from a noticed fault until it is up again.
     pub recover_within: Option<At<u64>>,
+    /// Whether a package may take its place while the image runs.
+    pub swappable: Option<At<Swappable>>,
+}
+
+/// What a package has to be to take a component's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swappable {
+    /// Bytes that it has at most when it is loaded.
+    pub room: u32,
+    /// No version below this one.
+    pub lowest: Version,
 }
 
 /// A connection of two ports.
@@ -356,6 +368,8 @@ pub struct ImageManifest {
     pub clock: ClockKind,
     /// The component that restarts the others.
     pub manager: Option<At<String>>,
+    /// The keys that may sign packages.
+    pub signers: Vec<At<PublicKey>>,
     /// What things cost.
     pub costs: CostsManifest,
     /// The memory for components, if the image says.

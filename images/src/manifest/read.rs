@@ -4,13 +4,14 @@
 
 use koboshi_host::device::Width;
 use koboshi_host::image::{SafeWrite, WhenGone};
+use koboshi_package::{PREFIX, PublicKey, Version};
 use koboshi_runtime::describe::Side;
 use toml::de::DeValue;
 
 use super::{
     ClockKind, ComponentManifest, Connect, CostsManifest, DeviceKind, DeviceManifest, DeviceSettings, GroupManifest,
     ImageDeviceManifest, ImageManifest, Instance, Layout, MemoryManifest, PlatformKind, PortManifest, RightsManifest,
-    SerialSettings, StrategyKind, UNREAD_VCPU,
+    SerialSettings, StrategyKind, Swappable, UNREAD_VCPU,
 };
 use crate::problem::Rule;
 use crate::reader::{At, Reader, Section, kind};
@@ -80,12 +81,25 @@ const MAX_VCPU: u64 = koboshi_core::schedule::MAX_VCPUS as u64 - 1;
 
 /// Reads an image's manifest.
 pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
-    let keys = ["platform", "clock", "manager", "costs", "memory", "component", "connect", "device", "rights", "group"];
+    let keys = [
+        "platform",
+        "clock",
+        "manager",
+        "packages-signed-by",
+        "costs",
+        "memory",
+        "component",
+        "connect",
+        "device",
+        "rights",
+        "group",
+    ];
     let document = reader.document(text, ("an image", &keys), ("a component", "package"));
     let section = reader.section(document.get_ref(), 0..text.len().min(1), "an image", &keys);
     let platform = section.need_choice(reader, "platform", &PlatformKind::ALL);
     let clock = section.choice(reader, "clock", &[("real", ClockKind::Real), ("virtual", ClockKind::Virtual)]);
     let manager = section.need_text(reader, "manager", "manager");
+    let signers = signers(reader, &section);
     let costs = section.table(reader, "costs", "[costs]", &["turn", "start", "quantum"]);
     let costs = costs.map_or_else(CostsManifest::default, |table| CostsManifest {
         turn: table.quantity(reader, "turn", Quantity::Time),
@@ -94,7 +108,7 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
     });
     let memory = section.table(reader, "memory", "[memory]", &["base", "size"]);
     let memory = memory.and_then(|table| memory_of_board(reader, &table));
-    let keys = ["name", "package", "vcpu", "respond-within", "recover-within"];
+    let keys = ["name", "package", "vcpu", "respond-within", "recover-within", "swappable"];
     let tables = section.tables(reader, "component", "a component", &keys);
     let components: Vec<Instance> = tables.iter().filter_map(|table| instance(reader, table)).collect();
     if tables.is_empty() {
@@ -147,6 +161,7 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
         platform: platform.map_or_else(PlatformKind::default, |platform| platform.value),
         clock: clock.map_or_else(ClockKind::default, |clock| clock.value),
         manager,
+        signers,
         costs,
         memory,
         components,
@@ -157,6 +172,57 @@ pub(crate) fn image(reader: &mut Reader, text: &str) -> ImageManifest {
         components_unread,
         groups_unread,
     }
+}
+
+/// The keys that may sign packages.
+fn signers(reader: &mut Reader, image: &Section<'_>) -> Vec<At<PublicKey>> {
+    let texts = image.texts(reader, "packages-signed-by", &format!("{PREFIX}..."));
+    let mut signers: Vec<At<PublicKey>> = Vec::new();
+    for text in texts.map_or_else(Vec::new, |texts| texts.value) {
+        let key = match text.value.parse() {
+            Ok(key) => key,
+            Err(why) => {
+                let message = format!("\"{}\" is no public key: {why}", text.value);
+                let remedy = "write what `koboshi key show FILE` prints.";
+                reader.problem(Rule::SigningKey, text.span, message, "no key", remedy);
+                continue;
+            }
+        };
+        if let Some(before) = signers.iter().find(|before| before.value == key) {
+            let other = Some((before.span.clone(), "the first time".to_owned()));
+            let message = "a key that may sign is named twice";
+            reader.problem(Rule::SigningKey, text.span, message, "the second time", "take one of them out.").other =
+                other;
+            continue;
+        }
+        signers.push(At { value: key, span: text.span });
+    }
+    signers
+}
+
+/// What a package has to be to take a component's place.
+fn swappable(reader: &mut Reader, component: &Section<'_>) -> Option<At<Swappable>> {
+    let table = component.table(reader, "swappable", "`swappable`", &["room", "lowest-version"])?;
+    let room = table.need_quantity(reader, "room", Quantity::Memory)?;
+    let Some(bytes) = u32::try_from(room.value).ok().filter(|bytes| *bytes > 0) else {
+        let message = format!("`room` is {}", Quantity::Memory.write(room.value));
+        let remedy = "it is a size of at least 1 B, and below 4 GiB.";
+        reader.problem(Rule::Bounds, room.span, message, "out of bounds", remedy);
+        return None;
+    };
+    let lowest = match table.text(reader, "lowest-version", "0.1.0") {
+        None => Version::default(),
+        Some(text) => match text.value.parse() {
+            Ok(version) => version,
+            Err(why) => {
+                let message = format!("\"{}\" is no version: {why}", text.value);
+                let remedy = "write it as in `lowest-version = \"0.1.0\"`, or take it out.";
+                reader.problem(Rule::Swappable, text.span, message, "no version", remedy);
+                return None;
+            }
+        },
+    };
+    Some(At { value: Swappable { room: bytes, lowest }, span: table.span.clone() })
 }
 
 /// A round-robin quantum: some time, or those of one VCPU would never be changed.
@@ -191,6 +257,7 @@ fn instance(reader: &mut Reader, table: &Section<'_>) -> Option<Instance> {
     let vcpu = table.need_number(reader, "vcpu", 1, 0, MAX_VCPU);
     let respond_within = table.need_quantity(reader, "respond-within", Quantity::Time);
     let recover_within = table.quantity(reader, "recover-within", Quantity::Time);
+    let swappable = swappable(reader, table);
     Some(Instance {
         name: name?,
         package: package?,
@@ -198,6 +265,7 @@ fn instance(reader: &mut Reader, table: &Section<'_>) -> Option<Instance> {
         vcpu: vcpu.map_or(At { value: UNREAD_VCPU, span: table.span.clone() }, |vcpu| vcpu.map(|vcpu| vcpu as u8)),
         respond_within: respond_within.unwrap_or(At { value: 1, span: table.span.clone() }),
         recover_within,
+        swappable,
     })
 }
 

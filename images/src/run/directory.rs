@@ -9,12 +9,16 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// The file that holds the lock, and the number of the process.
 const LOCK: &str = "pid";
 
 /// The socket of the commands.
 const SOCKET: &str = "control";
+
+/// How often a lock is tried that somebody holds, 5 ms apart.
+const LOOKS: u32 = 4;
 
 /// The longest path that a socket can have, less the 0 at its end (`sun_path` of unix(7)).
 const MOST_SOCKET_PATH: usize = 107;
@@ -132,6 +136,7 @@ impl RunDirectory {
             return Err(Refused::Foreign(shown.to_owned()));
         }
         let file = path.join(LOCK);
+        let mut looked = 0;
         let mut lock = loop {
             let mut options = OpenOptions::new();
             let mut lock = options
@@ -143,6 +148,12 @@ impl RunDirectory {
                 .map_err(system("written to"))?;
             match lock.try_lock() {
                 Ok(()) => {}
+                // Somebody may only be looking whether it is held: `is_held`.
+                Err(TryLockError::WouldBlock) if looked < LOOKS => {
+                    looked += 1;
+                    std::thread::sleep(Duration::from_millis(5));
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => {
                     let mut text = String::new();
                     let process = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());

@@ -847,6 +847,7 @@ impl<'a> Kernel<'a> {
 }
 
 /// The set of the first so many components.
-const fn all(count: usize) -> u64 {
+#[must_use]
+pub const fn all(count: usize) -> u64 {
     if count == 0 { 0 } else { u64::MAX >> ((crate::MAX_COMPONENTS - count) & (crate::MAX_COMPONENTS - 1)) }
 }

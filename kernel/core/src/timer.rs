@@ -1,11 +1,12 @@
 //! One deadline for each component, and the earliest of them.
 //!
-//! A tournament of the minimum over a fixed number of leaves: changing one walks [`STEPS`] levels at most, finding the
-//! earliest as many, whatever the number of components.
+//! A tournament of the minimum over a fixed number of leaves: changing one walks [`STEPS`] levels at most, whatever the
+//! number of components.
 //!
 //! A leaf is never after its component's deadline, but it may be before it: nearly all deadlines are taken back, or
 //! moved further away, long before anybody asks for the earliest. So a deadline that moves away is only noted, and
-//! its leaf follows when it has become the first of all.
+//! its leaf follows when it has become the first of all. Who asks for the earliest pays for that: a walk for each leaf that
+//! follows, each component's once at most.
 
 use crate::{ComponentId, MAX_COMPONENTS, NEVER, Nanoseconds};
 

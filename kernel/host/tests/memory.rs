@@ -13,7 +13,8 @@ use koboshi_host::strike::How;
 use koboshi_host::testing::{image, run};
 use koboshi_interface_kit::Key;
 use koboshi_runtime::{
-    Description, Duration, Exit, Kept, PortDescription, RequestPort, ServicePort, Side, Start, join, sleep,
+    Description, Duration, Exit, Kept, KeptDescription, PortDescription, RequestPort, ServicePort, Side, Start, join,
+    sleep,
 };
 
 mod counter {
@@ -45,7 +46,7 @@ const SERVER: Description = Description {
     ports: &[PortDescription { name: "counter", side: Side::Offers, interface: &counter::INTERFACE }],
     devices: &[],
     interrupts: &[],
-    kept: Some(KEPT),
+    kept: Some(KeptDescription::of::<u32>()),
 };
 
 const CLIENT: Description = Description {

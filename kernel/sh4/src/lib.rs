@@ -27,7 +27,8 @@ mod trace;
 mod watchdog;
 
 pub use interrupts::{Controller, Group};
-pub use machine::{Context, Machine, Storage, boot};
+pub use machine::boot::{Storage, boot};
+pub use machine::{Context, Machine};
 pub use plan::{ComponentPlan, LinePlan, Plan, PortEnd, PortPlan, Region, Reset, Rights, SafeWrite, Width};
 /// Where generated tables keep their [`Storage`].
 pub use static_cell::ConstStaticCell;

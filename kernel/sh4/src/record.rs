@@ -202,27 +202,28 @@ impl Record {
 
     /// Saves, and takes the safe actions of these by `act`.
     pub(crate) fn make_safe(&mut self, kernel: &mut Kernel<'_>, set: u64, act: impl FnMut(ComponentId)) {
-        self.saved.begun |= set;
         self.saved.again &= !set;
-        self.act(kernel, set, act);
+        self.act(kernel, set, 0, act);
     }
 
     /// Saves, and takes those again that a reset has cut short. Each once, for it may be that one itself resets the machine.
     pub(crate) fn make_safe_again(&mut self, kernel: &mut Kernel<'_>, act: impl FnMut(ComponentId)) {
         let set = self.saved.begun & !self.saved.again & kernel.given_up();
         if set != 0 {
-            self.saved.again |= set;
-            self.act(kernel, set, act);
+            self.act(kernel, set, set, act);
         }
     }
 
-    fn act(&mut self, kernel: &mut Kernel<'_>, set: u64, act: impl FnMut(ComponentId)) {
-        self.save(kernel);
-        if set != 0 {
-            each(set, act);
-            self.saved.begun &= !set;
+    /// Each for itself, so that one which resets the machine keeps nobody else's from being taken; those in `again` not for the first time.
+    fn act(&mut self, kernel: &mut Kernel<'_>, set: u64, again: u64, mut act: impl FnMut(ComponentId)) {
+        each(set, |id| {
+            self.saved.begun |= id.bit();
+            self.saved.again |= again & id.bit();
             self.save(kernel);
-        }
+            act(id);
+            self.saved.begun &= !id.bit();
+        });
+        self.save(kernel);
     }
 }
 

@@ -48,10 +48,8 @@ impl Clock {
 
     /// Ticks that cover this span, at most [`LONGEST`].
     const fn to_ticks(self, span: Nanoseconds) -> u32 {
-        if span > u32::MAX as u64 {
-            // 4 s: it will be looked at again then.
-            return LONGEST.wrapping_shr(4);
-        }
+        // 4.3 s at the longest: it will be looked at again then.
+        let span = if span > u32::MAX as u64 { u32::MAX as u64 } else { span };
         let ticks = ((span * self.ticks as u64) >> 32) + 1;
         if ticks > LONGEST as u64 { LONGEST } else { ticks as u32 }
     }
@@ -144,7 +142,13 @@ mod tests {
                 let back = clock.to_nanoseconds(u64::from(ticks));
                 assert!(back + 1 >= span && back <= span + 1_000, "{hertz} Hz: {back} for {span}");
             }
-            assert!(clock.to_ticks(NEVER) <= LONGEST, "looks again before channel 1 has come around");
+            for span in [5_000_000_000, 9_000_000_000, NEVER] {
+                let back = clock.to_nanoseconds(clock.to_ticks(span).into());
+                assert!(
+                    back < 5_000_000_000,
+                    "{hertz} Hz: {back}, never later than {span}, nor channel 1 comes around"
+                );
+            }
         }
     }
 }

@@ -75,7 +75,8 @@ impl System {
         let first = self.image.components.len();
         let ids: Vec<u8> = (first..count).map(|id| id as u8).collect();
         let last = policy.groups.last().cloned().ok_or_else(|| unlike("the image has no groups"))?;
-        let group = Group { members: heapless::Vec::from_slice(&ids).unwrap_or_default(), ..last };
+        let members = heapless::Vec::from_slice(&ids).map_err(|_| unlike("a group has too many members"))?;
+        let group = Group { members, ..last };
         policy.groups.push(group).map_err(|_| unlike("the image has too many groups"))?;
         let lowest = self.image.components.iter().map(|component| component.vcpu).max().unwrap_or(0);
         for id in ids {

@@ -1,7 +1,8 @@
 //! The programs that this crate runs, as long as they run.
 //!
 //! Job: end them, and all that they have started themselves, when a person says stop: compilers have children, which would go on
-//! after them. For that each one is the first of a process group of its own, and so a terminal's Ctrl-C does not reach it any more.
+//! after them. For that each one is the first of a process group of its own, and so a terminal's Ctrl-C does not reach it any more;
+//! neither do its Ctrl-Z and Ctrl-\, which nobody passes on: after the latter compilers run to their end.
 //!
 //! It must never: end anything that this process did not start.
 
@@ -29,10 +30,11 @@ pub fn hold() {
 }
 
 /// Ends all programs that run on behalf of this crate and began after [`hold`], with all that they have started. None begins any more.
+/// Who says it once more does not ask any longer: they are killed.
 pub fn stop() {
     let mut groups = groups();
-    groups.stopped = true;
-    groups.running.iter().for_each(|first| end(*first));
+    let again = std::mem::replace(&mut groups.stopped, true);
+    groups.running.iter().for_each(|first| end(*first, again));
 }
 
 /// Whether [`stop`] was called.
@@ -103,10 +105,11 @@ fn has_ended(child: &Child) {
 fn has_ended(_: &Child) {}
 
 #[cfg(unix)]
-fn end(first: u32) {
+fn end(first: u32, at_once: bool) {
+    let signal = if at_once { rustix::process::Signal::KILL } else { rustix::process::Signal::TERM };
     // It may have ended by itself.
-    let _ = number(first).map(|group| rustix::process::kill_process_group(group, rustix::process::Signal::TERM));
+    let _ = number(first).map(|group| rustix::process::kill_process_group(group, signal));
 }
 
 #[cfg(not(unix))]
-fn end(_: u32) {}
+fn end(_: u32, _: bool) {}

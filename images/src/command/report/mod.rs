@@ -77,6 +77,7 @@ struct Report {
     image: String,
     platform: &'static str,
     manager: Option<String>,
+    packages_signed_by: Vec<String>,
     components: Vec<Component>,
     connections: Vec<Connection>,
     open_ports: Vec<String>,
@@ -103,6 +104,14 @@ struct Component {
     blames: bool,
     reboots: bool,
     memory: ComponentMemory,
+    /// `None`: no package may take its place while the image runs.
+    swappable: Option<Swappable>,
+}
+
+#[derive(Serialize)]
+struct Swappable {
+    room_bytes: u32,
+    lowest_version: String,
 }
 
 #[derive(Serialize)]
@@ -220,6 +229,7 @@ impl Report {
             image: name,
             platform: manifest.platform.word(),
             manager: manifest.manager.as_ref().map(|manager| manager.value.clone()),
+            packages_signed_by: manifest.signers.iter().map(|key| key.value.to_string()).collect(),
             components: components(composed),
             connections: connections(composed),
             open_ports: open_ports(composed),
@@ -283,6 +293,10 @@ fn components(composed: &Composed) -> Vec<Component> {
                 kept_bytes: memory.kept,
                 total_bytes: memory.total(),
             },
+            swappable: instance.swappable.as_ref().map(|swappable| Swappable {
+                room_bytes: swappable.value.room,
+                lowest_version: swappable.value.lowest.to_string(),
+            }),
         });
     }
     components

@@ -28,6 +28,7 @@ pub(super) fn text(report: &Report, paint: Paint) -> String {
         ("Components", components(report)),
         ("Ports", ports(report)),
         ("Who restarts whom", restarts(report)),
+        ("Packages", packages(report)),
         ("Memory", memory(report)),
         ("Devices", report.devices.iter().map(device).collect()),
         ("Margins", margins(report, paint)),
@@ -114,6 +115,25 @@ fn restarts(report: &Report) -> String {
             time(group.period_ns),
         ));
     }
+    text
+}
+
+fn packages(report: &Report) -> String {
+    let mut text = String::new();
+    for component in &report.components {
+        let Some(swappable) = &component.swappable else { continue };
+        text.push_str(&format!(
+            "  {}: {} of version {} or later may take its place, in {}\n",
+            component.name,
+            component.package,
+            swappable.lowest_version,
+            Quantity::Memory.write(swappable.room_bytes.into())
+        ));
+    }
+    if text.is_empty() {
+        text.push_str("  no component is swappable\n");
+    }
+    report.packages_signed_by.iter().for_each(|key| text.push_str(&format!("  may sign: {key}\n")));
     text
 }
 

@@ -78,6 +78,26 @@ fn peers_are_rung_when_one_dies_and_when_it_is_back() {
 }
 
 #[test]
+fn the_restart_manager_is_not_rung_for_what_it_has_started_itself() {
+    for (by, rung) in [(Some(MANAGER), 0), (None, MANAGER.bit())] {
+        running(|kernel, _, _| {
+            kernel.fault(SERVER, Fault::Panic, 1);
+            rest(kernel, 1);
+            match by {
+                Some(by) => kernel.command_for(by, SERVER, Command::Start, 2).unwrap(),
+                None => kernel.command(SERVER, Command::Start, 2).unwrap(),
+            }
+            let mut woken = 0;
+            while let Some(id) = kernel.dispatch(2) {
+                woken |= id.bit();
+                kernel.wait(id, NEVER, 2);
+            }
+            assert_eq!(woken, SERVER.bit() | CLIENT.bit() | BYSTANDER.bit() | rung, "peers are, in any case");
+        });
+    }
+}
+
+#[test]
 fn whoever_asks_one_that_is_gone_gets_the_answer_at_once() {
     for command in [Command::Stop, Command::GiveUp] {
         running(|kernel, port, _| {
