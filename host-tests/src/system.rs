@@ -56,6 +56,8 @@ pub struct Setup {
     pub ns16550: bool,
     /// The driver's code, if it is not the real one.
     pub driver: Option<Linked>,
+    /// Everybody's code, if it is not linked in: in the order of [`EVERYBODY`].
+    pub code: Option<Vec<Linked>>,
 }
 
 impl Default for Setup {
@@ -69,6 +71,7 @@ impl Default for Setup {
             costs: Costs::default(),
             ns16550: false,
             driver: None,
+            code: None,
         }
     }
 }
@@ -173,7 +176,7 @@ pub fn image(setup: &Setup) -> Image {
     let board = if setup.ns16550 { encoded(&uart) } else { encoded(&board) };
     let hosts = koboshi_sos::Hosts { driver: control::ComponentId(DRIVER.0) };
     let watches = koboshi_monitor::Watches { sos: control::ComponentId(SOS.0), line: setup.line() };
-    let components = vec![
+    let mut components = vec![
         component(
             "restart-manager",
             Linked::new(&koboshi_restart_manager::DESCRIPTION, koboshi_restart_manager::start),
@@ -200,6 +203,9 @@ pub fn image(setup: &Setup) -> Image {
             blames,
         ),
     ];
+    for (component, code) in components.iter_mut().zip(setup.code.iter().flatten()) {
+        component.linked = code.clone();
+    }
     let end = |component, port| PortEnd { component, port };
     let connect = |interface: &'static Interface, near, far, slots, routed| Connection {
         when_gone: WhenGone::default(),

@@ -50,6 +50,26 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 #[test]
+fn modules_carry_every_byte_too_and_run_away_for_real() {
+    let arguments = ["demo", "README.md", "--engine", "wasm", "--clock", "virtual", "--every", "20ms", "--json"];
+    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let output = Command::new(env!("CARGO_BIN_EXE_koboshi")).args(arguments).current_dir(workspace).output();
+    let output = output.expect("the command runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let result: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(result["exact"], true);
+    assert!(text.contains("run-away"), "{text}");
+}
+
+#[test]
+fn components_of_a_board_have_no_other_engine() {
+    let image = concat!(env!("CARGO_MANIFEST_DIR"), "/r2d.toml");
+    is_misused(&["demo", "--image", image, "--engine", "wasm"], "--engine is for images for this machine");
+    is_misused(&["run", image, "--engine", "linked"], "--engine is for images for this machine");
+}
+
+#[test]
 fn a_run_in_which_nobody_fell_says_that_it_shows_nothing() {
     let file = env!("CARGO_MANIFEST_PATH");
     let (code, output, _) = of(&["demo", file, "--clock", "virtual", "--every", "10s"]);

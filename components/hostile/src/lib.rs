@@ -2,7 +2,7 @@
 //!
 //! Job: the [`hostile`] component goes through the attacks of its configuration, one after the other. Each ends its
 //! incarnation, or it says in the log that it goes on. The [`asker`] and the [`answerer`] exchange numbered requests all
-//! the time, and say so in the log as long as each was exact.
+//! the time, and say so in the log as long as each was exact. The [`faller`] falls in one way, where that harms nobody.
 //!
 //! Rules kept here: an attack is counted in kept state before it is tried, so that none is tried twice. What an attack is
 //! aimed at, and what has to come of it, is known to whoever made the image, and to nobody here.
@@ -14,6 +14,7 @@ pub mod answerer;
 pub mod asker;
 pub mod attack;
 pub mod exchange;
+pub mod faller;
 pub mod hostile;
 
 #[cfg(feature = "armed")]

@@ -1,7 +1,7 @@
 //! All of it through the compile path, and into one file.
 
 use std::collections::BTreeMap;
-use std::fs::TryLockError;
+use std::fs::{File, TryLockError};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -138,7 +138,7 @@ pub enum Step<'a> {
 }
 
 /// How a part is made, in this order.
-const RUST: &str = "compiling Rust";
+pub(crate) const RUST: &str = "compiling Rust";
 const C: &str = "compiling C";
 const LINKING: &str = "linking";
 
@@ -153,20 +153,7 @@ pub fn build(
     request: &Request<'_>,
     say: &mut dyn FnMut(Step<'_>),
 ) -> Result<Made, Trouble> {
-    // Two who build into one folder would spoil each other's files. It is let go when this is over.
-    std::fs::create_dir_all(&request.folder).map_err(|error| unwritable(&request.folder, &error))?;
-    let lock = request.folder.join("lock");
-    let lock = std::fs::File::create(&lock).map_err(|error| unwritable(&lock, &error))?;
-    if lock.try_lock().is_err() {
-        say(Step::Waits);
-        // Where a system has no locks, there is one builder, or none who knows.
-        while matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
-            if is_stopped() {
-                return Err(stopped());
-            }
-            std::thread::sleep(LOOK);
-        }
-    }
+    let _lock = lock(&request.folder, say)?;
     let Fitting { image, ends, masks, lines } = judged(request)?;
     let request = &Request { image: &image, ..request.clone() };
     // Now: what is there afterwards may be newer than what has compiled.
@@ -177,7 +164,8 @@ pub fn build(
     let mut texts = vec![(crates.join("Cargo.toml"), generate::workspace(&members))];
     for (at, (name, source)) in names.iter().zip(&request.sources).enumerate() {
         let at_line_end = ends.iter().any(|end| end.side(at).is_some());
-        let (manifest, text) = generate::component(request, name, source, at_line_end);
+        let wanted = [("line-end", at_line_end), ("knocks", request.knocks)];
+        let (manifest, text) = generate::component(&request.koboshi, &wanted, name, source);
         texts.push((crates.join(name).join("Cargo.toml"), manifest));
         texts.push((crates.join(name).join("src/lib.rs"), text));
     }
@@ -199,16 +187,7 @@ pub fn build(
     }
     let began = SystemTime::now();
     Note::remove(&request.folder)?;
-    for (path, text) in &texts {
-        put(path, text)?;
-    }
-    // The same versions of everything as in Koboshi itself. Cargo takes out what these crates do not need, so the whole of it is
-    // remembered beside.
-    if let Ok(text) = std::fs::read_to_string(request.koboshi.join("Cargo.lock"))
-        && put(&crates.join("locked.toml"), &text)?
-    {
-        put(&crates.join("Cargo.lock"), &text)?;
-    }
+    lay_down(&request.koboshi, &crates, &texts)?;
     // Cargo wants all members to be there; the tables come when the components' sizes are known.
     if !of_kernel.is_file() {
         put(&of_kernel, "#![no_std]\n")?;
@@ -259,6 +238,38 @@ pub fn build(
         Note::write(&request.folder, &crates, given, &made, began)?;
     }
     Ok(made)
+}
+
+/// Keeps others out of a folder until it is dropped: two who build into one would spoil each other's files.
+pub(crate) fn lock(folder: &Path, say: &mut dyn FnMut(Step<'_>)) -> Result<File, Trouble> {
+    std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+    let lock = folder.join("lock");
+    let lock = File::create(&lock).map_err(|error| unwritable(&lock, &error))?;
+    if lock.try_lock().is_err() {
+        say(Step::Waits);
+        // Where a system has no locks, there is one builder, or none who knows.
+        while matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+            if is_stopped() {
+                return Err(stopped());
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+    Ok(lock)
+}
+
+/// Writes generated crates, with the same versions of everything as in Koboshi itself.
+pub(crate) fn lay_down(koboshi: &Path, crates: &Path, texts: &[(PathBuf, String)]) -> Result<(), Trouble> {
+    for (path, text) in texts {
+        put(path, text)?;
+    }
+    // Cargo takes out what these crates do not need, so the whole of it is remembered beside.
+    if let Ok(text) = std::fs::read_to_string(koboshi.join("Cargo.lock"))
+        && put(&crates.join("locked.toml"), &text)?
+    {
+        put(&crates.join("Cargo.lock"), &text)?;
+    }
+    Ok(())
 }
 
 /// What follows from the sizes of the components.

@@ -57,10 +57,10 @@ fn cargo_toml(name: &str, dependencies: &str) -> String {
     )
 }
 
-/// `Cargo.toml` and `src/lib.rs` of a component's program.
-pub(crate) fn component(request: &Request<'_>, name: &str, source: &Source, at_line_end: bool) -> (String, String) {
-    let platform = request.koboshi.join("kernel/sh4/component");
-    let wanted = features(&[("line-end", at_line_end), ("knocks", request.knocks)]);
+/// `Cargo.toml` and `src/lib.rs` of a component's program, with those features of its platform's side that are wanted.
+pub(crate) fn component(koboshi: &Path, wanted: &[(&str, bool)], name: &str, source: &Source) -> (String, String) {
+    let platform = koboshi.join("kernel/sh4/component");
+    let wanted = features(wanted);
     let dependencies = dependency("koboshi-sh4-component", &platform, &wanted)
         + &dependency(&source.package, &source.folder, &source.features);
     let text = format!(

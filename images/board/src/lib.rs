@@ -10,6 +10,7 @@
 //! | all of it through the compile path, and into one file | [`build`](mod@build) |
 //! | or it is still what the last build left | `unchanged` |
 //! | it runs | [`emulator`] |
+//! | or its components are modules for the host's interpreter | [`modules`](mod@modules) |
 //! | where in the source a fault was | [`place_of`] |
 //! | a computer beside it | [`running`] |
 //!
@@ -24,6 +25,7 @@ mod generate;
 mod interrupts;
 mod layout;
 mod line_end;
+pub mod modules;
 mod pages;
 mod places;
 pub mod request;
@@ -33,5 +35,6 @@ mod unchanged;
 pub use build::{Made, MadeComponent, Step, build};
 pub use fit::{Spot, Unfit, fits};
 pub use line_end::LINE_END_ROOM;
+pub use modules::modules;
 pub use places::place_of;
 pub use request::{Board, Placed, Request, Source, Watchdog};

@@ -104,8 +104,8 @@ pub(super) fn koboshi() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
 }
 
-/// The programs of an image's components, and where its devices are on the board.
-pub(super) fn parts(composed: &Composed) -> Result<(Vec<Source>, Vec<Option<Placed>>), Trouble> {
+/// The programs of an image's components, in their order.
+pub(super) fn sources(composed: &Composed) -> Result<Vec<Source>, Trouble> {
     let all = packages();
     let mut sources = Vec::new();
     for instance in &composed.manifest.components {
@@ -114,9 +114,9 @@ pub(super) fn parts(composed: &Composed) -> Result<(Vec<Source>, Vec<Option<Plac
         let Some(program) = program else {
             return Err(Trouble::new(
                 format!(
-                    "package `{name}` is a workspace's own: only Koboshi's packages can be built for a board so far"
+                    "package `{name}` is a workspace's own: only Koboshi's packages can be built as programs so far"
                 ),
-                "use one of Koboshi's, or run the image on the host.",
+                "use one of Koboshi's, or run the image on this machine with its components linked in.",
             ));
         };
         sources.push(Source {
@@ -127,6 +127,12 @@ pub(super) fn parts(composed: &Composed) -> Result<(Vec<Source>, Vec<Option<Plac
             assembler: Vec::new(),
         });
     }
+    Ok(sources)
+}
+
+/// The programs of an image's components, and where its devices are on the board.
+pub(super) fn parts(composed: &Composed) -> Result<(Vec<Source>, Vec<Option<Placed>>), Trouble> {
+    let sources = sources(composed)?;
     let devices = placed(&composed.manifest).map_err(|device| {
         let (what, remedy) = no_place(device);
         Trouble::new(what, remedy)

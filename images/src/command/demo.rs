@@ -19,6 +19,7 @@ use koboshi_host::machine::{Clock, Machine, Options};
 use koboshi_host::strike::How;
 
 use self::shown::{Recovery, Shown};
+use super::engine::Wish;
 use super::exact::{Chance, Exact};
 use super::on_board::{self, Wishes};
 use super::{FINE, MISUSED, STOPPED, WRONG, complain, composed, count, listen_for_stop, stop_wanted, time};
@@ -37,6 +38,7 @@ pub(super) const AFTER_HELP: &str = "Examples:
   koboshi demo                                 256 KiB both ways, a knock every 100 ms
   koboshi demo README.md --every 5ms --seed 7  your own file, and many more knocks
   koboshi demo --how hang --whom driver        the driver only, and only hangs
+  koboshi demo --engine wasm --how hang        real endless loops, of components that an interpreter runs
   koboshi demo --flow none --baud 1000000      too fast for a recovery: see what is lost announced
 
 Exit codes:
@@ -107,6 +109,8 @@ pub struct Arguments {
     image: Option<PathBuf>,
     #[command(flatten)]
     board: Wishes,
+    #[command(flatten)]
+    engine: Wish,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -201,14 +205,16 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
     if let Some(code) = unreachable_speed(arguments, &plain, &line.name) {
         return code;
     }
-    let image = match composed(arguments.image.as_ref(), &change) {
+    let mut image = match composed(arguments.image.as_ref(), &change) {
         Ok(image) => image,
         Err(code) => return code,
     };
     let board = board_of(image.manifest.platform);
-    if board.is_none()
-        && let Err(code) = arguments.board.refuse_here()
-    {
+    let wishes = match board {
+        Some(_) => arguments.engine.refuse_on_board(),
+        None => arguments.board.refuse_here(),
+    };
+    if let Err(code) = wishes {
         return code;
     }
     let targets = match targets(arguments, &image) {
@@ -220,7 +226,10 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         (Some(board), Some(path)) => on_board::start(path, &image, board, arguments.board)
             .and_then(|system| Demo::new(arguments, &image, system, Clock::Real, file, targets))
             .map(Demo::run),
-        _ => here(arguments, &image)
+        _ => arguments
+            .engine
+            .fulfil(arguments.image.as_ref(), &mut image)
+            .and_then(|()| here(arguments, &image))
             .and_then(|(system, clock)| Demo::new(arguments, &image, system, clock, file, targets))
             .map(Demo::run),
     };

@@ -19,6 +19,7 @@ pub mod demo;
 pub mod doctor;
 #[cfg(not(feature = "suites"))]
 mod elsewhere;
+mod engine;
 mod exact;
 pub mod inspect;
 pub mod key;

@@ -10,6 +10,7 @@ use koboshi_host::journal::Depth;
 use koboshi_host::machine::{Clock, Machine, Options};
 
 use super::check::show_warnings;
+use super::engine::Wish;
 use super::on_board::{self, Wishes};
 use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, listen_for_stop, print_out, stop_wanted, table};
 use crate::compose::board::board_of;
@@ -25,6 +26,7 @@ pub(super) const AFTER_HELP: &str = "Examples:
   picocom -b 115200 -f h $XDG_RUNTIME_DIR/koboshi/serial0
                                                the program's end of the line
   koboshi kill driver --how hang               in another terminal
+  koboshi run --engine wasm                    each component as a module with memory of its own
 
 Exit codes:
   0    its time was over, or `koboshi stop` was said
@@ -51,6 +53,8 @@ pub struct Arguments {
     directory: Directory,
     #[command(flatten)]
     board: Wishes,
+    #[command(flatten)]
+    engine: Wish,
     /// Stop after so long
     #[arg(long = "for", value_parser = super::time, value_name = "TIME")]
     lasting: Option<u64>,
@@ -77,15 +81,17 @@ impl Directory {
 /// Runs the image, and gives the exit code.
 pub(super) fn run(arguments: &Arguments) -> i32 {
     listen_for_stop();
-    let composed = match composed(arguments.image.as_ref(), &|_| {}) {
+    let mut composed = match composed(arguments.image.as_ref(), &|_| {}) {
         Ok(composed) => composed,
         Err(code) => return code,
     };
     show_warnings(&composed.warnings);
     let board = board_of(composed.manifest.platform);
-    if board.is_none()
-        && let Err(code) = arguments.board.refuse_here()
-    {
+    let wishes = match board {
+        Some(_) => arguments.engine.refuse_on_board(),
+        None => arguments.board.refuse_here(),
+    };
+    if let Err(code) = wishes {
         return code;
     }
     let directory = match RunDirectory::claim(&arguments.directory.path()) {
@@ -100,10 +106,13 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
             Ok(system) => oversee(arguments, &composed.image, system, &directory),
             Err(code) => code,
         },
-        _ => match here(&composed.image) {
-            Ok(system) => oversee(arguments, &composed.image, system, &directory),
-            Err(code) => code,
-        },
+        _ => {
+            match arguments.engine.fulfil(arguments.image.as_ref(), &mut composed).and_then(|()| here(&composed.image))
+            {
+                Ok(system) => oversee(arguments, &composed.image, system, &directory),
+                Err(code) => code,
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod image;
 pub mod journal;
 pub mod linked;
 pub mod machine;
+pub mod module;
 pub mod ns16550;
 pub mod scif;
 pub mod status;

@@ -1,7 +1,8 @@
-//! Components that are linked into this process.
+//! Components that are linked into this process, and those that are modules: an arena holds the future of either.
 //!
-//! Job: hold a component's future in a fixed arena, poll it, and forget it. A dead component's future is overwritten and
-//! never dropped: no destructor of it may act after its death.
+//! Job: hold a component's future in a fixed arena, poll it, and forget it. A dead linked-in component's future is overwritten
+//! and never dropped: no destructor of it may act after its death. That of a module is this crate's own and holds memory of
+//! the host, and nothing that anybody could reach: it is dropped.
 #![allow(unsafe_code, reason = "a future of a type that only the component knows lives in memory that is overwritten")]
 
 use std::alloc::Layout;
@@ -14,6 +15,8 @@ use std::task::Poll;
 use koboshi_runtime::describe::Description;
 use koboshi_runtime::executor;
 use koboshi_runtime::life::{Exit, Start};
+
+use crate::module::{BadModule, Module, Turns};
 
 /// Words of an arena are as aligned as any future of a component needs to be.
 #[repr(align(64))]
@@ -31,6 +34,8 @@ pub struct Linked {
     layout: Layout,
     make: Arc<dyn Fn(*mut u8) + Send + Sync>,
     poll: unsafe fn(*mut u8) -> Poll<Exit>,
+    /// What is done with a dead one's future before it is overwritten.
+    forget: unsafe fn(*mut u8),
 }
 
 impl Linked {
@@ -63,7 +68,20 @@ impl Linked {
                 let future = unsafe { Pin::new_unchecked(future) };
                 executor::turn(future)
             },
+            forget: |_| {},
         }
+    }
+
+    /// The component whose code is this module, and which is described so.
+    ///
+    /// # Errors
+    /// [`BadModule`]: no module can be a component with so many ports or lines.
+    pub fn module(description: &'static Description, module: &Module) -> Result<Self, BadModule> {
+        Module::fits(description)?;
+        let module = module.clone();
+        let linked = Linked::new(description, move |_| Turns::begin(&module, description));
+        // SAFETY: whoever calls this says that `make` has written a `Turns` here, which nobody uses any more.
+        Ok(Linked { forget: |arena| unsafe { arena.cast::<Turns>().drop_in_place() }, ..linked })
     }
 
     /// What the component says of itself.
@@ -112,9 +130,13 @@ impl Arena {
         self.holds = true;
     }
 
-    /// Overwrites the future, without dropping it.
+    /// Overwrites the future. One that is linked in is not dropped.
     pub(crate) fn clear(&mut self) {
-        self.holds = false;
+        if std::mem::take(&mut self.holds) {
+            let forget = self.linked.forget;
+            // SAFETY: `holds` said that `load` has written the future that this function forgets, and it says so no longer.
+            unsafe { forget(self.start()) };
+        }
         // SAFETY: the memory is this arena's, and the future in it, which alone points into it, never runs again.
         unsafe { self.memory.as_mut() }.fill(MaybeUninit::new(RESET));
     }
@@ -132,6 +154,7 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
+        self.clear();
         // SAFETY: the pointer came from `Box::leak`, and a future that lies in the memory never runs again.
         drop(unsafe { Box::from_raw(self.memory.as_ptr()) });
     }

@@ -1,4 +1,5 @@
-//! The functions of `koboshi_runtime::platform`, for components that are linked into this process.
+//! The functions of `koboshi_runtime::platform`, for components that are linked into this process, and for the imports of
+//! those that are modules.
 //!
 //! Each acts for the component whose turn it is, in the machine whose turn it is on this thread. Outside a turn there is
 //! nobody to act for: that is a fault of whoever called.
@@ -11,6 +12,7 @@ use std::sync::Once;
 use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Command, Denied, Peer};
+use koboshi_core::knock::Knock;
 use koboshi_core::life::{Begin, Facts};
 use koboshi_core::place::{Place, Registers};
 use koboshi_core::sync::AtomicU32;
@@ -66,6 +68,16 @@ fn with<T>(act: impl FnOnce(&World) -> T) -> T {
         Some(world) => act(world),
         None => panic!("a component function was called while no component has its turn on this thread"),
     })
+}
+
+/// Takes the knock that waits for the component that has its turn: it carries it out itself.
+pub(crate) fn take_knock() -> Option<Knock> {
+    with(World::take_knock)
+}
+
+/// The component that has its turn has panicked here.
+pub(crate) fn panicked_at(place: Place) {
+    with(|world| world.panicked_at.set(Some(place)));
 }
 
 #[unsafe(no_mangle)]

@@ -394,6 +394,14 @@ impl World {
         Some(plan.remove(0).strike)
     }
 
+    /// Hands a knock over to a component that carries it out itself.
+    pub(crate) fn take_knock(&self) -> Option<How> {
+        let how = self.seat().knock.take()?;
+        let component = self.current();
+        self.journal.borrow_mut().add(self.now(), || Event::Knocked { component, how });
+        Some(how)
+    }
+
     /// Carries out a knock, unless it waits for a reply to spoil.
     fn fall(&self, how: How) {
         let why = match how {

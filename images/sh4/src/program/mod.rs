@@ -1,9 +1,11 @@
-//! A crate to a module, with data at real addresses; `helpers.rs` has what every program needs.
+//! A crate to a module, with data at real addresses; `helpers.rs` has what every program needs. Or to a module that an
+//! interpreter runs, in `interpreted.rs`.
 //!
 //! The rules: constants and variables never share a page; the module's own stack has a page below it that nobody uses, so
 //! that an overflow can trap.
 
 mod helpers;
+mod interpreted;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use serde::Deserialize;
 use wasmparser::{ExternalKind, KnownCustom, Linking, Operator, Parser, Payload, SymbolFlags, SymbolInfo};
 
 use crate::link::Optimise;
-use crate::tools::{Rust, Trouble, output, printed, read, unwritable, without_known_warnings, write};
+use crate::tools::{Rust, TARGET, Trouble, output, printed, read, unwritable, without_known_warnings, write};
 
 pub use helpers::{Helpers, build_helpers, helper_symbols, helpers_module};
 
@@ -98,6 +100,37 @@ impl Program {
         let page = self.target_folder.join("koboshi-page.o");
         std::fs::create_dir_all(&self.target_folder).map_err(|error| unwritable(&self.target_folder, &error))?;
         write(&page, page_object())?;
+        let mut linker = vec![
+            format!("--global-base={}", self.base),
+            // Addresses are real: what is first lies at the base, not at zero.
+            "--no-stack-first".to_owned(),
+            format!("-zstack-size={stack}"),
+            absolute(&page)?.display().to_string(),
+        ];
+        linker.extend([DATA_END, STACK_LOW, STACK_HIGH].map(|symbol| format!("--export={symbol}")));
+        let (wasm, warnings) = self.compile(rust, linker)?;
+        let extent = extent(&wasm, self.base)?;
+        Ok(Built { wasm, extent, warnings })
+    }
+
+    /// Builds it for an interpreter that begins at address 0, whatever the base is; and what the compiler of Rust warned of.
+    ///
+    /// Its own stack lies first and grows down to address 0: below that there is nothing, so an overflow traps.
+    ///
+    /// # Errors
+    /// As with [`Program::build`]. Or it wants what no interpreter without threads can do.
+    pub fn build_interpreted(&self, rust: &Rust) -> Result<(Vec<u8>, String), Trouble> {
+        let linker = vec![
+            "--stack-first".to_owned(),
+            format!("-zstack-size={}", self.stack),
+            format!("--export={STACK_POINTER}"),
+        ];
+        let (wasm, warnings) = self.compile(rust, linker)?;
+        Ok((interpreted::of(&wasm)?, warnings))
+    }
+
+    /// Has cargo build it with these arguments for the linker; and what the compiler of Rust warned of.
+    fn compile(&self, rust: &Rust, mut linker: Vec<String>) -> Result<(Vec<u8>, String), Trouble> {
         let mut cargo = rust.cargo("rustc");
         cargo.current_dir(&self.folder).arg("--target-dir").arg(absolute(&self.target_folder)?);
         cargo.args(["--release", "--quiet", "--message-format=json-render-diagnostics", "--color=never"]);
@@ -118,17 +151,9 @@ impl Program {
             cargo.args(["--features", &self.features.join(",")]);
         }
         cargo.arg("--");
-        let mut linker = vec![
-            format!("--global-base={}", self.base),
-            // Addresses are real: what is first lies at the base, not at zero.
-            "--no-stack-first".to_owned(),
-            // Then the module tells what it needs and has not. Nothing else in it changes, but for its zeros: they become a
-            // segment `.bss`, which the translator drops.
-            "--emit-relocs".to_owned(),
-            format!("-zstack-size={stack}"),
-            absolute(&page)?.display().to_string(),
-        ];
-        linker.extend([DATA_END, STACK_LOW, STACK_HIGH].map(|symbol| format!("--export={symbol}")));
+        // Then the module tells what it needs and has not. Nothing else in it changes, but for its zeros: they become a
+        // segment `.bss`, which the translator drops.
+        linker.push("--emit-relocs".to_owned());
         linker.extend(self.exports.iter().map(|symbol| format!("--export={symbol}")));
         cargo.args(linker.iter().map(|argument| format!("-Clink-arg={argument}")));
         let built = output(&mut cargo)?;
@@ -138,12 +163,11 @@ impl Program {
                 true => "name one of its packages (--package).",
                 false => "correct what it names. It has to be a no_std crate.",
             };
-            return Err(Trouble::new(format!("cargo cannot build {} for SH-4:\n{said}", self.name()), remedy));
+            return Err(Trouble::new(format!("cargo cannot build {} for {TARGET}:\n{said}", self.name()), remedy));
         }
         let wasm = read(&self.module_of(&printed(&built.stdout))?)?;
         refuse_missing_statics(&wasm)?;
-        let extent = extent(&wasm, self.base)?;
-        Ok(Built { wasm, extent, warnings: said })
+        Ok((wasm, said))
     }
 
     fn name(&self) -> String {
@@ -213,6 +237,7 @@ fn missing_statics(wasm: &[u8]) -> wasmparser::Result<Vec<String>> {
 const DATA_END: &str = "__data_end";
 const STACK_LOW: &str = "__stack_low";
 const STACK_HIGH: &str = "__stack_high";
+const STACK_POINTER: &str = "__stack_pointer";
 
 /// Where the linker has put things, as it exports that.
 fn extent(wasm: &[u8], base: u32) -> Result<Extent, Trouble> {

@@ -3,6 +3,9 @@
 //! Job: ask the kernel by traps what only the kernel can do, and read everything else in the page that it shows. Device
 //! registers are plain accesses: the MMU lets a component reach exactly its own.
 //!
+//! With the feature `module` it is the side of a component on the host that is a module of its own: the traps are the
+//! module's imports, and those for device registers are two more of them.
+//!
 //! Rules kept here: a turn ends with one trap, which rings all peers that were to be rung and waits; what the kernel
 //! tells is read anew each time. Nothing of a component is in a `static` but what this page itself needs.
 //!
@@ -15,6 +18,7 @@ mod knocks;
 
 use core::panic::PanicInfo;
 use core::pin::pin;
+#[cfg(not(feature = "module"))]
 use core::ptr;
 use core::slice;
 use core::task::Poll;
@@ -49,6 +53,13 @@ unsafe extern "C" {
     safe fn koboshi_trap_window_closed();
     safe fn koboshi_trap_down() -> u64;
     safe fn koboshi_trap_registers(of: u32, to: *mut u32) -> u32;
+}
+
+#[cfg(feature = "module")]
+unsafe extern "C" {
+    // Widths are in bytes.
+    safe fn koboshi_trap_read(device: u32, offset: u32, width: u32) -> u32;
+    safe fn koboshi_trap_write(device: u32, offset: u32, width: u32, value: u32);
 }
 
 /// What the kernel and the composer tell. The kernel passes it to the component's first instruction.
@@ -203,9 +214,55 @@ fn koboshi_begin() -> (u32, Begin) {
 }
 
 /// The address of a register. That of a device that the component does not have is one that nobody has.
+#[cfg(not(feature = "module"))]
 fn register(device: u8, offset: u32) -> u32 {
     let base = view().devices.get(usize::from(device)).copied().unwrap_or(0);
     if base == 0 { offset & 0xFFF } else { base.wrapping_add(offset) }
+}
+
+#[cfg(not(feature = "module"))]
+fn read(device: u8, offset: u32, width: Width) -> u32 {
+    let address = register(device, offset);
+    match width {
+        // SAFETY: whatever the address: the MMU lets the component reach its own, and ends it for any other.
+        Width::Byte => unsafe { ptr::read_volatile(address as *const u8) }.into(),
+        // SAFETY: as above.
+        Width::Half => unsafe { ptr::read_volatile(address as *const u16) }.into(),
+        // SAFETY: as above.
+        Width::Word => unsafe { ptr::read_volatile(address as *const u32) },
+    }
+}
+
+#[cfg(not(feature = "module"))]
+fn write(device: u8, offset: u32, width: Width, value: u32) {
+    let address = register(device, offset);
+    match width {
+        // SAFETY: as in `read`: a device's register is no memory of the program.
+        Width::Byte => unsafe { ptr::write_volatile(address as *mut u8, value as u8) },
+        // SAFETY: as above.
+        Width::Half => unsafe { ptr::write_volatile(address as *mut u16, value as u16) },
+        // SAFETY: as above.
+        Width::Word => unsafe { ptr::write_volatile(address as *mut u32, value) },
+    }
+}
+
+#[cfg(feature = "module")]
+const fn bytes(width: Width) -> u32 {
+    match width {
+        Width::Byte => 1,
+        Width::Half => 2,
+        Width::Word => 4,
+    }
+}
+
+#[cfg(feature = "module")]
+fn read(device: u8, offset: u32, width: Width) -> u32 {
+    koboshi_trap_read(device.into(), offset, bytes(width))
+}
+
+#[cfg(feature = "module")]
+fn write(device: u8, offset: u32, width: Width, value: u32) {
+    koboshi_trap_write(device.into(), offset, bytes(width), value);
 }
 
 /// The line's end that this device is, if it is one.
@@ -231,15 +288,7 @@ fn koboshi_read(device: u8, offset: u32, width: Width) -> u32 {
         tell_other_side(end, offset, false);
         return end.read(offset);
     }
-    let address = register(device, offset);
-    match width {
-        // SAFETY: whatever the address: the MMU lets the component reach its own, and ends it for any other.
-        Width::Byte => unsafe { ptr::read_volatile(address as *const u8) }.into(),
-        // SAFETY: as above.
-        Width::Half => unsafe { ptr::read_volatile(address as *const u16) }.into(),
-        // SAFETY: as above.
-        Width::Word => unsafe { ptr::read_volatile(address as *const u32) },
-    }
+    read(device, offset, width)
 }
 
 #[unsafe(no_mangle)]
@@ -249,15 +298,7 @@ fn koboshi_write(device: u8, offset: u32, width: Width, value: u32) {
         tell_other_side(end, offset, true);
         return end.write(offset, value);
     }
-    let address = register(device, offset);
-    match width {
-        // SAFETY: as in `koboshi_read`: a device's register is no memory of the program.
-        Width::Byte => unsafe { ptr::write_volatile(address as *mut u8, value as u8) },
-        // SAFETY: as above.
-        Width::Half => unsafe { ptr::write_volatile(address as *mut u16, value as u16) },
-        // SAFETY: as above.
-        Width::Word => unsafe { ptr::write_volatile(address as *mut u32, value) },
-    }
+    write(device, offset, width, value);
 }
 
 #[unsafe(no_mangle)]
