@@ -9,15 +9,13 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use koboshi_core::ComponentId;
-use koboshi_core::kernel::{Command, Denied};
-use koboshi_core::knock::Knock;
 use koboshi_core::life::Fault;
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_runtime::platform::{
     Width, koboshi_alarm, koboshi_blame, koboshi_command, koboshi_down, koboshi_facts, koboshi_incident,
     koboshi_interrupt, koboshi_log, koboshi_now, koboshi_read, koboshi_registers, koboshi_ring, koboshi_write,
 };
-use koboshi_sh4_abi::{answer, command, state_in_words, words};
+use koboshi_sh4_abi::{answer, command_of_words, denied_in_words, words};
 use wasmi::errors::HostError;
 use wasmi::{Error, Linker};
 
@@ -124,31 +122,6 @@ fn small(number: u32) -> u8 {
     u8::try_from(number).unwrap_or(u8::MAX)
 }
 
-fn refused(denied: Denied) -> u32 {
-    match denied {
-        Denied::Unknown => answer::UNKNOWN,
-        Denied::Right => answer::RIGHT,
-        Denied::State(state) => answer::STATE | state_in_words(state),
-    }
-}
-
-/// What is wanted by these words.
-fn wanted(number: u32, argument: u32) -> Option<Command> {
-    let fault = Fault::of_code(argument as u8, 0).unwrap_or(Fault::Told);
-    Some(match number {
-        command::START => Command::Start,
-        command::END => Command::End(fault),
-        command::END_REPORTED => Command::EndReported(fault, (argument >> 8) as u8),
-        command::STOP => Command::Stop,
-        command::BACK_OFF => Command::BackOff,
-        command::GIVE_UP => Command::GiveUp,
-        command::REBOOT => Command::Reboot,
-        command::KNOCK => Command::Knock(Knock::of_code(argument as u8)?),
-        command::WAKE => Command::Wake,
-        _ => return None,
-    })
-}
-
 fn width(bytes: u32) -> Width {
     match bytes {
         1 => Width::Byte,
@@ -197,16 +170,16 @@ pub(super) fn define(linker: &mut Linker<Host>) -> Result<(), Error> {
                 give(&mut caller, to, &room)?;
                 Ok::<u32, Error>(answer::DONE)
             }
-            Err(denied) => Ok(refused(denied)),
+            Err(denied) => Ok(denied_in_words(denied)),
         }
     })?;
     linker.func_wrap(
         MODULE,
         "koboshi_trap_command",
         |mut caller: Caller<'_>, target: u32, number: u32, argument: u32| {
-            let Some(wanted) = wanted(number, argument) else { return Ok::<u32, Error>(answer::RIGHT) };
+            let Some(wanted) = command_of_words(number, argument) else { return Ok::<u32, Error>(answer::RIGHT) };
             let done = share(&mut caller, || koboshi_command(component(target), wanted))?;
-            Ok(done.map_or_else(refused, |()| answer::DONE))
+            Ok(done.map_or_else(denied_in_words, |()| answer::DONE))
         },
     )?;
     linker.func_wrap(MODULE, "koboshi_trap_incident", |mut caller: Caller<'_>, number: u32, to: u32| {

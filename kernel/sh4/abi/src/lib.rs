@@ -11,7 +11,9 @@ mod bytes;
 pub mod line_end;
 pub mod words;
 
-use koboshi_core::life::{Begin, State};
+use koboshi_core::kernel::{Command, Denied};
+use koboshi_core::knock::Knock;
+use koboshi_core::life::{Begin, Fault, State};
 use koboshi_core::sync::AtomicU32;
 
 /// What a component asks of the kernel: `trapa #N`, arguments in r4 to r7, results in r0 and r1.
@@ -180,6 +182,34 @@ pub const fn state_of_words(number: u32) -> State {
         7 => State::GivenUp,
         _ => State::Absent,
     }
+}
+
+/// The number of a refusal, one of [`answer`].
+#[must_use]
+pub const fn denied_in_words(denied: Denied) -> u32 {
+    match denied {
+        Denied::Unknown => answer::UNKNOWN,
+        Denied::Right => answer::RIGHT,
+        Denied::State(state) => answer::STATE | state_in_words(state),
+    }
+}
+
+/// The command with this number of [`command`] and this argument; `None`: there is no such command, or no such knock.
+#[must_use]
+pub fn command_of_words(number: u32, argument: u32) -> Option<Command> {
+    let fault = Fault::of_code(argument as u8, 0).unwrap_or(Fault::Told);
+    Some(match number {
+        command::START => Command::Start,
+        command::END => Command::End(fault),
+        command::END_REPORTED => Command::EndReported(fault, (argument >> 8) as u8),
+        command::STOP => Command::Stop,
+        command::BACK_OFF => Command::BackOff,
+        command::GIVE_UP => Command::GiveUp,
+        command::REBOOT => Command::Reboot,
+        command::KNOCK => Command::Knock(Knock::of_code(argument as u8)?),
+        command::WAKE => Command::Wake,
+        _ => return None,
+    })
 }
 
 /// The number of a beginning.

@@ -1,12 +1,11 @@
 //! What a component asks of the kernel by a trap, but for its wait.
 
-use koboshi_core::kernel::{Command, Denied};
-use koboshi_core::knock::Knock;
+use koboshi_core::kernel::Command;
 use koboshi_core::life::Fault;
 use koboshi_core::place::FILE;
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_core::{ComponentId, Nanoseconds};
-use koboshi_sh4_abi::{self as abi, answer, call, command, words};
+use koboshi_sh4_abi::{answer, call, command, command_of_words, denied_in_words, words};
 
 use super::{Machine, event, stop};
 use crate::memory;
@@ -145,7 +144,7 @@ impl Machine {
                 words::put_facts(&facts, room);
                 answer::DONE
             }
-            Err(denied) => answer_of(denied),
+            Err(denied) => denied_in_words(denied),
         })
     }
 
@@ -170,21 +169,11 @@ impl Machine {
 
     fn command(&mut self, id: ComponentId, target: u32, number: u32, argument: u32, now: Nanoseconds) -> Option<u32> {
         let Ok(target) = u8::try_from(target).map(ComponentId) else { return Some(answer::UNKNOWN) };
-        let fault = Fault::of_code(argument as u8, 0).unwrap_or(Fault::Told);
-        let wanted = match number {
-            command::START => Command::Start,
-            command::END => Command::End(fault),
-            command::END_REPORTED => Command::EndReported(fault, (argument >> 8) as u8),
-            command::STOP => Command::Stop,
-            command::BACK_OFF => Command::BackOff,
-            command::GIVE_UP => Command::GiveUp,
-            command::REBOOT => Command::Reboot,
-            command::WAKE => Command::Wake,
-            command::KNOCK => match Knock::of_code(argument as u8).filter(|_| cfg!(feature = "knocks")) {
-                Some(how) => Command::Knock(how),
-                None => return Some(answer::UNKNOWN),
-            },
-            _ => return Some(answer::RIGHT),
+        let wanted = match command_of_words(number, argument) {
+            Some(Command::Knock(_)) if !cfg!(feature = "knocks") => return Some(answer::UNKNOWN),
+            Some(wanted) => wanted,
+            None if number == command::KNOCK => return Some(answer::UNKNOWN),
+            None => return Some(answer::RIGHT),
         };
         let ends = matches!(wanted, Command::End(_) | Command::EndReported(..) | Command::Stop | Command::GiveUp);
         // Whoever may not end it must not even make it close its window: it would run before everybody else for that.
@@ -200,7 +189,7 @@ impl Machine {
             word.store(count | u32::from(how.code()), Ordering::Relaxed);
         }
         self.show(target);
-        Some(done.map_or_else(answer_of, |()| answer::DONE))
+        Some(done.map_or_else(denied_in_words, |()| answer::DONE))
     }
 
     #[inline(never)]
@@ -222,13 +211,5 @@ impl Machine {
         let regions = self.component(id).map_or(&[][..], |component| component.regions);
         let text = memory::shown(regions, text, length, LONGEST_TEXT).unwrap_or(b"?");
         self.trace.text(b"koboshi: ").text(self.name(id).as_bytes()).text(what).text(text)
-    }
-}
-
-const fn answer_of(denied: Denied) -> u32 {
-    match denied {
-        Denied::Unknown => answer::UNKNOWN,
-        Denied::Right => answer::RIGHT,
-        Denied::State(state) => answer::STATE | abi::state_in_words(state),
     }
 }
