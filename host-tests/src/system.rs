@@ -145,6 +145,7 @@ pub fn image(setup: &Setup) -> Image {
     let us = 1_000;
     let component = |name: &str, linked, vcpu, respond_within, configuration, rights| ImageComponent {
         recover_within: None,
+        swappable: None,
         name: name.to_owned(),
         linked,
         vcpu,

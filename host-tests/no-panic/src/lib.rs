@@ -12,7 +12,7 @@ mod link;
 use core::cell::UnsafeCell;
 
 use koboshi_core::incident::Incident;
-use koboshi_core::kernel::{Command, Component, Kernel, Life, Line, Port, Record, Rights, Tables};
+use koboshi_core::kernel::{Command, Component, Kernel, Life, Line, Port, Record, Rights, Swappable, Tables};
 use koboshi_core::knock::Knock;
 use koboshi_core::life::{Begin, Fault};
 use koboshi_core::place::Place;
@@ -71,6 +71,7 @@ const NOTHING: Component<'static> = Component {
     ports: &[],
     lines: &[],
     rights: Rights { control: 0, facts: false, blame: false, reboot: false },
+    swappable: None,
 };
 static COMPONENTS: Global<[Component<'static>; 64]> = Global::new([NOTHING; 64]);
 static LIVES: Global<Option<[Life; 64]>> = Global::new(None);
@@ -382,7 +383,12 @@ pub extern "C" fn describe_component(at: usize) {
     if let Some(component) = COMPONENTS.get().get_mut(at) {
         let (vcpu, respond_within) = (argument(9) as u8, u64::from(argument(10)));
         let recover_within = (argument(11) != 0).then_some(u64::from(argument(11)));
-        *component = Component { name: "", vcpu, respond_within, recover_within, ports, lines, rights };
+        let swappable = (argument(12) != 0).then_some(Swappable {
+            quiesce_within: argument(12).into(),
+            answers: argument(13),
+            within: argument(14).into(),
+        });
+        *component = Component { name: "", vcpu, respond_within, recover_within, ports, lines, rights, swappable };
     }
 }
 

@@ -163,6 +163,8 @@ pub struct Swappable {
     pub room: u32,
     /// No version below this one.
     pub lowest: Version,
+    /// How one version takes the place of another.
+    pub rules: koboshi_core::kernel::Swappable,
 }
 
 /// A connection of two ports.

@@ -160,7 +160,34 @@ pub(crate) struct Story {
     /// What the processor held then: R0 to R15 of a board.
     #[serde(default)]
     pub(crate) registers: Option<[u32; 16]>,
+    /// Another version followed.
+    #[serde(default)]
+    pub(crate) swap: Option<Swap>,
     pub(crate) told: Vec<String>,
+}
+
+/// That another version of a component has taken its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Swap {
+    pub(crate) to: SwapTo,
+    /// When it was asked for.
+    pub(crate) asked_at_ns: u64,
+    /// Its probation is over; `None`: it is on probation, or was undone.
+    pub(crate) stays_since_ns: Option<u64>,
+    /// The incident that has brought the version before back.
+    pub(crate) undone_by: Option<u32>,
+}
+
+/// Which version has taken a component's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SwapTo {
+    /// A new one.
+    New,
+    /// The one before, for somebody wanted it.
+    Before,
+    /// The one before, for the new one did something wrong.
+    BeforeAgain,
 }
 
 /// A request that was in hand at a death.

@@ -1,13 +1,13 @@
 //! What the kernel's facts say, in the words of a person.
 
-use koboshi_core::incident::{CutShort, Incident, Noticed};
+use koboshi_core::incident::{CutShort, Incident, Noticed, Successor, Verdict};
 use koboshi_core::life::State;
 use koboshi_core::record::{self, Fate};
 use koboshi_core::{ComponentId, PortId};
 use koboshi_host::image::{Connection, Image};
 use koboshi_host::machine::Machine;
 
-use super::protocol::{InHand, Oldest, Process, Story};
+use super::protocol::{InHand, Oldest, Process, Story, Swap, SwapTo};
 use crate::units::Quantity;
 
 /// A state's word.
@@ -151,6 +151,7 @@ pub(crate) fn of(incident: &Incident, found: Found, known: &Known) -> Story {
         CutShort::GivenUp => "given up",
         CutShort::Stopped => "stopped on purpose",
         CutShort::Rebooted => "the image was rebooted",
+        CutShort::Swapped => "another version has taken its place",
     });
     let told = (0..known.names.len() as u8).map(ComponentId).filter(|id| incident.told & id.bit() != 0);
     Story {
@@ -178,6 +179,16 @@ pub(crate) fn of(incident: &Incident, found: Found, known: &Known) -> Story {
         kept_state_unknown: kept_state_whole.is_none(),
         place,
         registers,
+        swap: incident.swap.map(|swap| Swap {
+            to: match swap.to {
+                Successor::New => SwapTo::New,
+                Successor::Before => SwapTo::Before,
+                Successor::BeforeAgain => SwapTo::BeforeAgain,
+            },
+            asked_at_ns: swap.asked_at,
+            stays_since_ns: if let Verdict::Stays(at) = swap.verdict { Some(at) } else { None },
+            undone_by: if let Verdict::Undone(number) = swap.verdict { Some(number) } else { None },
+        }),
         told: told.map(|id| known.name(id)).collect(),
     }
 }

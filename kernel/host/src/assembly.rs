@@ -123,6 +123,7 @@ pub(crate) fn assemble(image: &Image, lender: &mut Lender<'_>, incidents: usize)
             vcpu: component.vcpu,
             respond_within: component.respond_within,
             recover_within: component.recover_within,
+            swappable: component.swappable,
             ports: lender.lend(list),
             lines: lender.lend((first..lines.len()).map(|line| LineId(line as u8)).collect::<Box<[_]>>()),
             rights: component.rights,

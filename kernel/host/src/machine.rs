@@ -10,10 +10,11 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use koboshi_core::incident::Incident;
-use koboshi_core::kernel::{Command, Denied};
+use koboshi_core::kernel::{Command, Denied, SwapPhase};
 use koboshi_core::life::{Begin, Facts, Fault};
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_core::{ComponentId, NEVER};
+use koboshi_runtime::describe::Description;
 use koboshi_runtime::life::Exit;
 
 use crate::application::Application;
@@ -22,7 +23,7 @@ use crate::fitness;
 use crate::image::{Costs, DeviceModelKind, Image};
 use crate::journal::{Depth, Event, Journal};
 use crate::lend::{Lender, Loans};
-use crate::linked::Arena;
+use crate::linked::{Arena, Linked};
 use crate::ns16550::Ns16550;
 use crate::platform::within;
 use crate::scif::Scif;
@@ -103,10 +104,23 @@ pub enum RunEnd {
     },
 }
 
+/// Why other code was not put in a component's place that is not in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotPut {
+    /// There is no such component.
+    #[error("there is no such component")]
+    Unknown,
+    /// Its swap is not over: the place holds the version before, or the next one.
+    #[error("its swap is not over")]
+    SwapUnderWay,
+}
+
 /// An image that runs.
 pub struct Machine {
     // In this order, because it is the order of dropping: who borrows goes before what is lent.
     arenas: Vec<Arena>,
+    /// What lies in both places of code of each component.
+    codes: Vec<[Option<Linked>; 2]>,
     world: Rc<World>,
     memory: &'static [AtomicU32],
     names: Vec<String>,
@@ -172,6 +186,7 @@ impl Machine {
         });
         let mut machine = Machine {
             arenas: image.components.iter().map(|component| Arena::new(component.linked.clone())).collect(),
+            codes: image.components.iter().map(|component| [Some(component.linked.clone()), None]).collect(),
             world,
             memory,
             names: all_names.clone(),
@@ -388,6 +403,44 @@ impl Machine {
         done
     }
 
+    /// Puts another version of a component into its place that is not in use, for [`Version::New`](koboshi_core::kernel::Version) to begin
+    /// there. What lay there is gone, and with it the way back to it.
+    ///
+    /// Nothing is judged here: its ports and kept state must be those of the component, whoever says so.
+    ///
+    /// # Errors
+    /// [`NotPut`], and nothing has changed.
+    pub fn put(&mut self, id: ComponentId, code: Linked) -> Result<(), NotPut> {
+        let mut kernel = self.world.kernel.borrow_mut();
+        let places = self.codes.get_mut(id.index()).ok_or(NotPut::Unknown)?;
+        if kernel.swap_phase(id) != SwapPhase::None {
+            return Err(NotPut::SwapUnderWay);
+        }
+        let free = usize::from(kernel.place(id) ^ 1) & 1;
+        kernel.forget_before(id);
+        places[free] = Some(code);
+        Ok(())
+    }
+
+    /// How far a component's swap is.
+    #[must_use]
+    pub fn swap_phase(&self, id: ComponentId) -> SwapPhase {
+        self.world.kernel.borrow().swap_phase(id)
+    }
+
+    /// Whether there is a version before to go back to.
+    #[must_use]
+    pub fn has_before(&self, id: ComponentId) -> bool {
+        self.world.kernel.borrow().has_before(id)
+    }
+
+    /// What a component's present code says of itself, or that of its next incarnation.
+    #[must_use]
+    pub fn description(&self, id: ComponentId) -> Option<&'static Description> {
+        let place = self.world.kernel.borrow().place(id);
+        Some(self.codes.get(id.index())?[usize::from(place & 1)].as_ref()?.description())
+    }
+
     /// Lets platform time pass up to `at`.
     fn advance(&mut self, at: u64) {
         if self.clock == Clock::Real {
@@ -473,7 +526,13 @@ impl Machine {
         self.world.journal.borrow_mut().add(now, || Event::Started { component: id, epoch });
         self.take_the_processor(id);
         let world = Rc::clone(&self.world);
+        let place = self.world.kernel.borrow().place(id);
         let arena = &mut self.arenas[id.index()];
+        if let Some(code) = &self.codes[id.index()][usize::from(place & 1)]
+            && !arena.holds_code(code)
+        {
+            *arena = Arena::new(code.clone());
+        }
         let loaded = within(&world, || catch_unwind(AssertUnwindSafe(|| arena.load())));
         self.world.current.set(None);
         if let Err(payload) = loaded {

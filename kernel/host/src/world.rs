@@ -217,6 +217,10 @@ impl World {
         (epoch, kernel.begin(self.current()).unwrap_or(Begin::Fresh))
     }
 
+    pub(crate) fn quiesces(&self) -> bool {
+        self.kernel.borrow().quiesces(self.current())
+    }
+
     pub(crate) fn ring(&self, port: u8) {
         if self.gate_closed.get() {
             return;

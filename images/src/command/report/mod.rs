@@ -112,6 +112,9 @@ struct Component {
 struct Swappable {
     room_bytes: u32,
     lowest_version: String,
+    quiesce_within_ns: u64,
+    answers: u32,
+    probation_ns: u64,
 }
 
 #[derive(Serialize)]
@@ -296,6 +299,9 @@ fn components(composed: &Composed) -> Vec<Component> {
             swappable: instance.swappable.as_ref().map(|swappable| Swappable {
                 room_bytes: swappable.value.room,
                 lowest_version: swappable.value.lowest.to_string(),
+                quiesce_within_ns: swappable.value.rules.quiesce_within,
+                answers: swappable.value.rules.answers,
+                probation_ns: swappable.value.rules.within,
             }),
         });
     }
