@@ -1,13 +1,15 @@
 //! Scenarios: what happens on the line while somebody is knocked over, and how one run of it is judged.
 
 use koboshi_core::ComponentId;
+use koboshi_core::kernel::{Command, Version};
 use koboshi_host::application::Announcement;
 use koboshi_host::image::DeviceModelKind;
 use koboshi_host::journal::Depth;
+use koboshi_host::linked::Linked;
 use koboshi_host::machine::{Machine, Options};
 use koboshi_host::strike::{Planned, Struck};
 
-use crate::system::{APPLICATION, DRIVER, EVERYBODY, MANAGER, MONITOR, SCIF, SOS, Setup, image};
+use crate::system::{APPLICATION, DRIVER, EVERYBODY, MANAGER, MONITOR, SCIF, SOS, Setup, image, other};
 use crate::verdict::{Comparison, Verdict, compare};
 
 /// Platform time in which an image is up.
@@ -21,6 +23,9 @@ const QUIET: u64 = 20_000_000;
 
 /// A run that takes longer than this is stuck. The longest wait by design is a report about SOS: under 1 s.
 const AT_MOST: u64 = 8_000_000_000;
+
+/// How long after a swap the driver's first version has its place again.
+const BACK_AFTER: u64 = 2_000_000;
 
 /// How much later than without faults a run may end and still be in time: hang detection, restarts and backoff.
 pub const RECOVER_WITHIN: u64 = 50_000_000;
@@ -41,6 +46,11 @@ pub enum Event {
     Reboot,
     /// This component is ended half way, from outside.
     Death(ComponentId),
+    /// The driver's other version takes its place half way; if it is to go back, the first one does again soon after.
+    Swap {
+        /// It goes back.
+        back: bool,
+    },
 }
 
 /// A scenario.
@@ -92,6 +102,15 @@ pub fn all() -> Vec<Scenario> {
         scenario("sos-reboot", "SOS is rebooted with its driver", &rebooting, 100, 100, Event::Reboot),
         scenario("manager-death", "the restart manager dies", &base, 80, 80, Event::Death(MANAGER)),
         scenario("monitor-death", "the Monitor dies", &base, 80, 80, Event::Death(MONITOR)),
+        scenario("swap", "the driver is swapped", &flow, 100, 100, Event::Swap { back: false }),
+        scenario(
+            "swap-and-back",
+            "the driver is swapped, and swapped back",
+            &flow,
+            100,
+            100,
+            Event::Swap { back: true },
+        ),
     ]
 }
 
@@ -146,6 +165,7 @@ struct Run<'s> {
     received: Vec<u8>,
     happened: bool,
     released_at: u64,
+    back_at: u64,
 }
 
 impl Run<'_> {
@@ -184,7 +204,18 @@ impl Run<'_> {
             }
             Event::Reboot => self.machine.kill(SOS),
             Event::Death(whom) => self.machine.kill(whom),
+            Event::Swap { back } => {
+                self.swap(&other(&self.scenario.setup));
+                self.back_at = if back { self.machine.now() + BACK_AFTER } else { u64::MAX };
+            }
         }
+    }
+
+    /// Another version of the driver takes its place.
+    fn swap(&mut self, code: &Linked) {
+        let new = Command::Swap(Version::New { way_back: true });
+        let done = self.machine.put(DRIVER, code.clone()).map(|()| self.machine.command(DRIVER, new));
+        debug_assert_eq!(done, Ok(Ok(())), "nobody else swaps");
     }
 
     /// Runs until everything has arrived; false: it never did.
@@ -205,6 +236,11 @@ impl Run<'_> {
             if self.released_at != 0 && self.machine.now() >= self.released_at {
                 self.released_at = 0;
                 self.machine.wire(SCIF, |wire| wire.hold(false));
+            }
+            if self.machine.now() >= self.back_at {
+                self.back_at = u64::MAX;
+                // It may have gone back by itself: then there is nothing to go back to.
+                let _ = self.machine.command(DRIVER, Command::Swap(Version::Before));
             }
             if self.all_there(out, back) && self.happened {
                 return true;
@@ -238,6 +274,7 @@ pub fn run(scenario: &Scenario, plan: Vec<Planned>, in_time: Option<u64>, journa
         received: vec![],
         happened: false,
         released_at: 0,
+        back_at: u64::MAX,
     };
     run.machine.run_until(UP);
     let ended = run.runs_to_the_end();

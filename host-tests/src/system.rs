@@ -1,7 +1,7 @@
 //! The system that the suites run: Monitor, SOS, SCIF driver and restart manager over one serial line.
 
 use koboshi_core::ComponentId;
-use koboshi_core::kernel::Rights;
+use koboshi_core::kernel::{Rights, Swappable};
 use koboshi_host::application::{Application, framing};
 use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageComponent, ImageDevice, PortEnd, WhenGone};
 use koboshi_host::linked::Linked;
@@ -56,6 +56,8 @@ pub struct Setup {
     pub ns16550: bool,
     /// The driver's code, if it is not the real one.
     pub driver: Option<Linked>,
+    /// How another version takes the driver's place.
+    pub swappable: Swappable,
     /// Everybody's code, if it is not linked in: in the order of [`EVERYBODY`].
     pub code: Option<Vec<Linked>>,
 }
@@ -71,6 +73,7 @@ impl Default for Setup {
             costs: Costs::default(),
             ns16550: false,
             driver: None,
+            swappable: Swappable { quiesce_within: 20_000_000, answers: 5, within: 100_000_000 },
             code: None,
         }
     }
@@ -139,6 +142,12 @@ pub fn policy(setup: &Setup) -> Policy {
     Policy { groups: heapless::Vec::from_slice(&groups).unwrap_or_default() }
 }
 
+/// The driver's other version, which swaps put in its place.
+#[must_use]
+pub fn other(_: &Setup) -> Linked {
+    Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start)
+}
+
 /// The image.
 #[must_use]
 pub fn image(setup: &Setup) -> Image {
@@ -194,7 +203,10 @@ pub fn image(setup: &Setup) -> Image {
             encoded(&hosts),
             blames,
         ),
-        component("scif-driver", driver, 1, 200 * us, board, blames),
+        ImageComponent {
+            swappable: Some(setup.swappable),
+            ..component("scif-driver", driver, 1, 200 * us, board, blames)
+        },
         component(
             "monitor",
             Linked::new(&koboshi_monitor::DESCRIPTION, koboshi_monitor::start),

@@ -585,7 +585,8 @@ impl Machine {
         match turn {
             Ok(Some(Poll::Pending)) => {
                 let alarm = world.wanted_alarm.get();
-                world.kernel.borrow_mut().wait(id, alarm, world.now());
+                // Where a swap goes on, an incarnation ends here.
+                world.noting_ends(|kernel, now| kernel.wait(id, alarm, now));
             }
             Ok(Some(Poll::Ready(exit))) => {
                 if let Exit::Unfit(why) = exit {
