@@ -73,7 +73,7 @@ impl Default for Setup {
             costs: Costs::default(),
             ns16550: false,
             driver: None,
-            swappable: Swappable { quiesce_within: 20_000_000, answers: 5, within: 100_000_000 },
+            swappable: Swappable { quiesce_within: 20_000_000, answers: 5, within: 10_000_000_000 },
             code: None,
         }
     }
