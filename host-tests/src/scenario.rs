@@ -214,7 +214,10 @@ impl Run<'_> {
     /// Another version of the driver takes its place.
     fn swap(&mut self, code: &Linked) {
         let new = Command::Swap(Version::New { way_back: true });
-        let done = self.machine.put(DRIVER, code.clone()).map(|()| self.machine.command(DRIVER, new));
+        let done = self
+            .machine
+            .put(DRIVER, code.clone(), Some(koboshi_serial_line::KEPT))
+            .map(|()| self.machine.command(DRIVER, new));
         debug_assert_eq!(done, Ok(Ok(())), "nobody else swaps");
     }
 

@@ -45,7 +45,8 @@ impl Swaps {
 /// Puts another version into the driver's place.
 fn swap(machine: &mut Machine, code: &Linked) {
     let new = Command::Swap(Version::New { way_back: true });
-    let done = machine.put(DRIVER, code.clone()).map(|()| machine.command(DRIVER, new));
+    let done =
+        machine.put(DRIVER, code.clone(), Some(koboshi_serial_line::KEPT)).map(|()| machine.command(DRIVER, new));
     assert_eq!(done, Ok(Ok(())), "the suite asks for one swap at a time");
 }
 

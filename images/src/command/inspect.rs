@@ -4,13 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use koboshi_package::{Expected, Header, Package, Port, PublicKey, Refused, Version, digest, judge_all};
+use koboshi_package::{Header, Package, Port, Refused, digest};
 use serde::Serialize;
 
 use super::check::print_json;
 use super::{FINE, MISUSED, Paint, WRONG, complain, composed, count, print_out, table};
+use crate::gate::{Gate, Judged};
 use crate::problem::instead;
-use crate::spelt::Spelt;
 
 /// Arguments of `koboshi inspect`.
 #[derive(Debug, clap::Args)]
@@ -91,16 +91,11 @@ impl From<Refused<'_>> for Reason {
     }
 }
 
-/// What an image expects of a package, with all that belongs to it.
+/// The gate of a component of an image.
 struct Place {
     image: PathBuf,
     component: String,
-    signers: Vec<PublicKey>,
-    platform: &'static str,
-    package: String,
-    spelt: Spelt,
-    lowest: Version,
-    room: u32,
+    gate: Gate,
 }
 
 impl Place {
@@ -127,48 +122,13 @@ impl Place {
         let (Some(instance), Some(part)) = (components.get(at), composed.image.components.get(at)) else {
             return Err(WRONG);
         };
-        let Some(swappable) = &instance.swappable else {
+        let Some(gate) = Gate::of(&composed.manifest, instance, part) else {
             let what = format!("`{component}` of {} is not swappable: it takes no package.", image.display());
             let remedy = "write `swappable = { room = \"64 KiB\" }` into its `[[component]]`.".to_owned();
             return Err(misused(what, remedy));
         };
-        Ok(Place {
-            signers: composed.manifest.signers.iter().map(|key| key.value).collect(),
-            platform: composed.manifest.platform.word(),
-            package: instance.package.value.clone(),
-            spelt: Spelt::of(part.linked.description()),
-            lowest: swappable.value.lowest,
-            room: swappable.value.room,
-            component: component.to_owned(),
-            image,
-        })
+        Ok(Place { gate, component: component.to_owned(), image })
     }
-
-    /// Judges a package.
-    fn judge<'a>(&'a self, bytes: &'a [u8], ports: &'a [Port<'a>]) -> Judged<'a> {
-        let expected = Expected {
-            signers: &self.signers,
-            platform: self.platform,
-            name: &self.package,
-            ports,
-            kept: self.spelt.kept(),
-            lowest: self.lowest,
-            room: self.room,
-        };
-        let mut reasons = Vec::new();
-        let header = judge_all(bytes, &expected, &mut |reason| reasons.push(reason));
-        match header {
-            Ok(header) => Judged { header: Some(header), reasons },
-            Err(reason) => Judged { header: None, reasons: vec![reason] },
-        }
-    }
-}
-
-/// A package that was judged.
-struct Judged<'a> {
-    /// `None`: it cannot be believed.
-    header: Option<Header<'a>>,
-    reasons: Vec<Refused<'a>>,
 }
 
 /// Judges a package by itself: whether it is whole, and who has signed it.
@@ -201,8 +161,9 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
             return MISUSED;
         }
     };
-    let ports = place.as_ref().map_or_else(Vec::new, |place| place.spelt.ports());
-    let judged = place.as_ref().map_or_else(|| alone(&bytes), |place| place.judge(&bytes, &ports));
+    let ports = place.as_ref().map_or_else(Vec::new, |place| place.gate.ports());
+    let judged =
+        place.as_ref().map_or_else(|| alone(&bytes), |place| place.gate.judge(&bytes, &ports, place.gate.kept()));
     let ok = judged.reasons.is_empty();
     let code = if ok { FINE } else { WRONG };
     let told = judged.header.as_ref().zip(Package::open(&bytes).ok()).map(|(header, package)| told(header, &package));

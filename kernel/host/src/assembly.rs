@@ -132,7 +132,7 @@ pub(crate) fn assemble(image: &Image, lender: &mut Lender<'_>, incidents: usize)
             ports: joined.iter().map(|place| place.map(|joined| joined.memory)).collect(),
             peers: joined.iter().map(|place| place.map(|joined| joined.peer)).collect(),
             kept: &kept_memory[at * kept_words..][..kept::WORDS],
-            kept_key: description.kept.map(|kept| kept.key),
+            kept_key: description.kept.map(|kept| kept.key).into(),
             configuration: lender.lend(component.configuration.clone().into_boxed_slice()),
             points: 0.into(),
             knock: None.into(),

@@ -14,7 +14,7 @@ use koboshi_core::kernel::{Command, Denied, SwapPhase};
 use koboshi_core::life::{Begin, Facts, Fault};
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_core::{ComponentId, NEVER};
-use koboshi_runtime::describe::Description;
+use koboshi_interface_kit::Key;
 use koboshi_runtime::life::Exit;
 
 use crate::application::Application;
@@ -90,6 +90,12 @@ impl Default for Options {
     }
 }
 
+impl Code {
+    fn of(linked: &Linked) -> Self {
+        Code { linked: linked.clone(), kept: linked.description().kept.map(|kept| kept.key) }
+    }
+}
+
 /// Why a run came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd {
@@ -115,12 +121,19 @@ pub enum NotPut {
     SwapUnderWay,
 }
 
+/// What lies in a place of code.
+struct Code {
+    linked: Linked,
+    /// The key of what it keeps.
+    kept: Option<Key>,
+}
+
 /// An image that runs.
 pub struct Machine {
     // In this order, because it is the order of dropping: who borrows goes before what is lent.
     arenas: Vec<Arena>,
     /// What lies in both places of code of each component.
-    codes: Vec<[Option<Linked>; 2]>,
+    codes: Vec<[Option<Code>; 2]>,
     world: Rc<World>,
     memory: &'static [AtomicU32],
     names: Vec<String>,
@@ -186,7 +199,7 @@ impl Machine {
         });
         let mut machine = Machine {
             arenas: image.components.iter().map(|component| Arena::new(component.linked.clone())).collect(),
-            codes: image.components.iter().map(|component| [Some(component.linked.clone()), None]).collect(),
+            codes: image.components.iter().map(|component| [Some(Code::of(&component.linked)), None]).collect(),
             world,
             memory,
             names: all_names.clone(),
@@ -406,11 +419,12 @@ impl Machine {
     /// Puts another version of a component into its place that is not in use, for [`Version::New`](koboshi_core::kernel::Version) to begin
     /// there. What lay there is gone, and with it the way back to it.
     ///
-    /// Nothing is judged here: its ports and kept state must be those of the component, whoever says so.
+    /// Nothing is judged here: its ports must be those of the component, and there must be a way to what it keeps, whose key
+    /// is `kept`.
     ///
     /// # Errors
     /// [`NotPut`], and nothing has changed.
-    pub fn put(&mut self, id: ComponentId, code: Linked) -> Result<(), NotPut> {
+    pub fn put(&mut self, id: ComponentId, linked: Linked, kept: Option<Key>) -> Result<(), NotPut> {
         let mut kernel = self.world.kernel.borrow_mut();
         let places = self.codes.get_mut(id.index()).ok_or(NotPut::Unknown)?;
         if kernel.swap_phase(id) != SwapPhase::None {
@@ -418,7 +432,7 @@ impl Machine {
         }
         let free = usize::from(kernel.place(id) ^ 1) & 1;
         kernel.forget_before(id);
-        places[free] = Some(code);
+        places[free] = Some(Code { linked, kept });
         Ok(())
     }
 
@@ -434,11 +448,10 @@ impl Machine {
         self.world.kernel.borrow().has_before(id)
     }
 
-    /// What a component's present code says of itself, or that of its next incarnation.
+    /// The place, 0 or 1, of a component's present code. That of the image begins in place 0.
     #[must_use]
-    pub fn description(&self, id: ComponentId) -> Option<&'static Description> {
-        let place = self.world.kernel.borrow().place(id);
-        Some(self.codes.get(id.index())?[usize::from(place & 1)].as_ref()?.description())
+    pub fn place(&self, id: ComponentId) -> usize {
+        usize::from(self.world.kernel.borrow().place(id) & 1)
     }
 
     /// Lets platform time pass up to `at`.
@@ -529,9 +542,10 @@ impl Machine {
         let place = self.world.kernel.borrow().place(id);
         let arena = &mut self.arenas[id.index()];
         if let Some(code) = &self.codes[id.index()][usize::from(place & 1)]
-            && !arena.holds_code(code)
+            && !arena.holds_code(&code.linked)
         {
-            *arena = Arena::new(code.clone());
+            *arena = Arena::new(code.linked.clone());
+            self.world.seats[id.index()].kept_key.set(code.kept);
         }
         let loaded = within(&world, || catch_unwind(AssertUnwindSafe(|| arena.load())));
         self.world.current.set(None);

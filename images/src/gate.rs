@@ -1,0 +1,68 @@
+//! What an image expects of a package that is to take a component's place.
+
+use koboshi_host::image::ImageComponent;
+use koboshi_package::{Expected, Header, Kept, Port, PublicKey, Refused, Version, judge_all};
+
+use crate::manifest::{ImageManifest, Instance};
+use crate::spelt::Spelt;
+
+/// What is expected of a package for one component of an image.
+pub(crate) struct Gate {
+    signers: Vec<PublicKey>,
+    platform: &'static str,
+    package: String,
+    spelt: Spelt,
+    lowest: Version,
+    room: u32,
+}
+
+/// A package that was judged.
+pub(crate) struct Judged<'a> {
+    /// `None`: it cannot be believed.
+    pub(crate) header: Option<Header<'a>>,
+    pub(crate) reasons: Vec<Refused<'a>>,
+}
+
+impl Gate {
+    /// The gate of this component; `None`: it takes no package.
+    pub(crate) fn of(manifest: &ImageManifest, instance: &Instance, component: &ImageComponent) -> Option<Self> {
+        let swappable = instance.swappable.as_ref()?.value;
+        Some(Gate {
+            signers: manifest.signers.iter().map(|key| key.value).collect(),
+            platform: manifest.platform.word(),
+            package: instance.package.value.clone(),
+            spelt: Spelt::of(component.linked.description()),
+            lowest: swappable.lowest,
+            room: swappable.room,
+        })
+    }
+
+    /// Its ports, which what is judged borrows.
+    pub(crate) fn ports(&self) -> Vec<Port<'_>> {
+        self.spelt.ports()
+    }
+
+    /// What the version in the image keeps.
+    pub(crate) fn kept(&self) -> Option<Kept<'_>> {
+        self.spelt.kept()
+    }
+
+    /// Judges a package in place of a version that keeps this.
+    pub(crate) fn judge<'a>(&'a self, bytes: &'a [u8], ports: &'a [Port<'a>], kept: Option<Kept<'a>>) -> Judged<'a> {
+        let expected = Expected {
+            signers: &self.signers,
+            platform: self.platform,
+            name: &self.package,
+            ports,
+            kept,
+            lowest: self.lowest,
+            room: self.room,
+        };
+        let mut reasons = Vec::new();
+        let header = judge_all(bytes, &expected, &mut |reason| reasons.push(reason));
+        match header {
+            Ok(header) => Judged { header: Some(header), reasons },
+            Err(reason) => Judged { header: None, reasons: vec![reason] },
+        }
+    }
+}
