@@ -1,7 +1,7 @@
 //! What an image expects of a package that is to take a component's place.
 
 use koboshi_host::image::ImageComponent;
-use koboshi_package::{Expected, Header, Kept, Port, PublicKey, Refused, Version, judge_all};
+use koboshi_package::{Expected, Header, Kept, Port, PublicKey, Refused, Version, judge, judge_all};
 
 use crate::manifest::{ImageManifest, Instance};
 use crate::spelt::Spelt;
@@ -47,9 +47,31 @@ impl Gate {
         self.spelt.kept()
     }
 
-    /// Judges a package in place of a version that keeps this.
+    /// Judges a package in place of a version that keeps this; what it says of itself.
+    ///
+    /// # Errors
+    /// The first reason to refuse it.
+    pub(crate) fn let_in<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        ports: &'a [Port<'a>],
+        kept: Option<Kept<'a>>,
+    ) -> Result<Header<'a>, Refused<'a>> {
+        judge(bytes, &self.expected(ports, kept))
+    }
+
+    /// The same with all reasons.
     pub(crate) fn judge<'a>(&'a self, bytes: &'a [u8], ports: &'a [Port<'a>], kept: Option<Kept<'a>>) -> Judged<'a> {
-        let expected = Expected {
+        let mut reasons = Vec::new();
+        let header = judge_all(bytes, &self.expected(ports, kept), &mut |reason| reasons.push(reason));
+        match header {
+            Ok(header) => Judged { header: Some(header), reasons },
+            Err(reason) => Judged { header: None, reasons: vec![reason] },
+        }
+    }
+
+    fn expected<'a>(&'a self, ports: &'a [Port<'a>], kept: Option<Kept<'a>>) -> Expected<'a> {
+        Expected {
             signers: &self.signers,
             platform: self.platform,
             name: &self.package,
@@ -57,12 +79,6 @@ impl Gate {
             kept,
             lowest: self.lowest,
             room: self.room,
-        };
-        let mut reasons = Vec::new();
-        let header = judge_all(bytes, &expected, &mut |reason| reasons.push(reason));
-        match header {
-            Ok(header) => Judged { header: Some(header), reasons },
-            Err(reason) => Judged { header: None, reasons: vec![reason] },
         }
     }
 }

@@ -22,7 +22,7 @@ use koboshi_host::wire::{LineSettings, Parity};
 
 use super::protocol::Process;
 use super::story;
-use super::system::{Carried, CarriedOutside, Over, System, panic_of};
+use super::system::{Carried, CarriedOutside, Loading, Over, System, panic_of};
 
 /// How often the board is asked how its components are.
 const ASK_EVERY: Duration = Duration::from_millis(25);
@@ -340,6 +340,19 @@ impl System for OnBoard {
     fn start(&mut self, id: ComponentId) -> Result<(), Denied> {
         self.ask(Asked::Command(id, "started"), Ask::Start(id.0));
         Ok(())
+    }
+
+    fn load(&mut self, _: ComponentId, _: Vec<u8>, _: bool) -> Result<(), (String, String)> {
+        let remedy = "build it into the image (`koboshi build`), or swap it in an image for this machine.";
+        Err(("a board takes no packages yet".to_owned(), remedy.to_owned()))
+    }
+
+    fn loading(&mut self) -> Option<Loading> {
+        None
+    }
+
+    fn back(&mut self, _: ComponentId) -> Result<(), Denied> {
+        Err(Denied::Right)
     }
 
     fn program(&mut self, _: &str, offered: &[u8], takes: bool) -> Carried {

@@ -10,6 +10,8 @@
 //!
 //! Times are platform time in nanoseconds since boot.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// The longest question, in bytes.
@@ -36,6 +38,15 @@ pub(crate) enum Ask {
     Kill { component: String, how: String },
     /// End a component's incarnation and start it again; start one that was stopped or given up.
     Restart { component: String },
+    /// Put a package, from this file, in a component's place; without one, the version before. `one-way`: even if there is no
+    /// way back from what it keeps.
+    #[serde(rename_all = "kebab-case")]
+    Swap {
+        component: String,
+        package: Option<PathBuf>,
+        #[serde(default)]
+        one_way: bool,
+    },
     /// Show how the ends of lines are set, or one of them after setting what is given.
     Line {
         end: Option<String>,
@@ -82,6 +93,8 @@ pub(crate) enum Answer {
     Log(Said),
     /// How ends of lines are set.
     Lines(Vec<LineEnd>),
+    /// How far a swap is; its end is one of those that follow.
+    Swap(SwapStep),
     /// It was done, or is about to be.
     Done(String),
     /// It was not, and why.
@@ -94,6 +107,20 @@ pub(crate) enum Answer {
     },
     /// The run is over.
     End(String),
+}
+
+/// A step of a swap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub(crate) enum SwapStep {
+    /// So much of the package has come to the board.
+    Sent { bytes: usize, of: usize },
+    /// It may take the component's place.
+    LetIn { package: String },
+    /// The version that runs answers what it has in hand.
+    Quiescing,
+    /// The other one runs, and the time from when it was asked for to its first answer or item.
+    Runs { epoch: u32, pause_ns: Option<u64>, incident: u32 },
 }
 
 /// One component, as `koboshi ps` shows it.

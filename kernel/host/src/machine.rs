@@ -15,6 +15,7 @@ use koboshi_core::life::{Begin, Facts, Fault};
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_core::{ComponentId, NEVER};
 use koboshi_interface_kit::Key;
+use koboshi_runtime::describe::Description;
 use koboshi_runtime::life::Exit;
 
 use crate::application::Application;
@@ -446,6 +447,15 @@ impl Machine {
     #[must_use]
     pub fn has_before(&self, id: ComponentId) -> bool {
         self.world.kernel.borrow().has_before(id)
+    }
+
+    /// What a component says of itself, as its image has it.
+    ///
+    /// # Panics
+    /// If there is no such component.
+    #[must_use]
+    pub fn description(&self, id: ComponentId) -> &'static Description {
+        self.arenas[id.index()].description()
     }
 
     /// The place, 0 or 1, of a component's present code. That of the image begins in place 0.
