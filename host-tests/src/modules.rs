@@ -10,7 +10,7 @@ use koboshi_host::module::Module;
 use koboshi_runtime::Description;
 use koboshi_sh4::tools::{Rust, Trouble};
 
-use crate::system::{EVERYBODY, Setup};
+use crate::system::{Drives, EVERYBODY, Setup};
 
 /// A component that can be a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Part {
     Sos,
     /// The SCIF driver.
     Scif,
+    /// The SCIF driver that looks by itself.
+    ScifPolled,
     /// The driver of a 16550A.
     Ns16550,
     /// The Monitor.
@@ -46,10 +48,16 @@ impl Part {
 }
 
 /// Each of them: its crate, what starts it, and what it says of itself.
-const PARTS: [(Part, &str, &str, &Description); 11] = [
+const PARTS: [(Part, &str, &str, &Description); 12] = [
     (Part::Manager, "restart-manager", "koboshi_restart_manager::start", &koboshi_restart_manager::DESCRIPTION),
     (Part::Sos, "sos", "koboshi_sos::start", &koboshi_sos::DESCRIPTION),
     (Part::Scif, "scif-driver", "koboshi_scif_driver::start", &koboshi_scif_driver::DESCRIPTION),
+    (
+        Part::ScifPolled,
+        "scif-polled-driver",
+        "koboshi_scif_polled_driver::start",
+        &koboshi_scif_polled_driver::DESCRIPTION,
+    ),
     (Part::Ns16550, "ns16550-driver", "koboshi_ns16550_driver::start", &koboshi_ns16550_driver::DESCRIPTION),
     (Part::Monitor, "monitor", "koboshi_monitor::start", &koboshi_monitor::DESCRIPTION),
     (Part::Faller, "hostile", "koboshi_hostile::faller::start", &koboshi_hostile::faller::DESCRIPTION),
@@ -115,9 +123,17 @@ pub fn linked(part: Part, module: &Module) -> Linked {
 }
 
 /// The same system with everybody as a module, each changed by this: who it is, and the module.
+///
+/// # Panics
+/// If it has two drivers in turn: no module is both.
 #[must_use]
 pub fn as_modules(setup: &Setup, change: &dyn Fn(ComponentId, Module) -> Module) -> Setup {
-    let driver = if setup.ns16550 { Part::Ns16550 } else { Part::Scif };
+    let driver = match setup.drives {
+        Drives::Scif => Part::Scif,
+        Drives::ScifPolled => Part::ScifPolled,
+        Drives::ScifInTurn { .. } => panic!("no module is two drivers"),
+        Drives::Ns16550 => Part::Ns16550,
+    };
     let parts = [Part::Manager, Part::Sos, driver, Part::Monitor];
     let code = EVERYBODY.iter().zip(parts).map(|(id, part)| linked(part, &change(*id, module(part))));
     Setup { code: Some(code.collect()), ..setup.clone() }

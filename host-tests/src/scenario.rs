@@ -9,7 +9,7 @@ use koboshi_host::linked::Linked;
 use koboshi_host::machine::{Machine, Options};
 use koboshi_host::strike::{Planned, Struck};
 
-use crate::system::{APPLICATION, DRIVER, EVERYBODY, MANAGER, MONITOR, SCIF, SOS, Setup, image, other};
+use crate::system::{APPLICATION, DRIVER, Drives, EVERYBODY, MANAGER, MONITOR, SCIF, SOS, Setup, image, versions};
 use crate::verdict::{Comparison, Verdict, compare};
 
 /// Platform time in which an image is up.
@@ -79,6 +79,7 @@ pub fn all() -> Vec<Scenario> {
     let flow = Setup { flow: true, ..base.clone() };
     let chip = koboshi_scif_driver::device::Chip::Sh7780;
     let sh7780 = Setup { chip, fifo: koboshi_host::scif::FifoDepth::SixtyFour, baud: 1_000_000, ..base.clone() };
+    let rebooting = Setup { sos_reboots_drivers: true, ..base.clone() };
     let scenario = |name, about, setup: &Setup, out, back, event| Scenario {
         name,
         about,
@@ -88,30 +89,62 @@ pub fn all() -> Vec<Scenario> {
         event,
         unsealed: false,
     };
-    let uart = Setup { ns16550: true, ..base.clone() };
-    let uart_flow = Setup { flow: true, ..uart.clone() };
-    let rebooting = Setup { sos_reboots_drivers: true, ..base.clone() };
-    vec![
-        scenario("transmit", "bytes go out", &base, 160, 0, Event::None),
-        scenario("receive", "bytes come in at line rate, with nobody to hold them", &base, 0, 160, Event::None),
-        scenario("both-rts-cts", "both ways, with flow control, held half way", &flow, 120, 120, Event::Hold),
-        scenario("both-sh7780", "both ways, 64-byte FIFOs, 1 Mbaud", &sh7780, 160, 160, Event::None),
-        scenario("both-ns16550", "both ways, over a 16550A, held half way", &uart_flow, 120, 120, Event::Hold),
-        scenario("settings", "the line is set anew under traffic", &base, 80, 80, Event::NewSetting { baud: 38_400 }),
-        scenario("set-ns16550", "the same over a 16550A", &uart, 80, 80, Event::NewSetting { baud: 38_400 }),
-        scenario("sos-reboot", "SOS is rebooted with its driver", &rebooting, 100, 100, Event::Reboot),
-        scenario("manager-death", "the restart manager dies", &base, 80, 80, Event::Death(MANAGER)),
-        scenario("monitor-death", "the Monitor dies", &base, 80, 80, Event::Death(MONITOR)),
-        scenario("swap", "the driver is swapped", &flow, 100, 100, Event::Swap { back: false }),
-        scenario(
-            "swap-and-back",
-            "the driver is swapped, and swapped back",
-            &flow,
-            100,
-            100,
-            Event::Swap { back: true },
+    let driven = |drives, setup: &Setup| Setup { drives, ..setup.clone() };
+    let anew = Event::NewSetting { baud: 38_400 };
+    let mut all = vec![];
+    // Each of the SCIF's drivers, and its name for each of them.
+    for (drives, [transmit, receive, both, deep, settings, reboot, manager, monitor]) in [
+        (
+            Drives::Scif,
+            [
+                "transmit",
+                "receive",
+                "both-rts-cts",
+                "both-sh7780",
+                "settings",
+                "sos-reboot",
+                "manager-death",
+                "monitor-death",
+            ],
         ),
-    ]
+        (
+            Drives::ScifPolled,
+            [
+                "polled-out",
+                "polled-in",
+                "polled-rts-cts",
+                "polled-sh7780",
+                "polled-set",
+                "polled-reboot",
+                "polled-manager",
+                "polled-monitor",
+            ],
+        ),
+    ] {
+        let [base, flow, sh7780, rebooting] = [&base, &flow, &sh7780, &rebooting].map(|setup| driven(drives, setup));
+        all.extend([
+            scenario(transmit, "bytes go out", &base, 160, 0, Event::None),
+            scenario(receive, "bytes come in at line rate, with nobody to hold them", &base, 0, 160, Event::None),
+            scenario(both, "both ways, with flow control, held half way", &flow, 120, 120, Event::Hold),
+            scenario(deep, "both ways, 64-byte FIFOs, 1 Mbaud", &sh7780, 160, 160, Event::None),
+            scenario(settings, "the line is set anew under traffic", &base, 80, 80, anew),
+            scenario(reboot, "SOS is rebooted with its driver", &rebooting, 100, 100, Event::Reboot),
+            scenario(manager, "the restart manager dies", &base, 80, 80, Event::Death(MANAGER)),
+            scenario(monitor, "the Monitor dies", &base, 80, 80, Event::Death(MONITOR)),
+        ]);
+    }
+    let [woken_first, polled_first] = [false, true].map(|polled_first| Drives::ScifInTurn { polled_first });
+    let takes_over = "each driver of the SCIF takes over from the other one";
+    all.extend([
+        scenario("in-turn", takes_over, &driven(woken_first, &flow), 120, 120, Event::Hold),
+        scenario("in-turn-back", takes_over, &driven(polled_first, &base), 120, 120, Event::None),
+        scenario("in-turn-set", takes_over, &driven(woken_first, &base), 80, 80, anew),
+        scenario("both-ns16550", "both ways, over a 16550A", &driven(Drives::Ns16550, &flow), 120, 120, Event::Hold),
+        scenario("set-ns16550", "a 16550A is set anew", &driven(Drives::Ns16550, &base), 80, 80, anew),
+        scenario("swap", "the driver is swapped for the other one", &flow, 100, 100, Event::Swap { back: false }),
+        scenario("swap-and-back", "and swapped back", &flow, 100, 100, Event::Swap { back: true }),
+    ]);
+    all
 }
 
 /// The scenario with this name.
@@ -205,7 +238,7 @@ impl Run<'_> {
             Event::Reboot => self.machine.kill(SOS),
             Event::Death(whom) => self.machine.kill(whom),
             Event::Swap { back } => {
-                self.swap(&other(&self.scenario.setup));
+                self.swap(&versions()[1]);
                 self.back_at = if back { self.machine.now() + BACK_AFTER } else { u64::MAX };
             }
         }

@@ -23,7 +23,7 @@ use crate::sh4::spec::spec;
 use crate::soak::{Plan, soak};
 use crate::suite::{Context, Report, Suite};
 use crate::swap;
-use crate::system::{DRIVER, MANAGER, MONITOR, SOS, Setup, image, other};
+use crate::system::{DRIVER, MANAGER, MONITOR, SOS, Setup, versions};
 
 const MODEL: Suite = Suite {
     name: "model",
@@ -258,8 +258,8 @@ fn swaps(context: &Context<'_>) -> Report {
     let count = SWAPS[usize::from(context.quick)];
     let setup = swap::setup();
     let module = |part| modules::linked(part, &modules::module(part));
-    let linked_in = [other(&setup), image(&setup).components[DRIVER.index()].linked.clone()];
-    let versions = [("linked in", linked_in), ("modules", [module(Part::Scif), module(Part::Scif)])];
+    let [woken, polled] = versions();
+    let versions = [("linked in", [polled, woken]), ("modules", [module(Part::ScifPolled), module(Part::Scif)])];
     for (name, versions) in versions {
         let found = swap::many(&setup, &versions, count);
         let bytes = found.line.out.0 + found.line.back.0;

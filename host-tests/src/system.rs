@@ -12,6 +12,8 @@ use koboshi_interface_kit::Interface;
 use koboshi_interfaces::serial::{Flow, Line};
 use koboshi_interfaces::{control, health, log, received, serial};
 use koboshi_restart_manager::policy::{Escalation, Group, Policy, Strategy};
+use koboshi_runtime::life::{Exit, Start};
+use koboshi_runtime::platform::koboshi_begin;
 use koboshi_scif_driver::device::{Board, Chip};
 
 /// The restart manager.
@@ -37,6 +39,56 @@ pub fn peers(of: ComponentId) -> &'static [ComponentId] {
     }
 }
 
+/// Which driver, and so which device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drives {
+    /// The SCIF, woken by its interrupts.
+    #[default]
+    Scif,
+    /// The SCIF, by looking.
+    ScifPolled,
+    /// Both drivers of the SCIF in turn, incarnation by incarnation: each takes over what the other one has left.
+    ScifInTurn {
+        /// The one that looks is first.
+        polled_first: bool,
+    },
+    /// A 16550A, which does RTS and CTS by itself.
+    Ns16550,
+}
+
+impl Drives {
+    /// Its code.
+    #[must_use]
+    pub fn linked(self) -> Linked {
+        match self {
+            Drives::Scif => Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start),
+            Drives::ScifPolled => {
+                Linked::new(&koboshi_scif_polled_driver::DESCRIPTION, koboshi_scif_polled_driver::start)
+            }
+            // The kernel has the lines of the one with interrupts, as it has when the other one comes while it runs.
+            Drives::ScifInTurn { polled_first } => {
+                Linked::new(&koboshi_scif_driver::DESCRIPTION, move |start| in_turn(start, polled_first))
+            }
+            Drives::Ns16550 => Linked::new(&koboshi_ns16550_driver::DESCRIPTION, koboshi_ns16550_driver::start),
+        }
+    }
+}
+
+/// The drivers of the SCIF, of which each may take the other one's place: the first one is the default's.
+#[must_use]
+pub fn versions() -> [Linked; 2] {
+    [Drives::Scif.linked(), Drives::ScifPolled.linked()]
+}
+
+async fn in_turn(start: Start, polled_first: bool) -> Exit {
+    let (epoch, _) = koboshi_begin();
+    if (epoch % 2 == 1) == polled_first {
+        koboshi_scif_polled_driver::start(start).await
+    } else {
+        koboshi_scif_driver::start(start).await
+    }
+}
+
 /// What a scenario may set.
 #[derive(Clone)]
 pub struct Setup {
@@ -52,8 +104,8 @@ pub struct Setup {
     pub sos_reboots_drivers: bool,
     /// What things cost in platform time.
     pub costs: Costs,
-    /// The device is no SCIF but a 16550A, which does RTS and CTS by itself.
-    pub ns16550: bool,
+    /// Which driver.
+    pub drives: Drives,
     /// The driver's code, if it is not the real one.
     pub driver: Option<Linked>,
     /// How another version takes the driver's place.
@@ -71,7 +123,7 @@ impl Default for Setup {
             chip: Chip::Sh7751r,
             sos_reboots_drivers: false,
             costs: Costs::default(),
-            ns16550: false,
+            drives: Drives::default(),
             driver: None,
             swappable: Swappable { quiesce_within: 20_000_000, answers: 5, within: 10_000_000_000 },
             code: None,
@@ -142,12 +194,6 @@ pub fn policy(setup: &Setup) -> Policy {
     Policy { groups: heapless::Vec::from_slice(&groups).unwrap_or_default() }
 }
 
-/// The driver's other version, which swaps put in its place.
-#[must_use]
-pub fn other(_: &Setup) -> Linked {
-    Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start)
-}
-
 /// The image.
 #[must_use]
 pub fn image(setup: &Setup) -> Image {
@@ -178,12 +224,9 @@ pub fn image(setup: &Setup) -> Image {
         auto_flow: true,
         look_each_ns: None,
     };
-    let real = || match setup.ns16550 {
-        false => Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start),
-        true => Linked::new(&koboshi_ns16550_driver::DESCRIPTION, koboshi_ns16550_driver::start),
-    };
-    let driver = setup.driver.clone().unwrap_or_else(real);
-    let board = if setup.ns16550 { encoded(&uart) } else { encoded(&board) };
+    let driver = setup.driver.clone().unwrap_or_else(|| setup.drives.linked());
+    let ns16550 = setup.drives == Drives::Ns16550;
+    let board = if ns16550 { encoded(&uart) } else { encoded(&board) };
     let hosts = koboshi_sos::Hosts { driver: control::ComponentId(DRIVER.0) };
     let watches = koboshi_monitor::Watches { sos: control::ComponentId(SOS.0), line: setup.line() };
     let mut components = vec![
@@ -238,7 +281,7 @@ pub fn image(setup: &Setup) -> Image {
         connect(&log::INTERFACE, end(MANAGER, 3), end(MONITOR, 4), 8, false),
     ];
     let wire = Wire::new(setup.outside());
-    let model = if setup.ns16550 {
+    let model = if ns16550 {
         DeviceModelKind::Ns16550(Box::new(Ns16550::new(UART_SHIFT, clock_hz, true, wire)))
     } else {
         DeviceModelKind::Scif(Box::new(Scif::new(layout.with_fifo(fifo), clock_hz, wire)))

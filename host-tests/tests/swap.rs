@@ -6,7 +6,7 @@ use koboshi_core::record::Outcome;
 use koboshi_host::linked::Linked;
 use koboshi_host_tests::modules::{Part, linked, module};
 use koboshi_host_tests::swap::{many, setup, wrong};
-use koboshi_host_tests::system::other;
+use koboshi_host_tests::system::versions;
 use koboshi_interfaces::serial;
 use koboshi_runtime::{Exit, ServicePort};
 
@@ -16,7 +16,8 @@ fn part(part: Part) -> Linked {
 
 #[test]
 fn many_swaps_under_traffic_lose_and_repeat_nothing() {
-    for versions in [[other(&setup()), other(&setup())], [other(&setup()), part(Part::Scif)]] {
+    let [woken, polled] = versions();
+    for versions in [[polled, woken.clone()], [part(Part::ScifPolled), woken]] {
         let found = many(&setup(), &versions, 40);
         assert!(found.exact(40), "{found:?}");
         assert!(found.worst_pause > 0);
@@ -43,6 +44,6 @@ fn a_new_version_that_lies_is_seen_in_the_bytes() {
             port.finish(request.position, Outcome::Answer, &[64]);
         }
     });
-    let found = many(&setup(), &[liar, other(&setup())], 4);
+    let found = many(&setup(), &[liar, versions()[0].clone()], 4);
     assert!(!found.exact(4) && found.line.out.1.lost > 0, "{found:?}");
 }

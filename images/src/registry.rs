@@ -104,6 +104,7 @@ fn own() -> Vec<Package> {
         package!("restart-manager", koboshi_restart_manager, groups),
         package!("sos", koboshi_sos, hosts),
         package!("scif-driver", koboshi_scif_driver, board),
+        package!("scif-polled-driver", koboshi_scif_polled_driver, board),
         package!("ns16550-driver", koboshi_ns16550_driver, uart),
         package!("monitor", koboshi_monitor, watches),
         package!("echo", koboshi_echo, answers),

@@ -189,6 +189,29 @@ fn the_host_image_is_composed_of_koboshis_own_packages() {
 }
 
 #[test]
+fn a_scif_fits_either_of_its_drivers_and_one_of_them_without_interrupts() {
+    let polled = |image: &str| image.replace("package = \"scif-driver\"", "package = \"scif-polled-driver\"");
+    let without = |image: &str| -> String {
+        let taken = |line: &&str| !(line.starts_with("interrupts = [0xB80") || line.starts_with("interrupts = [0x700"));
+        image.lines().filter(taken).map(|line| line.to_owned() + "\n").collect()
+    };
+    for (name, text) in [HOST_IMAGE, ("r2d.toml", include_str!("../r2d.toml"))] {
+        assert_ne!(without(text), text);
+        let configuration = |text: &str| {
+            let composed = compose(name, text, &own_packages()).map_err(|problems| problems.to_string())?;
+            let driver = composed.image.components.into_iter().find(|component| component.name == "driver");
+            Ok::<_, String>(driver.expect("there is a driver").configuration)
+        };
+        let wanted = configuration(text).unwrap_or_else(|said| panic!("{said}"));
+        assert_eq!(configuration(&polled(text)), Ok(wanted.clone()));
+        assert_eq!(configuration(&without(&polled(text))), Ok(wanted));
+    }
+    let said = compose("r2d.toml", &without(include_str!("../r2d.toml")), &own_packages()).err();
+    let said = said.map(|problems| problems.to_string()).unwrap_or_default();
+    assert!(said.contains("device `scif` has no `base` or no `interrupts`, which its driver needs"), "{said}");
+}
+
+#[test]
 fn groups_are_put_in_the_order_that_the_restart_manager_wants() {
     let (name, text) = HOST_IMAGE;
     let turned = |image: &mut koboshi_composer::manifest::ImageManifest| image.groups.reverse();

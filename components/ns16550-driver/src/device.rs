@@ -357,6 +357,10 @@ impl Uart for Ns16550 {
         }
     }
 
+    fn look_within(&self, _: &Line) -> Option<Duration> {
+        self.board.look_each_ns.map(Duration::from_ticks)
+    }
+
     fn bit_time(&self, setting: Setting) -> Duration {
         let clocks = u64::from(CLOCKS_PER_BIT) * u64::from(setting.divisor);
         Duration::from_ticks((clocks * 1_000_000_000).div_ceil(u64::from(self.board.clock_hz.max(1))))

@@ -10,8 +10,7 @@ use koboshi_interfaces::received;
 use koboshi_interfaces::serial::{self, Line};
 use koboshi_runtime::life::{Exit, Start};
 use koboshi_runtime::{
-    Description, Device, Duration, Interrupt, Kept, KeptDescription, PortDescription, Publisher, ServicePort, Side,
-    configuration,
+    Description, Device, Interrupt, Kept, KeptDescription, PortDescription, Publisher, ServicePort, Side, configuration,
 };
 use koboshi_serial_line::{Io, KEPT, run};
 
@@ -44,6 +43,5 @@ pub async fn start(start: Start) -> Exit {
 fn io() -> Result<Io<Ns16550>, Exit> {
     let (serial, received) = (ServicePort::open::<serial::Port>(0)?, Publisher::open(1)?);
     let board: Board = configuration().ok_or(Exit::Unfit("the driver's board is not described"))?;
-    let look_each = board.look_each_ns.map(Duration::from_ticks);
-    Ok(Io { serial, received, uart: Ns16550::new(Device::open(0), board), line: board.line, look_each })
+    Ok(Io { serial, received, uart: Ns16550::new(Device::open(0), board), line: board.line })
 }

@@ -1,4 +1,7 @@
-//! The registers of a SCIF, and what one access to them does. Behaviour is in `lib.rs`.
+//! The registers of a SCIF, and what one access to them does. Behaviour is in `components/serial-line`.
+//!
+//! Two drivers use it: one that its interrupts wake, and one that looks by itself (`components/scif-polled-driver`). They differ in
+//! what they enable, and in nothing that outlives them: so either can take over what the other one has left.
 //!
 //! Sources: SH7751R and SH7780 hardware manuals, chapter SCIF. Flags in SCFSR are cleared by reading them as 1 and then
 //! writing 0; a 1 that is written leaves a flag as it is.
@@ -27,6 +30,7 @@ const SCR_RIE: u16 = 1 << 6;
 const SCR_TE: u16 = 1 << 5;
 const SCR_RE: u16 = 1 << 4;
 const SCR_REIE: u16 = 1 << 3;
+const SCR_ARRIVAL: u16 = SCR_RIE | SCR_REIE;
 
 const FSR_ER: u16 = 1 << 7;
 const FSR_TEND: u16 = 1 << 6;
@@ -41,6 +45,8 @@ const FCR_MCE: u16 = 1 << 3;
 const FCR_RESET: u16 = 1 << 2 | 1 << 1;
 /// Receive trigger: the second of four (4 of 16, 16 of 64). The rest of the FIFO is the margin for a recovery.
 const FCR_RECEIVE_TRIGGER: u16 = 1 << 6;
+/// What part of the FIFO that is.
+const TRIGGER_OF_FIFO: u8 = 4;
 
 const SPTR_RTS_OUT: u16 = 1 << 7;
 const SPTR_RTS_HIGH: u16 = 1 << 6;
@@ -90,13 +96,21 @@ pub struct Setting {
 pub struct Scif {
     device: Device,
     board: Board,
+    /// Its interrupts stay off.
+    polled: bool,
 }
 
 impl Scif {
     /// The SCIF of this board.
     #[must_use]
     pub const fn new(device: Device, board: Board) -> Self {
-        Scif { device, board }
+        Scif { device, board, polled: false }
+    }
+
+    /// The SCIF of this board, without its interrupts.
+    #[must_use]
+    pub const fn polled(device: Device, board: Board) -> Self {
+        Scif { device, board, polled: true }
     }
 
     /// Stages of each FIFO.
@@ -210,7 +224,7 @@ impl Uart for Scif {
 
     /// Both directions stop meanwhile.
     fn program(&self, setting: Setting, reset: bool) {
-        let arrival = self.device.read16(SCR) & (SCR_RIE | SCR_REIE);
+        let arrival = self.device.read16(SCR) & SCR_ARRIVAL;
         self.device.write16(SCR, if reset { 0 } else { arrival });
         let rts = if reset { 0 } else { self.rts_pin() };
         if reset {
@@ -232,6 +246,12 @@ impl Uart for Scif {
         self.switch(SCR_TE, true);
     }
 
+    /// A quarter of the FIFO is what the interrupt would wait for, too. So the same three quarters are left for a look that comes
+    /// late, or for a recovery, and the transmitter has four looks until it runs dry.
+    fn look_within(&self, line: &Line) -> Option<Duration> {
+        self.polled.then(|| line.byte_time() * u32::from((self.board.fifo / TRIGGER_OF_FIFO).max(1)))
+    }
+
     fn bit_time(&self, setting: Setting) -> Duration {
         let clocks = u64::from(CLOCKS_PER_BIT << (2 * (setting.mode & 3))) * (u64::from(setting.divisor) + 1);
         Duration::from_ticks((clocks * 1_000_000_000).div_ceil(u64::from(self.board.clock_hz.max(1))))
@@ -240,22 +260,28 @@ impl Uart for Scif {
     fn take_over(&self, _: Setting) {
         // Whatever the one before was waiting for, or died in.
         self.let_go();
-        self.no_interrupt_on_room();
-        self.interrupt_on_arrival(true);
+        self.switch(SCR_TIE, false);
+        self.switch(SCR_ARRIVAL, !self.polled);
     }
 
     fn interrupt_on_arrival(&self, on: bool) {
-        self.switch(SCR_RIE | SCR_REIE, on);
+        if !self.polled {
+            self.switch(SCR_ARRIVAL, on);
+        }
     }
 
     fn interrupt_on_room(&self) {
-        // It comes again while there is room.
-        self.clear(FSR_TDFE);
-        self.switch(SCR_TIE, true);
+        if !self.polled {
+            // It comes again while there is room.
+            self.clear(FSR_TDFE);
+            self.switch(SCR_TIE, true);
+        }
     }
 
     fn no_interrupt_on_room(&self) {
-        self.switch(SCR_TIE, false);
+        if !self.polled {
+            self.switch(SCR_TIE, false);
+        }
     }
 
     fn room(&self) -> usize {

@@ -45,5 +45,5 @@ pub async fn start(start: Start) -> Exit {
 fn io() -> Result<line::Io<Scif>, Exit> {
     let (serial, received) = (ServicePort::open::<serial::Port>(0)?, Publisher::open(1)?);
     let board: Board = configuration().ok_or(Exit::Unfit("the driver's board is not described"))?;
-    Ok(line::Io { serial, received, uart: Scif::new(Device::open(0), board), line: board.line, look_each: None })
+    Ok(line::Io { serial, received, uart: Scif::new(Device::open(0), board), line: board.line })
 }

@@ -20,7 +20,7 @@ use koboshi_interfaces::received::{self, Received};
 use koboshi_interfaces::serial::{self, Chunk, Flow, Line, Milliseconds, ModemLines, RefusedLine, Status, Written};
 use koboshi_runtime::kit::{Key, Progress};
 use koboshi_runtime::life::{Epoch, Exit, Start};
-use koboshi_runtime::time::until;
+use koboshi_runtime::time::{until, wake_at};
 use koboshi_runtime::{
     Duration, Instant, Interrupt, Kept, Publisher, ServicePort, acknowledge, join, join3, now, sleep, window,
 };
@@ -80,15 +80,19 @@ pub trait Uart {
     /// Second half of programming: both directions go. The interrupts stay as they are.
     fn enable(&self, setting: Self::Setting);
 
+    /// How long it may go unlooked at on this line though no interrupt comes; `None`: its interrupts tell of everything.
+    fn look_within(&self, line: &Line) -> Option<Duration>;
+
     /// How long one bit of this setting takes, rounded up.
     fn bit_time(&self, setting: Self::Setting) -> Duration;
 
     /// The first thing that is done to a device that is taken over: an incarnation before this one may have died anywhere.
     ///
-    /// Nothing is held low any more, the receiver's interrupts are on and the transmitter's off. Nothing that has arrived or waits to be sent is touched.
+    /// Nothing is held low any more, the receiver's interrupts are on and the transmitter's off; all of them are off for a driver
+    /// that uses none. Nothing that has arrived or waits to be sent is touched.
     fn take_over(&self, setting: Self::Setting);
 
-    /// Switches the receiver's interrupts. Where the sender is held by hand, it is while they are off.
+    /// Switches the receiver's interrupts, if it has any. Where the sender is held by hand, it is while they are to be off.
     fn interrupt_on_arrival(&self, on: bool);
 
     /// Lets the transmitter's interrupt come as soon as there is room.
@@ -154,8 +158,6 @@ pub struct Io<U> {
     pub uart: U,
     /// How the line is set if nothing else is kept.
     pub line: Line,
-    /// How often the device is looked at though no interrupt came: for a board on which none can come.
-    pub look_each: Option<Duration>,
 }
 
 /// One incarnation.
@@ -175,17 +177,9 @@ pub async fn run<U: Uart, const LINES: usize>(
         return unfit;
     }
     let transmitter = Transmitter { driver: &driver, kept };
-    let behind = join(look_again(io.look_each), acknowledge(interrupts));
+    let behind = join(driver.look_again(), acknowledge(interrupts));
     join3(serial::serve(transmitter, io.serial), driver.fill(received), behind).await;
     Exit::Done
-}
-
-/// Has the driver woken again and again, if it must be: whoever is woken looks at everything.
-async fn look_again(each: Option<Duration>) -> Infallible {
-    let Some(each) = each else { return until(|| None).await };
-    loop {
-        sleep(each).await;
-    }
 }
 
 /// The device, and what both directions know of it.
@@ -248,6 +242,18 @@ impl<U: Uart> Driver<U> {
         let mut status = self.status.get();
         change(&mut status);
         self.status.set(status);
+    }
+
+    /// Has the driver woken in time for its next look, if nobody else will: whoever is woken looks at everything. The line may
+    /// have been set anew since the last one.
+    async fn look_again(&self) -> Infallible {
+        until(|| {
+            if let Some(span) = self.uart.look_within(&self.line.get()) {
+                wake_at(now() + span);
+            }
+            None
+        })
+        .await
     }
 
     /// Publishes what arrives. With no room to publish into, bytes stay in the device, and flow control holds the sender.

@@ -23,7 +23,7 @@ use koboshi_sh4::tools::{Qemu, Trouble};
 
 use super::on_board::{made, reported, request, source};
 use crate::suite::{Context, Report};
-use crate::system::{self, DRIVER, MONITOR, Setup};
+use crate::system::{self, DRIVER, Drives, MONITOR, Setup};
 
 /// Bytes each way, in full and in a quick run.
 const BYTES: [u32; 2] = [40_000, 4_000];
@@ -66,6 +66,8 @@ const LOOK_EACH_NS: u64 = 400_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Interface {
     Scif,
+    /// The same, by the driver that looks by itself.
+    ScifPolled,
     /// The SM501's.
     Ns16550,
 }
@@ -74,7 +76,7 @@ impl Interface {
     /// How its driver is set, and where it is on the board.
     fn placed(self) -> (Vec<u8>, Placed) {
         let (board, base, interrupts) = match self {
-            Interface::Scif => {
+            Interface::Scif | Interface::ScifPolled => {
                 let board = Board {
                     chip: Chip::Sh7751r,
                     fifo: 16,
@@ -83,8 +85,9 @@ impl Interface {
                     // QEMU's.
                     rate_reads_back: false,
                 };
-                // SCIF of the SH7751R: ERI, RXI, BRI, TXI.
-                (postcard::to_stdvec(&board), 0xFFE8_0000, vec![0x700, 0x720, 0x740, 0x760])
+                // SCIF of the SH7751R: ERI, RXI, BRI, TXI. The other one is tried as where they are taken.
+                let interrupts = if self == Interface::Scif { vec![0x700, 0x720, 0x740, 0x760] } else { Vec::new() };
+                (postcard::to_stdvec(&board), 0xFFE8_0000, interrupts)
             }
             Interface::Ns16550 => {
                 let board = koboshi_ns16550_driver::device::Board {
@@ -104,6 +107,7 @@ impl Interface {
     fn driver(self) -> Source {
         match self {
             Interface::Scif => source("scif-driver", "koboshi_scif_driver::start"),
+            Interface::ScifPolled => source("scif-polled-driver", "koboshi_scif_polled_driver::start"),
             Interface::Ns16550 => source("ns16550-driver", "koboshi_ns16550_driver::start"),
         }
     }
@@ -111,7 +115,12 @@ impl Interface {
 
 /// The system's image with a program that answers in the Monitor's place; and where its devices are on the board.
 fn echo_image(interface: Interface, every_us: u32, knocks: bool) -> (Image, Vec<Option<Placed>>) {
-    let mut image = system::image(&Setup { ns16550: interface == Interface::Ns16550, ..Setup::default() });
+    let drives = match interface {
+        Interface::Scif => Drives::Scif,
+        Interface::ScifPolled => Drives::ScifPolled,
+        Interface::Ns16550 => Drives::Ns16550,
+    };
+    let mut image = system::image(&Setup { drives, ..Setup::default() });
     let (board, placed) = interface.placed();
     image.components[DRIVER.index()].configuration = board;
     let echo = &mut image.components[MONITOR.index()];
@@ -184,7 +193,7 @@ fn run(context: &Context<'_>) -> Result<Report, Trouble> {
             found.sent, found.back, found.wrong, found.ends[0], found.longest_pause
         );
     };
-    for interface in [Interface::Scif, Interface::Ns16550] {
+    for interface in [Interface::Scif, Interface::ScifPolled, Interface::Ns16550] {
         let calm = carry(context, interface, (0, None), bytes / 4, WINDOW)?;
         check(&format!("{interface:?} left alone"), calm.is_exact(bytes / 4) && calm.ends[0] == 0, &calm);
         let knocked = carry(context, interface, (EVERY_US, None), bytes, WINDOW)?;
@@ -232,6 +241,7 @@ fn carry(
     let folder = match interface {
         Interface::Scif if knocks => "knocks",
         Interface::Scif => "serial",
+        Interface::ScifPolled => "serial-polled",
         Interface::Ns16550 => "serial-ns16550",
     };
     let name = format!("serial-{every_us}");
@@ -243,7 +253,7 @@ fn carry(
     let path = folder.path().join("line");
     let listener = UnixListener::bind(&path).map_err(unusable)?;
     let joined = Some(format!("unix:{}", path.display()));
-    let (scif, uart) = if interface == Interface::Scif { (joined, None) } else { (None, joined) };
+    let (scif, uart) = if interface == Interface::Ns16550 { (None, joined) } else { (joined, None) };
     let how = How { counted: Some(INSTRUCTION), idles: true, scif, uart, ..How::default() };
     let qemu = Qemu::find()?;
     let emulator = Emulator::start(qemu.path(), &made.file, &how)?;

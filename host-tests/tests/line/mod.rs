@@ -18,6 +18,7 @@ use koboshi_host::machine::{Machine, Options};
 use koboshi_host::ns16550::Ns16550;
 use koboshi_host::scif::{Counters, FifoDepth, Layout, Scif};
 use koboshi_host::wire::{self, LineSettings, Wire};
+use koboshi_host_tests::system::Drives;
 use koboshi_interfaces::received::{self, Received};
 use koboshi_interfaces::serial::{
     self, Chunk, DataBits, Flow, Line, Milliseconds, ModemLines, Parity, RefusedLine, Status, StopBits,
@@ -94,6 +95,8 @@ pub(crate) struct Fit {
     pub(crate) fifo: FifoDepth,
     pub(crate) clock_hz: u32,
     pub(crate) line: Line,
+    /// Which driver the SCIF has.
+    pub(crate) drives: Drives,
     /// It is no SCIF but this.
     pub(crate) uart: Option<Uart>,
 }
@@ -111,7 +114,7 @@ impl Default for Fit {
     /// 64 MHz make 115,200 (2.1 % off) and 1,000,000 baud.
     fn default() -> Self {
         let (chip, fifo) = (Chip::Sh7751r, FifoDepth::Sixteen);
-        Fit { chip, fifo, clock_hz: 64_000_000, line: Line::default(), uart: None }
+        Fit { chip, fifo, clock_hz: 64_000_000, line: Line::default(), drives: Drives::Scif, uart: None }
     }
 }
 
@@ -124,18 +127,25 @@ impl Fit {
         Fit { line: Line { flow: Flow::RtsCts, ..self.line }, ..self }
     }
 
-    /// All that exist: both layouts, and the SH7780 with either depth.
-    pub(crate) fn all() -> [Fit; 3] {
-        let (chip, fifo) = (Chip::Sh7780, FifoDepth::SixtyFour);
-        [Fit::default(), Fit { chip, ..Fit::default() }, Fit { chip, fifo, ..Fit::default() }]
+    /// By this driver: both layouts, and the SH7780 with either depth.
+    pub(crate) fn of(drives: Drives) -> [Fit; 3] {
+        let (chip, fifo, first) = (Chip::Sh7780, FifoDepth::SixtyFour, Fit { drives, ..Fit::default() });
+        [first, Fit { chip, ..first }, Fit { chip, fifo, ..first }]
+    }
+
+    /// By either driver.
+    pub(crate) fn all() -> [Fit; 6] {
+        let [first, second, third] = Fit::of(Drives::Scif);
+        let [fourth, fifth, sixth] = Fit::of(Drives::ScifPolled);
+        [first, second, third, fourth, fifth, sixth]
     }
 }
 
 /// The real driver for this board.
-fn real(fit: &Fit) -> Linked {
+pub(crate) fn real(fit: &Fit) -> Linked {
     match fit.uart {
-        None => Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start),
-        Some(_) => Linked::new(&koboshi_ns16550_driver::DESCRIPTION, koboshi_ns16550_driver::start),
+        None => fit.drives.linked(),
+        Some(_) => Drives::Ns16550.linked(),
     }
 }
 

@@ -18,6 +18,7 @@ use koboshi_host::scif::FifoDepth;
 use koboshi_host::strike::{Planned, Strike};
 use koboshi_host::wire::{LineEvent, Symbol};
 use koboshi_host_tests::scenario::numbered;
+use koboshi_host_tests::system::Drives;
 use koboshi_interfaces::serial::{DataBits, Flow, Line, ModemLines, Parity, RefusedLine, Status, StopBits};
 use koboshi_runtime::Device;
 use koboshi_scif_driver::device::Chip;
@@ -35,7 +36,7 @@ const UNWIRED: Uart = Uart { wired: false, ..SPREAD };
 
 fn fit(uart: Uart) -> Fit {
     let (chip, fifo) = (Chip::Sh7751r, FifoDepth::Sixteen);
-    Fit { chip, fifo, clock_hz: PC_HZ, line: Line::default(), uart: Some(uart) }
+    Fit { chip, fifo, clock_hz: PC_HZ, line: Line::default(), drives: Drives::Ns16550, uart: Some(uart) }
 }
 
 /// All that exist.

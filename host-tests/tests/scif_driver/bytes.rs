@@ -56,7 +56,7 @@ fn nobody_has_a_turn_while_nothing_happens() {
 
 #[test]
 fn turns_stay_few_for_each_byte() {
-    for fit in Fit::all() {
+    for fit in Fit::of(Drives::Scif) {
         // Half of the FIFO is refilled at a time, and a quarter of it read.
         let depth = fit.fifo.bytes() as u64;
         let mut bench = Bench::new(fit);
@@ -77,9 +77,8 @@ fn turns_stay_few_for_each_byte() {
 
 #[test]
 fn both_directions_run_at_line_rate_together_while_the_client_keeps_writing() {
-    let slow = Fit::default().at(115_200);
-    let [_, _, deep] = Fit::all();
-    for fit in [slow, Fit::default().at(1_000_000), deep.at(1_000_000), deep] {
+    let rates = |[first, _, deep]: [Fit; 3]| [first, first.at(1_000_000), deep.at(1_000_000), deep];
+    for fit in [Drives::Scif, Drives::ScifPolled].map(Fit::of).into_iter().flat_map(rates) {
         let mut bench = Bench::new(fit);
         let (out, back) = (numbered(9_600, 1), numbered(9_600, 2));
         let begun = bench.machine.now();
@@ -103,8 +102,7 @@ fn with_flow_control_nothing_is_lost_that_waits_while_the_device_is_set_up() {
     for fit in Fit::all().map(Fit::with_flow) {
         for baud in [300, 115_200] {
             let (fit, sent) = (fit.at(baud), numbered(40, 1));
-            let real = Linked::new(&koboshi_scif_driver::DESCRIPTION, koboshi_scif_driver::start);
-            let mut bench = Bench::with_driver(fit, fit, real);
+            let mut bench = Bench::with_driver(fit, fit, real(&fit));
             bench.send(&sent);
             bench.run_bytes(60);
             assert_eq!(bench.received(), good(&sent), "{baud} baud");
@@ -170,7 +168,9 @@ fn the_outside_end_holds_the_transmitter_and_it_goes_on() {
         let turns = bench.machine.turns();
         bench.run(5 * S);
         assert!(bench.heard().is_empty());
-        assert_eq!(bench.machine.turns(), turns);
+        if fit.drives == Drives::Scif {
+            assert_eq!(bench.machine.turns(), turns);
+        }
         // What arrives does not wait for it.
         let back = numbered(100, 2);
         bench.send(&back);

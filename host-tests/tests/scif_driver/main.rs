@@ -1,10 +1,11 @@
-//! The SCIF driver against the register-level model of its device, one rule a test.
+//! The SCIF drivers against the register-level model of its device, one rule a test.
 
 #[path = "../line/mod.rs"]
 mod line;
 
 mod bytes;
 mod events;
+mod polled;
 mod recovery;
 mod settings;
 
@@ -20,6 +21,7 @@ use koboshi_host::scif::FifoDepth;
 use koboshi_host::strike::{How, Planned, Strike};
 use koboshi_host::wire::{LineEvent, Symbol};
 use koboshi_host_tests::scenario::numbered;
+use koboshi_host_tests::system::Drives;
 use koboshi_interfaces::serial::{DataBits, Flow, Line, ModemLines, Parity, RefusedLine, Status, StopBits};
 use koboshi_runtime::platform::koboshi_kept;
 use koboshi_runtime::{Device, Exit};
@@ -27,7 +29,7 @@ use koboshi_scif_driver::LONGEST_BREAK;
 use koboshi_scif_driver::device::{Board, Chip, Scif};
 use koboshi_serial_line::Uart;
 
-use line::{Ask, Bench, DRIVER, Fit, In, MS, RESPOND_WITHIN, S, Told, good, outside};
+use line::{Ask, Bench, DRIVER, Fit, In, MS, RESPOND_WITHIN, S, Told, good, outside, real};
 
 /// The peripheral clock of the SH7751R on an R2D board.
 const R2D_HZ: u32 = 60_000_000;

@@ -24,7 +24,8 @@ fn a_crash_at_rest_leaves_every_register_as_it_was() {
 
 #[test]
 fn a_crash_anywhere_in_both_streams_touches_no_frame_and_loses_nothing() {
-    for fit in Fit::all() {
+    let in_turn = [false, true].map(|polled_first| Drives::ScifInTurn { polled_first });
+    for fit in Fit::all().into_iter().chain(in_turn.into_iter().flat_map(Fit::of)) {
         let (out, back) = (numbered(90, 1), numbered(90, 2));
         let points = {
             let mut bench = Bench::new(fit);
@@ -38,7 +39,8 @@ fn a_crash_anywhere_in_both_streams_touches_no_frame_and_loses_nothing() {
             bench.ask(Ask::Write(out.clone()));
             let strike = if at % 2 == 0 { Strike::Crash } else { Strike::Hang };
             bench.machine.plan(Planned { component: DRIVER, after_points: at, strike });
-            bench.run(20 * MS);
+            // One that looks by itself comes to points though nothing happens.
+            bench.run(40 * MS);
             assert!(bench.epoch() > 1, "nobody was struck");
             assert_eq!(bench.heard(), out, "struck at {at}");
             assert_eq!(bench.received(), good(&back), "struck at {at}");

@@ -133,7 +133,7 @@ pub(super) fn sources(composed: &Composed) -> Result<Vec<Source>, Trouble> {
 /// The programs of an image's components, and where its devices are on the board.
 pub(super) fn parts(composed: &Composed) -> Result<(Vec<Source>, Vec<Option<Placed>>), Trouble> {
     let sources = sources(composed)?;
-    let devices = placed(&composed.manifest).map_err(|device| {
+    let devices = placed(&composed.manifest, &composed.image).map_err(|device| {
         let (what, remedy) = no_place(device);
         Trouble::new(what, remedy)
     })?;

@@ -1,7 +1,7 @@
 //! What only a board refuses, found before anything is built for it.
 
 use koboshi_board::{Board, Placed, Request, Spot, Unfit, fits};
-use koboshi_host::image::Image;
+use koboshi_host::image::{Image, ImageDevice};
 use koboshi_sh4::link::Optimise;
 
 use crate::manifest::{DeviceKind, ImageDeviceManifest, ImageManifest, PlatformKind};
@@ -17,28 +17,40 @@ pub(crate) const fn board_of(platform: PlatformKind) -> Option<Board> {
     }
 }
 
-/// Where the devices are, as their manifests say.
+/// Where the devices of an image are, as its manifest says.
 ///
 /// # Errors
 /// The first device that has no place.
-pub(crate) fn placed(manifest: &ImageManifest) -> Result<Vec<Option<Placed>>, &ImageDeviceManifest> {
-    manifest.devices.iter().map(|device| place_of(device).ok_or(device)).collect()
+pub(crate) fn placed<'m>(
+    manifest: &'m ImageManifest,
+    image: &Image,
+) -> Result<Vec<Option<Placed>>, &'m ImageDeviceManifest> {
+    let devices = manifest.devices.iter().zip(&image.devices);
+    let place = |(device, given): (&'m ImageDeviceManifest, &ImageDevice)| {
+        let owner = image.components.get(given.owner.index());
+        let interrupted = owner.is_none_or(|owner| !owner.linked.description().interrupts.is_empty());
+        place_of(device, interrupted).ok_or(device)
+    };
+    devices.map(place).collect()
 }
 
 /// What is wrong with a device without a place, and what would be right.
 pub(crate) fn no_place(device: &ImageDeviceManifest) -> (String, &'static str) {
     (
-        format!("device `{}` has no `base` or no `interrupts`, which a board needs", device.name.value),
+        format!("device `{}` has no `base` or no `interrupts`, which its driver needs", device.name.value),
         "write the address of its first register, and what INTEVT shows of its interrupts.",
     )
 }
 
 /// `Some(None)`: the platform itself models it.
-fn place_of(device: &ImageDeviceManifest) -> Option<Option<Placed>> {
+fn place_of(device: &ImageDeviceManifest, interrupted: bool) -> Option<Option<Placed>> {
     if matches!(device.settings.kind(), DeviceKind::Application | DeviceKind::Program) {
         return Some(None);
     }
-    let numbers = &device.interrupts.as_ref().filter(|numbers| !numbers.value.is_empty())?.value;
+    let numbers = device.interrupts.as_ref().map_or(&[][..], |numbers| &numbers.value);
+    if interrupted && numbers.is_empty() {
+        return None;
+    }
     // What INTEVT shows has 12 bits: a larger one is none that anybody knows.
     let interrupts = numbers.iter().map(|number| u16::try_from(number.value).unwrap_or(u16::MAX)).collect();
     let base = u32::try_from(device.base.as_ref()?.value).ok()?;
@@ -48,7 +60,7 @@ fn place_of(device: &ImageDeviceManifest) -> Option<Option<Placed>> {
 /// Says what the image's board cannot have of it.
 pub(super) fn check(reader: &mut Reader, manifest: &ImageManifest, image: &Image) {
     let Some(board) = board_of(manifest.platform) else { return };
-    let devices = match placed(manifest) {
+    let devices = match placed(manifest, image) {
         Ok(devices) => devices,
         Err(device) => {
             let (message, remedy) = no_place(device);

@@ -169,10 +169,11 @@ impl Composer<'_> {
         }
     }
 
-    /// A device has as many interrupt numbers as its driver has names for them.
+    /// A device has as many interrupt numbers as its driver has names for them. A driver that uses no interrupts leaves it those
+    /// that it has: so the same device fits another driver of it.
     fn interrupts_are_counted(&mut self, device: &ImageDeviceManifest, declared: &DeviceManifest) {
         let Some(numbers) = &device.interrupts else { return };
-        if numbers.value.len() == declared.interrupts.len() {
+        if declared.interrupts.is_empty() || numbers.value.len() == declared.interrupts.len() {
             return;
         }
         let (found, wanted) = (numbers.value.len(), declared.interrupts.len());
