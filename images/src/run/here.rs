@@ -273,3 +273,6 @@ impl System for Here {
         found
     }
 }
+
+#[cfg(test)]
+mod tests;
