@@ -88,9 +88,9 @@ pub(super) const AFTER_SWAP: &str = "Examples:
   koboshi swap driver target/koboshi/packages/scif-driver-0.1.0-host.package
   koboshi swap driver --back
 
-It follows the new version until that has proved itself: it stays after some answers, or some time, as the image says. If it
-does something wrong before, the version before has its place again by itself, and this says why. Ctrl-C ends the following,
-not the swap.
+It follows the new version until that has proved itself: it stays after some answers, or some
+time, as the image says. If it does something wrong before, the version before has its place
+again by itself, and this says why. Ctrl-C ends the following, not the swap.
 
 Exit codes:
   0    it stays
