@@ -47,3 +47,12 @@ fn a_new_version_that_lies_is_seen_in_the_bytes() {
     let found = many(&setup(), &[liar, versions()[0].clone()], 4);
     assert!(!found.exact(4) && found.line.out.1.lost > 0, "{found:?}");
 }
+
+#[test]
+fn a_swap_that_is_cut_offers_its_write_again() {
+    let scenario = koboshi_host_tests::scenario::named("swap-cut").expect("there is one of this name");
+    let outcome = koboshi_host_tests::scenario::run(&scenario, vec![], None, koboshi_host::journal::Depth::All);
+    assert_eq!(outcome.verdict, koboshi_host_tests::verdict::Verdict::Exact, "{}", outcome.journal);
+    let ended = outcome.journal.lines().find(|line| line.contains("swapped")).expect("the driver gave its place away");
+    assert!(ended.contains("1 offered again"), "{ended}");
+}
