@@ -12,7 +12,7 @@ mod link;
 use core::cell::UnsafeCell;
 
 use koboshi_core::incident::Incident;
-use koboshi_core::kernel::{Command, Component, Kernel, Life, Line, Port, Record, Rights, Swappable, Tables};
+use koboshi_core::kernel::{Command, Component, Kernel, Life, Line, Port, Record, Rights, SwapPhase, Swappable, Tables, Version};
 use koboshi_core::knock::Knock;
 use koboshi_core::life::{Begin, Fault};
 use koboshi_core::place::Place;
@@ -451,6 +451,7 @@ fn fault_of(number: u32) -> Fault {
         8 => Fault::Told,
         9 => Fault::Reset,
         10 => Fault::Watchdog,
+        11 => Fault::Swapped,
         _ => Fault::Late,
     }
 }
@@ -465,6 +466,8 @@ fn command_of(number: u32) -> Command {
         5 => Command::EndReported(fault_of(argument(12)), argument(13) as u8),
         6 => Command::Knock(Knock::of_code(argument(13) as u8).unwrap_or(Knock::Panic)),
         7 => Command::Wake,
+        8 => Command::Swap(Version::Before),
+        9 => Command::Swap(Version::New { way_back: argument(13) != 0 }),
         _ => Command::Reboot,
     }
 }
@@ -510,6 +513,21 @@ pub extern "C" fn kernel_dispatch(now: u64) -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn kernel_wait(id: u8, alarm: u64, now: u64) {
     with(|kernel| kernel.wait(ComponentId(id), alarm, now));
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn kernel_swap_phase(id: u8) -> u32 {
+    with(|kernel| {
+        let id = ComponentId(id);
+        kernel.forget_before(id);
+        let flags = u32::from(kernel.has_before(id)) | u32::from(kernel.quiesces(id)) << 1;
+        match kernel.swap_phase(id) {
+            SwapPhase::None => flags,
+            SwapPhase::Quiescing => flags | 4,
+            SwapPhase::Probation(incident) => incident ^ u32::from(kernel.place(id)),
+        }
+    })
+    .unwrap_or(0)
 }
 
 #[unsafe(no_mangle)]
