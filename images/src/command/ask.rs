@@ -365,7 +365,8 @@ fn time(ns: u64) -> String {
 }
 
 fn ps_table(processes: &[Process]) -> String {
-    let heading = ["name", "state", "epoch", "VCPU", "restarts", "last fault", "oldest request", "in", "out"];
+    let heading =
+        ["name", "package", "state", "epoch", "VCPU", "restarts", "last fault", "oldest request", "in", "out"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let none = || "-".to_owned();
     for process in processes {
@@ -380,6 +381,7 @@ fn ps_table(processes: &[Process]) -> String {
         });
         rows.push(vec![
             process.name.clone(),
+            process.package.clone(),
             process.state.clone(),
             process.epoch.to_string(),
             process.vcpu.to_string(),

@@ -29,6 +29,8 @@ const WAITING: usize = 4_096;
 pub(crate) struct Here {
     machine: Machine,
     names: Vec<String>,
+    /// What lies in both places of code of each component, in words.
+    packages: Vec<[String; 2]>,
     gates: Vec<Option<Gate>>,
     /// What the code in both places of each component keeps: a key and a schema.
     keeps: Vec<[Keeps; 2]>,
@@ -52,7 +54,8 @@ impl Here {
         let gates: Vec<Option<Gate>> =
             instances.map(|(instance, component)| Gate::of(&composed.manifest, instance, component)).collect();
         let keeps = gates.iter().map(|gate| [gate.as_ref().and_then(|gate| keeps(gate.kept())), None]).collect();
-        Here { machine, names, gates, keeps, loading: None, journal: 0 }
+        let packages = composed.manifest.components.iter().map(|part| [part.package.value.clone(), String::new()]);
+        Here { machine, names, packages: packages.collect(), gates, keeps, loading: None, journal: 0 }
     }
 
     /// Judges a package, and has it take the component's place: the package, in words.
@@ -68,6 +71,7 @@ impl Here {
         let under_way = |_| swap::denied(&name, Denied::State(State::Running), false);
         self.machine.put(id, module, keeps.as_ref().map(|(key, _)| *key)).map_err(under_way)?;
         self.keeps[id.index()][place ^ 1] = keeps;
+        self.packages[id.index()][place ^ 1].clone_from(&what);
         let done = self.machine.command(id, Command::Swap(Version::New { way_back }));
         done.map_err(|refused| swap::denied(&name, refused, false)).map(|()| what)
     }
@@ -146,7 +150,7 @@ impl System for Here {
     }
 
     fn processes(&self) -> Vec<Process> {
-        story::processes(&self.machine, self.names.len())
+        story::processes(&self.machine, &self.packages)
     }
 
     fn state(&self, id: ComponentId) -> State {

@@ -127,6 +127,8 @@ pub(crate) enum SwapStep {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
     pub(crate) name: String,
+    /// What runs there: its package, and of one that was swapped in the version, with a mark while it is on probation.
+    pub(crate) package: String,
     pub(crate) state: String,
     pub(crate) epoch: u32,
     pub(crate) vcpu: u8,

@@ -1,6 +1,7 @@
 //! What the kernel's facts say, in the words of a person.
 
 use koboshi_core::incident::{CutShort, Incident, Noticed, Successor, Verdict};
+use koboshi_core::kernel::SwapPhase;
 use koboshi_core::life::State;
 use koboshi_core::record::{self, Fate};
 use koboshi_core::{ComponentId, PortId};
@@ -39,10 +40,11 @@ pub(crate) fn named(line: &str, names: &[String]) -> String {
     text
 }
 
-/// The first components, as many as there are.
-pub(crate) fn processes(machine: &Machine, count: usize) -> Vec<Process> {
+/// All components; `packages`: what lies in both places of code of each.
+pub(crate) fn processes(machine: &Machine, packages: &[[String; 2]]) -> Vec<Process> {
     let one = |at: usize| {
-        let found = machine.status(ComponentId(at as u8))?;
+        let id = ComponentId(at as u8);
+        let found = machine.status(id)?;
         let oldest = found.oldest.map(|oldest| Oldest {
             operation: oldest
                 .operation
@@ -53,6 +55,7 @@ pub(crate) fn processes(machine: &Machine, count: usize) -> Vec<Process> {
         });
         Some(Process {
             name: found.name,
+            package: packages.get(at)?.get(machine.place(id))?.clone() + on_probation(machine.swap_phase(id)),
             state: state(found.state).to_owned(),
             epoch: found.epoch,
             vcpu: found.vcpu,
@@ -63,7 +66,12 @@ pub(crate) fn processes(machine: &Machine, count: usize) -> Vec<Process> {
             bytes_out: found.bytes.map(|bytes| bytes.given),
         })
     };
-    (0..count).filter_map(one).collect()
+    (0..packages.len()).filter_map(one).collect()
+}
+
+/// The mark of a version on probation.
+pub(crate) const fn on_probation(phase: SwapPhase) -> &'static str {
+    if matches!(phase, SwapPhase::Probation(_)) { " (on probation)" } else { "" }
 }
 
 /// What is known of an image, to put its numbers into words.
