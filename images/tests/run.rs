@@ -41,9 +41,13 @@ struct Run {
 
 impl Run {
     fn start() -> Self {
-        let parent = tempfile::tempdir().unwrap();
+        Self::start_with(tempfile::tempdir().unwrap(), &[])
+    }
+
+    /// With these arguments, and its directory in this one.
+    fn start_with(parent: TempDir, arguments: &[&str]) -> Self {
         let directory = parent.path().join("run");
-        let (child, output) = begin(&directory);
+        let (child, output) = begin_with(&directory, arguments);
         Run { child, output, directory, _parent: parent }
     }
 
@@ -85,7 +89,12 @@ impl Drop for Run {
 
 /// A run that is up.
 fn begin(directory: &Path) -> (Child, BufReader<ChildStdout>) {
-    let mut child = koboshi(directory, &["run", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    begin_with(directory, &[])
+}
+
+fn begin_with(directory: &Path, arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
+    let mut child =
+        koboshi(directory, &[&["run", "--json"], arguments].concat()).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
@@ -484,4 +493,74 @@ fn a_run_ends_when_its_time_is_over() {
         "{output}"
     );
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+/// Packs a component with the key in this folder; the package's path.
+fn packed(folder: &Path, component: &str) -> String {
+    let out = folder.join(format!("{component}.package")).display().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_koboshi"));
+    command.args(["pack", component, "--platform", "host", "--key", "a.key", "--out", &out]).current_dir(folder);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    out
+}
+
+#[test]
+fn a_driver_is_swapped_and_swapped_back_while_its_line_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = Command::new(env!("CARGO_BIN_EXE_koboshi"))
+        .args(["key", "new", "--out", "a.key"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let signers = format!("packages-signed-by = [\"{}\"]\n", String::from_utf8(key.stdout).unwrap().trim());
+    let driver = "package = \"scif-driver\"\n";
+    let swappable =
+        "swappable = { room = \"1 MiB\", packages = [\"scif-driver\", \"scif-polled-driver\"], answers = 5 }\n";
+    let image = signers + &include_str!("../host.toml").replace(driver, &format!("{driver}{swappable}"));
+    let path = folder.path().join("image.toml");
+    fs::write(&path, image).unwrap();
+    let [polled, woken, echo] =
+        ["scif-polled-driver", "scif-driver", "echo"].map(|component| packed(folder.path(), component));
+    let run = Run::start_with(folder, &[path.to_str().unwrap()]);
+
+    let (program, outside) = (run.end("serial0"), run.end("wire0"));
+    let sent: Vec<u8> = (0..40_000_u32).map(|at| (at.wrapping_mul(0x9E37_79B1) >> 21) as u8).collect();
+    let writers = [&program, &outside].map(|end| {
+        let (mut end, sent) = (end.try_clone().unwrap(), sent.clone());
+        std::thread::spawn(move || end.write_all(&sent))
+    });
+    let readers = [&program, &outside].map(|end| {
+        let (end, count) = (end.try_clone().unwrap(), sent.len());
+        std::thread::spawn(move || read_exactly(&end, count))
+    });
+    let package = |run: &Run| run.json(&["ps"])[0]["ps"][2]["package"].as_str().unwrap().to_owned();
+    assert_eq!(package(&run), "scif-driver");
+    for (arguments, runs) in [
+        (&["swap", "driver", &polled][..], "scif-polled-driver 0.1.0"),
+        (&["swap", "driver", &woken], "scif-driver 0.1.0"),
+        (&["swap", "driver", "--back"], "scif-polled-driver 0.1.0"),
+        (&["swap", "driver", "--back"], "scif-driver 0.1.0"),
+    ] {
+        let said = run.ask(arguments);
+        assert!(said.contains("swapped: epoch ") && said.contains(" stays (incident "), "{said}");
+        assert_eq!(package(&run), runs);
+    }
+    for (arguments, says) in [
+        (&["swap", "driver", &echo][..], "the package is refused"),
+        (&["swap", "monitor", &polled], "`monitor` is not swappable in this image"),
+        (&["swap", "drivr", &polled], "did you mean `driver`?"),
+        (&["swap", "driver", "nothing.package"], "nothing.package cannot be read"),
+        (&["swap", "monitor", "--back"], "`monitor` is not swappable in this image"),
+    ] {
+        let (code, _, complaint) = ask(&run.directory, arguments);
+        assert!(code == Some(1) && complaint.contains(says), "{code:?} {complaint}");
+    }
+    let story = run.ask(&["incidents", "0"]);
+    for says in ["ended: swapped", "by the person who runs the image", "a new one took its place, and stays"] {
+        assert!(story.contains(says), "{says}: {story}");
+    }
+    assert_eq!(run.json(&["incidents"]).len(), 4);
+    readers.into_iter().for_each(|reader| assert!(reader.join().unwrap() == sent, "a byte is missing, or wrong"));
+    writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
 }
