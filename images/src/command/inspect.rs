@@ -4,11 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use koboshi_package::{Expected, Header, Package, Port, PublicKey, Refused, Version, digest, judge_all};
+use koboshi_package::{Expected, Header, Package, Port, PublicKey, Refused, digest, judge_all};
 use serde::Serialize;
 
 use super::check::print_json;
 use super::{FINE, MISUSED, Paint, WRONG, complain, composed, count, print_out, table};
+use crate::manifest::Swappable;
 use crate::problem::instead;
 use crate::spelt::Spelt;
 
@@ -97,10 +98,8 @@ struct Place {
     component: String,
     signers: Vec<PublicKey>,
     platform: &'static str,
-    package: String,
     spelt: Spelt,
-    lowest: Version,
-    room: u32,
+    swappable: Swappable,
 }
 
 impl Place {
@@ -135,25 +134,28 @@ impl Place {
         Ok(Place {
             signers: composed.manifest.signers.iter().map(|key| key.value).collect(),
             platform: composed.manifest.platform.word(),
-            package: instance.package.value.clone(),
             spelt: Spelt::of(part.linked.description()),
-            lowest: swappable.value.lowest,
-            room: swappable.value.room,
+            swappable: swappable.value.clone(),
             component: component.to_owned(),
             image,
         })
     }
 
+    /// The packages that may take its place.
+    fn names(&self) -> Vec<&str> {
+        self.swappable.packages.iter().map(String::as_str).collect()
+    }
+
     /// Judges a package.
-    fn judge<'a>(&'a self, bytes: &'a [u8], ports: &'a [Port<'a>]) -> Judged<'a> {
+    fn judge<'a>(&'a self, bytes: &'a [u8], names: &'a [&'a str], ports: &'a [Port<'a>]) -> Judged<'a> {
         let expected = Expected {
             signers: &self.signers,
             platform: self.platform,
-            name: &self.package,
+            names,
             ports,
             kept: self.spelt.kept(),
-            lowest: self.lowest,
-            room: self.room,
+            lowest: self.swappable.lowest,
+            room: self.swappable.room,
         };
         let mut reasons = Vec::new();
         let header = judge_all(bytes, &expected, &mut |reason| reasons.push(reason));
@@ -202,7 +204,8 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         }
     };
     let ports = place.as_ref().map_or_else(Vec::new, |place| place.spelt.ports());
-    let judged = place.as_ref().map_or_else(|| alone(&bytes), |place| place.judge(&bytes, &ports));
+    let names = place.as_ref().map_or_else(Vec::new, |place| place.names());
+    let judged = place.as_ref().map_or_else(|| alone(&bytes), |place| place.judge(&bytes, &names, &ports));
     let ok = judged.reasons.is_empty();
     let code = if ok { FINE } else { WRONG };
     let told = judged.header.as_ref().zip(Package::open(&bytes).ok()).map(|(header, package)| told(header, &package));
