@@ -271,6 +271,7 @@ pub fn image(suite: &Suite) -> Image {
     let within = u64::from(RESPOND_WITHIN_US) * 1_000;
     let component = |name: &str, linked, vcpu, respond_within, configuration, rights| ImageComponent {
         recover_within: None,
+        swappable: None,
         name: name.to_owned(),
         linked,
         vcpu,

@@ -10,6 +10,7 @@ pub mod sh4;
 pub mod soak;
 pub mod suite;
 pub mod suites;
+pub mod swap;
 pub mod system;
 pub mod verdict;
 pub mod wrong_driver;

@@ -29,10 +29,26 @@ pub enum Part {
     Monitor,
     /// The component that falls.
     Faller,
+    /// A version of the SCIF driver that fails at once.
+    FailsAtOnce,
+    /// One that hangs.
+    Hangs,
+    /// One that answers what cannot be decoded.
+    AnswersUndecodably,
+    /// One that takes a request and does nothing about it.
+    AnswersLate,
+    /// One that fails after some answers.
+    FailsAfterAnswers,
+}
+
+impl Part {
+    /// The versions of the SCIF driver that are wrong.
+    pub const WRONG: [Part; 5] =
+        [Part::FailsAtOnce, Part::Hangs, Part::AnswersUndecodably, Part::AnswersLate, Part::FailsAfterAnswers];
 }
 
 /// Each of them: its crate, what starts it, and what it says of itself.
-const PARTS: [(Part, &str, &str, &Description); 7] = [
+const PARTS: [(Part, &str, &str, &Description); 12] = [
     (Part::Manager, "restart-manager", "koboshi_restart_manager::start", &koboshi_restart_manager::DESCRIPTION),
     (Part::Sos, "sos", "koboshi_sos::start", &koboshi_sos::DESCRIPTION),
     (Part::Scif, "scif-driver", "koboshi_scif_driver::start", &koboshi_scif_driver::DESCRIPTION),
@@ -45,6 +61,21 @@ const PARTS: [(Part, &str, &str, &Description); 7] = [
     (Part::Ns16550, "ns16550-driver", "koboshi_ns16550_driver::start", &koboshi_ns16550_driver::DESCRIPTION),
     (Part::Monitor, "monitor", "koboshi_monitor::start", &koboshi_monitor::DESCRIPTION),
     (Part::Faller, "hostile", "koboshi_hostile::faller::start", &koboshi_hostile::faller::DESCRIPTION),
+    (Part::FailsAtOnce, "hostile", "koboshi_hostile::wrong::fails_at_once", &koboshi_scif_driver::DESCRIPTION),
+    (Part::Hangs, "hostile", "koboshi_hostile::wrong::hangs", &koboshi_scif_driver::DESCRIPTION),
+    (
+        Part::AnswersUndecodably,
+        "hostile",
+        "koboshi_hostile::wrong::answers_undecodably",
+        &koboshi_scif_driver::DESCRIPTION,
+    ),
+    (Part::AnswersLate, "hostile", "koboshi_hostile::wrong::answers_late", &koboshi_scif_driver::DESCRIPTION),
+    (
+        Part::FailsAfterAnswers,
+        "hostile",
+        "koboshi_hostile::wrong::fails_after_answers",
+        &koboshi_scif_driver::DESCRIPTION,
+    ),
 ];
 
 fn build() -> Result<Vec<Module>, Trouble> {
@@ -59,7 +90,8 @@ fn build() -> Result<Vec<Module>, Trouble> {
                 features: Vec::new(),
                 assembler: Vec::new(),
             };
-            ((*folder).to_owned(), source)
+            let name = start.trim_start_matches("koboshi_").trim_end_matches("::start");
+            (name.replace("::", "-").replace('_', "-"), source)
         })
         .collect();
     let made = modules(&Rust::find()?, &sources, &koboshi, &koboshi.join("target/koboshi/modules/tests"), &mut |_| {})?;

@@ -1,13 +1,14 @@
 //! Scenarios: what happens on the line while somebody is knocked over, and how one run of it is judged.
 
 use koboshi_core::ComponentId;
+use koboshi_core::kernel::{Command, Swappable, Version};
 use koboshi_host::application::Announcement;
 use koboshi_host::image::DeviceModelKind;
 use koboshi_host::journal::Depth;
 use koboshi_host::machine::{Machine, Options};
 use koboshi_host::strike::{Planned, Struck};
 
-use crate::system::{APPLICATION, DRIVER, Drives, EVERYBODY, MANAGER, MONITOR, SCIF, SOS, Setup, image};
+use crate::system::{APPLICATION, DRIVER, Drives, EVERYBODY, MANAGER, MONITOR, SCIF, SOS, Setup, image, versions};
 use crate::verdict::{Comparison, Verdict, compare};
 
 /// Platform time in which an image is up.
@@ -21,6 +22,9 @@ const QUIET: u64 = 20_000_000;
 
 /// A run that takes longer than this is stuck. The longest wait by design is a report about SOS: under 1 s.
 const AT_MOST: u64 = 8_000_000_000;
+
+/// How long after a swap the driver's first version has its place again.
+const BACK_AFTER: u64 = 2_000_000;
 
 /// How much later than without faults a run may end and still be in time: hang detection, restarts and backoff.
 pub const RECOVER_WITHIN: u64 = 50_000_000;
@@ -41,6 +45,12 @@ pub enum Event {
     Reboot,
     /// This component is ended half way, from outside.
     Death(ComponentId),
+    /// The driver's other version takes its place half way.
+    Swap,
+    /// And the first one does again soon after.
+    SwapAndBack,
+    /// As [`Event::Swap`], but the outside end holds the line longer than the first one may take to come to an end.
+    SwapCut,
 }
 
 /// A scenario.
@@ -123,6 +133,7 @@ pub fn all() -> Vec<Scenario> {
             scenario(monitor, "the Monitor dies", &base, 80, 80, Event::Death(MONITOR)),
         ]);
     }
+    let hasty = Setup { swappable: Swappable { quiesce_within: 1_000_000, ..flow.swappable }, ..flow.clone() };
     let [woken_first, polled_first] = [false, true].map(|polled_first| Drives::ScifInTurn { polled_first });
     let takes_over = "each driver of the SCIF takes over from the other one";
     all.extend([
@@ -131,6 +142,9 @@ pub fn all() -> Vec<Scenario> {
         scenario("in-turn-set", takes_over, &driven(woken_first, &base), 80, 80, anew),
         scenario("both-ns16550", "both ways, over a 16550A", &driven(Drives::Ns16550, &flow), 120, 120, Event::Hold),
         scenario("set-ns16550", "a 16550A is set anew", &driven(Drives::Ns16550, &base), 80, 80, anew),
+        scenario("swap", "the driver is swapped for the other one", &flow, 100, 100, Event::Swap),
+        scenario("swap-and-back", "and swapped back", &flow, 100, 100, Event::SwapAndBack),
+        scenario("swap-cut", "the driver is swapped with a write in hand", &hasty, 100, 100, Event::SwapCut),
     ]);
     all
 }
@@ -186,6 +200,7 @@ struct Run<'s> {
     received: Vec<u8>,
     happened: bool,
     released_at: u64,
+    back_at: u64,
 }
 
 impl Run<'_> {
@@ -218,13 +233,36 @@ impl Run<'_> {
                 let outside = Setup { baud, ..self.scenario.setup.clone() }.outside();
                 self.machine.wire(SCIF, |wire| wire.set_settings(outside));
             }
-            Event::Hold => {
-                self.machine.wire(SCIF, |wire| wire.hold(true));
-                self.released_at = self.machine.now() + 5_000_000;
-            }
+            Event::Hold => self.hold(),
             Event::Reboot => self.machine.kill(SOS),
             Event::Death(whom) => self.machine.kill(whom),
+            Event::Swap => self.swap(),
+            Event::SwapAndBack => {
+                self.swap();
+                self.back_at = self.machine.now() + BACK_AFTER;
+            }
+            Event::SwapCut => {
+                self.hold();
+                self.swap();
+            }
         }
+    }
+
+    /// The outside end holds the line for a while.
+    fn hold(&mut self) {
+        self.machine.wire(SCIF, |wire| wire.hold(true));
+        self.released_at = self.machine.now() + 5_000_000;
+    }
+
+    /// Another version of the driver takes its place.
+    fn swap(&mut self) {
+        let new = Command::Swap(Version::New { way_back: true });
+        let [_, polled] = versions();
+        let done = self
+            .machine
+            .put(DRIVER, polled, Some(koboshi_serial_line::KEPT))
+            .map(|()| self.machine.command(DRIVER, new));
+        debug_assert_eq!(done, Ok(Ok(())), "nobody else swaps");
     }
 
     /// Runs until everything has arrived; false: it never did.
@@ -245,6 +283,11 @@ impl Run<'_> {
             if self.released_at != 0 && self.machine.now() >= self.released_at {
                 self.released_at = 0;
                 self.machine.wire(SCIF, |wire| wire.hold(false));
+            }
+            if self.machine.now() >= self.back_at {
+                self.back_at = u64::MAX;
+                // It may have gone back by itself: then there is nothing to go back to.
+                let _ = self.machine.command(DRIVER, Command::Swap(Version::Before));
             }
             if self.all_there(out, back) && self.happened {
                 return true;
@@ -278,6 +321,7 @@ pub fn run(scenario: &Scenario, plan: Vec<Planned>, in_time: Option<u64>, journa
         received: vec![],
         happened: false,
         released_at: 0,
+        back_at: u64::MAX,
     };
     run.machine.run_until(UP);
     let ended = run.runs_to_the_end();
@@ -307,12 +351,16 @@ fn judge(mut run: Run<'_>, ended: bool, ended_at: u64, in_time: Option<u64>) -> 
     let told_out = told(&[Announcement::NotSent]);
     let told_back = told(&[Announcement::Gap, Announcement::Overrun, Announcement::Framing, Announcement::Parity]);
     let stale_accesses = run.machine.stale_accesses();
+    // Whatever became of a swap, or of a death: one version of the driver lives.
+    let one_runs = run.machine.facts(DRIVER).is_some_and(|facts| facts.state.alive());
     let verdict = if stale_accesses > 0 || !run.machine.panics().is_empty() || misuses > 0 {
         Verdict::Wrong
     } else if out.repeated > 0 || back.repeated > 0 {
         Verdict::Repeated
     } else if out.wrong > 0 && !told_out || back.wrong > 0 && !told_back {
         Verdict::Wrong
+    } else if !one_runs {
+        Verdict::Stuck
     } else if !(ended || told_out || told_back) || !goes_on(&run.out, &run.sent) || !goes_on(&run.back, &run.received) {
         Verdict::Stuck
     } else if out.lost > 0 && !told_out || back.lost > 0 && !told_back {

@@ -77,6 +77,15 @@ const DRAIN: u64 = 10_000_000_000;
 /// If the suites' own image cannot run.
 #[must_use]
 pub fn soak(plan: &Plan) -> Result {
+    soak_with(plan, &mut |_| {})
+}
+
+/// The same, with something done to the machine between two slices.
+///
+/// # Panics
+/// If the suites' own image cannot run.
+#[must_use]
+pub fn soak_with(plan: &Plan, act: &mut dyn FnMut(&mut Machine)) -> Result {
     let options = Options { journal: plan.journal, incidents: 1 << 12, ..Options::default() };
     let mut machine = match Machine::new(&image(&plan.setup), options) {
         Ok(machine) => machine,
@@ -92,6 +101,7 @@ pub fn soak(plan: &Plan) -> Result {
     while machine.now() < end && (sent.len() < out.len() || received.len() < back.len()) {
         let now = machine.now();
         machine.run_until(now + SLICE);
+        act(&mut machine);
         if now >= next_knock && !plan.whom.is_empty() {
             let whom = plan.whom[knocks as usize % plan.whom.len()];
             machine.knock(whom, plan.how[(knocks as usize / plan.whom.len() + knocks as usize) % plan.how.len()]);

@@ -4,11 +4,13 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use koboshi_core::life::Fault;
 use koboshi_host::journal::Depth;
 use koboshi_host::strike::How;
 
 use crate::campaign::{Extent, campaign, replay};
 use crate::conformance;
+use crate::modules::{self, Part};
 use crate::record_model::{self, Form, Mistake};
 use crate::scenario;
 use crate::sh4::field::field;
@@ -20,7 +22,8 @@ use crate::sh4::serial::serial;
 use crate::sh4::spec::spec;
 use crate::soak::{Plan, soak};
 use crate::suite::{Context, Report, Suite};
-use crate::system::{DRIVER, MANAGER, MONITOR, SOS, Setup};
+use crate::swap;
+use crate::system::{DRIVER, MANAGER, MONITOR, SOS, Setup, versions};
 
 const MODEL: Suite = Suite {
     name: "model",
@@ -48,6 +51,13 @@ const SOAK: Suite = Suite {
     about: "30 s of platform time, a knock every 100 ms, each way of falling, 115,200 and 1,000,000 baud",
     on_request: false,
     run: soaks,
+};
+
+const SWAP: Suite = Suite {
+    name: "swap",
+    about: "the driver's versions in turn, 1,000 times at 1 Mbaud both ways; and wrong ones, which go back by themselves",
+    on_request: false,
+    run: swaps,
 };
 
 const LOOM: Suite =
@@ -114,6 +124,7 @@ const ALL: &[Suite] = &[
     CONFORMANCE,
     CRASH,
     SOAK,
+    SWAP,
     LOOM,
     SH4_SPEC,
     SH4_RANDOM,
@@ -226,6 +237,48 @@ fn soaks(context: &Context<'_>) -> Report {
         let _ = writeln!(report.text, "{baud:>9} {name:<13} {bytes:>9} {knocks:>9} {incidents:>9}  {of_whom}");
         // A knock waits for a reply, or for its victim to be up again, so not each makes an incident of its own.
         check(&mut report, found.exact() && u64::from(incidents) >= seconds * 3, || format!("not exact: {found:?}"));
+    }
+    report
+}
+
+/// Swaps of a full run, and of a quick one.
+const SWAPS: [u32; 2] = [1_000, 100];
+
+/// The wrong versions, and what the record has to say of each.
+const UNDONE: [(Part, &str, Fault); 5] = [
+    (Part::FailsAtOnce, "fails at once", Fault::Panic),
+    (Part::Hangs, "hangs", Fault::RunAway),
+    (Part::AnswersUndecodably, "answers undecodably", Fault::BadMessage),
+    (Part::AnswersLate, "answers late", Fault::Late),
+    (Part::FailsAfterAnswers, "fails after answers", Fault::Panic),
+];
+
+fn swaps(context: &Context<'_>) -> Report {
+    let mut report = Report::default();
+    let count = SWAPS[usize::from(context.quick)];
+    let setup = swap::setup();
+    let module = |part| modules::linked(part, &modules::module(part));
+    let [woken, polled] = versions();
+    let versions = [("linked in", [polled, woken]), ("modules", [module(Part::ScifPolled), module(Part::Scif)])];
+    for (name, versions) in versions {
+        let found = swap::many(&setup, &versions, count);
+        let bytes = found.line.out.0 + found.line.back.0;
+        let (median, worst) = (found.median_pause / 1_000, found.worst_pause / 1_000);
+        let _ = writeln!(
+            report.text,
+            "{name:<20} {:>5} swaps, {bytes:>9} bytes both ways; from asked to answered: median {median} us, worst {worst} us",
+            found.stayed
+        );
+        check(&mut report, found.exact(count), || format!("not exact: {found:?}"));
+    }
+    for (part, name, fault) in UNDONE {
+        let found = swap::wrong(&setup, &module(part));
+        let took = found.took / 1_000;
+        let why = found.why.map_or_else(|| "it stays".to_owned(), |why| why.to_string());
+        let _ = writeln!(report.text, "{name:<20} goes back: {why}; answered again after {took} us");
+        check(&mut report, found.line.exact() && found.why == Some(fault), || {
+            format!("not as it has to be: {found:?}")
+        });
     }
     report
 }

@@ -1,7 +1,7 @@
 //! The system that the suites run: Monitor, SOS, SCIF driver and restart manager over one serial line.
 
 use koboshi_core::ComponentId;
-use koboshi_core::kernel::Rights;
+use koboshi_core::kernel::{Rights, Swappable};
 use koboshi_host::application::{Application, framing};
 use koboshi_host::image::{Connection, Costs, DeviceModelKind, Image, ImageComponent, ImageDevice, PortEnd, WhenGone};
 use koboshi_host::linked::Linked;
@@ -74,6 +74,12 @@ impl Drives {
     }
 }
 
+/// The drivers of the SCIF, of which each may take the other one's place: the first one is the default's.
+#[must_use]
+pub fn versions() -> [Linked; 2] {
+    [Drives::Scif.linked(), Drives::ScifPolled.linked()]
+}
+
 async fn in_turn(start: Start, polled_first: bool) -> Exit {
     let (epoch, _) = koboshi_begin();
     if (epoch % 2 == 1) == polled_first {
@@ -102,6 +108,8 @@ pub struct Setup {
     pub drives: Drives,
     /// The driver's code, if it is not the real one.
     pub driver: Option<Linked>,
+    /// How another version takes the driver's place.
+    pub swappable: Swappable,
     /// Everybody's code, if it is not linked in: in the order of [`EVERYBODY`].
     pub code: Option<Vec<Linked>>,
 }
@@ -117,6 +125,7 @@ impl Default for Setup {
             costs: Costs::default(),
             drives: Drives::default(),
             driver: None,
+            swappable: Swappable { quiesce_within: 20_000_000, answers: 5, within: 10_000_000_000 },
             code: None,
         }
     }
@@ -191,6 +200,7 @@ pub fn image(setup: &Setup) -> Image {
     let us = 1_000;
     let component = |name: &str, linked, vcpu, respond_within, configuration, rights| ImageComponent {
         recover_within: None,
+        swappable: None,
         name: name.to_owned(),
         linked,
         vcpu,
@@ -236,7 +246,10 @@ pub fn image(setup: &Setup) -> Image {
             encoded(&hosts),
             blames,
         ),
-        component("scif-driver", driver, 1, 200 * us, board, blames),
+        ImageComponent {
+            swappable: Some(setup.swappable),
+            ..component("scif-driver", driver, 1, 200 * us, board, blames)
+        },
         component(
             "monitor",
             Linked::new(&koboshi_monitor::DESCRIPTION, koboshi_monitor::start),

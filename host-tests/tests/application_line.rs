@@ -322,6 +322,7 @@ const ASKER: ComponentId = ComponentId(0);
 /// A component that asks, joined to one that never answers.
 fn pair<F: Future<Output = Exit> + 'static>(act: fn() -> F) -> Image {
     let component = |name: &str, linked| ImageComponent {
+        swappable: None,
         recover_within: None,
         name: name.to_owned(),
         linked,

@@ -51,6 +51,7 @@ async fn waiting(_: Start) -> Exit {
 
 fn machine(linked: Linked) -> Machine {
     let component = ImageComponent {
+        swappable: None,
         recover_within: None,
         name: "tidy".to_owned(),
         linked,

@@ -50,6 +50,7 @@ fn machine(plan: Vec<Planned>, act: impl Fn() + Send + Sync + 'static) -> Machin
         }
     };
     let keeper = ImageComponent {
+        swappable: None,
         recover_within: None,
         name: "keeper".to_owned(),
         linked: Linked::new(&DESCRIPTION, start),

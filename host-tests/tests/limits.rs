@@ -15,6 +15,7 @@ const FIVE_LINES: Description = Description { interrupts: &["a", "b", "c", "d", 
 
 fn image(descriptions: impl IntoIterator<Item = &'static Description>, connections: usize) -> Image {
     let component = |description| ImageComponent {
+        swappable: None,
         name: "some".to_owned(),
         linked: Linked::new(description, |_| std::future::pending()),
         vcpu: 0,

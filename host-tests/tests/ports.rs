@@ -43,6 +43,7 @@ const SERVER: Description = Description {
 
 fn machine(components: Vec<Linked>, joined: bool) -> Machine {
     let component = |linked: Linked| ImageComponent {
+        swappable: None,
         recover_within: None,
         name: linked.description().name.to_owned(),
         linked,

@@ -50,6 +50,7 @@ const SERVER: ComponentId = ComponentId(2);
 /// Two that ask, each at a port of its own, and one that answers so many requests at the first port and then sleeps.
 fn trio(answers: usize, asks: [Linked; 2]) -> Machine {
     let component = |name: &str, linked| ImageComponent {
+        swappable: None,
         name: name.to_owned(),
         linked,
         vcpu: 3,

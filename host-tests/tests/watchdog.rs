@@ -22,6 +22,7 @@ async fn looper(_: Start) -> Exit {
 #[ignore = "it loops; another test runs it in a process of its own"]
 fn loops() {
     let component = ImageComponent {
+        swappable: None,
         recover_within: None,
         name: "looper-7".to_owned(),
         linked: Linked::new(&DESCRIPTION, looper),

@@ -80,6 +80,7 @@ fn pair(when_gone: WhenGone) -> (Machine, Told) {
     };
     let serves = |_| async { match work::serve(Adder, ServicePort::open::<work::Port>(0).unwrap()).await {} };
     let component = |name: &str, linked| ImageComponent {
+        swappable: None,
         name: name.to_owned(),
         linked,
         vcpu: 0,

@@ -7,6 +7,7 @@
 
 pub mod command;
 mod compose;
+mod gate;
 pub mod manifest;
 mod margins;
 mod policy;

@@ -86,6 +86,8 @@ pub enum Fault {
     Reset,
     /// Of the whole image: the watchdog has reset the machine, for the restart manager gave no sign of life any more.
     Watchdog,
+    /// Nothing was wrong: another version took its place.
+    Swapped,
 }
 
 /// One recovery.
@@ -154,6 +156,8 @@ pub enum Outcome {
     Stopped,
     /// The whole image was started anew.
     Rebooted,
+    /// Another version took its place before it was up again.
+    Swapped,
 }
 
 /// There is no such component in the image.

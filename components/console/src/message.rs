@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn the_longest_answer_is_a_message() {
-        use koboshi_core::incident::{CutShort, Noticed};
+        use koboshi_core::incident::{CutShort, Noticed, Successor, Swapped, Verdict};
         use koboshi_core::place::Place;
         use koboshi_core::record::{Fate, InHand, Seal};
         use koboshi_core::{ComponentId, PortId};
@@ -326,6 +326,7 @@ mod tests {
             down_since: longest,
             within: Some(longest),
             seal,
+            swap: Some(Swapped { to: Successor::New, asked_at: longest, verdict: Verdict::Stays(longest) }),
             at,
         };
         let mut room = [0; LONGEST];

@@ -2,7 +2,8 @@
 //!
 //! Job: the [`hostile`] component goes through the attacks of its configuration, one after the other. Each ends its
 //! incarnation, or it says in the log that it goes on. The [`asker`] and the [`answerer`] exchange numbered requests all
-//! the time, and say so in the log as long as each was exact. The [`faller`] falls in one way, where that harms nobody.
+//! the time, and say so in the log as long as each was exact. The [`faller`] falls in one way, where that harms nobody. Those
+//! in [`wrong`] would take a driver's place.
 //!
 //! Rules kept here: an attack is counted in kept state before it is tried, so that none is tried twice. What an attack is
 //! aimed at, and what has to come of it, is known to whoever made the image, and to nobody here.
@@ -16,6 +17,7 @@ pub mod attack;
 pub mod exchange;
 pub mod faller;
 pub mod hostile;
+pub mod wrong;
 
 #[cfg(feature = "armed")]
 mod arms;

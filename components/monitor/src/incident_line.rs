@@ -38,6 +38,7 @@ const fn in_words(fault: Fault) -> &'static str {
         Fault::ManagerDied => "the restart manager died too often: the image was rebooted",
         Fault::Reset => "the machine was reset",
         Fault::Watchdog => "the watchdog has reset the machine",
+        Fault::Swapped => "gave its place to another version",
     }
 }
 
@@ -88,6 +89,7 @@ pub(crate) fn incident_line(incident: &Incident) -> heapless::String<LONGEST> {
             Outcome::EndedAgain => write!(line, "ended again before it was up"),
             Outcome::Stopped => write!(line, "stopped"),
             Outcome::Rebooted => write!(line, "the image began anew"),
+            Outcome::Swapped => write!(line, "another version has taken its place"),
         }?;
         match incident.allowed.filter(|_| incident.missed) {
             Some(allowed) => write!(line, ", {} were allowed", Span(allowed)),

@@ -278,6 +278,7 @@ impl health::Server for Nurse {
                     CutShort::GivenUp => Outcome::GivenUp,
                     CutShort::Stopped => Outcome::Stopped,
                     CutShort::Rebooted => Outcome::Rebooted,
+                    CutShort::Swapped => Outcome::Swapped,
                 },
                 (None, None) => Outcome::Open,
             },
@@ -332,5 +333,6 @@ const fn fault_in_words(fault: Fault) -> health::Fault {
         Fault::ManagerDied => health::Fault::ManagerDied,
         Fault::Reset => health::Fault::Reset,
         Fault::Watchdog => health::Fault::Watchdog,
+        Fault::Swapped => health::Fault::Swapped,
     }
 }

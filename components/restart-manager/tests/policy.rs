@@ -138,7 +138,9 @@ impl World {
             }
             Command::GiveUp => facts.state = State::GivenUp,
             Command::Reboot => self.rebooted = true,
-            Command::Knock(_) | Command::Wake => panic!("the policy knocks nobody over: {command:?}"),
+            Command::Knock(_) | Command::Wake | Command::Swap(_) => {
+                panic!("the policy knocks nobody over: {command:?}")
+            }
         }
     }
 

@@ -72,6 +72,9 @@ unsafe extern "Rust" {
     pub safe fn koboshi_configuration() -> &'static [u8];
     /// Which incarnation this is, and why it began.
     pub safe fn koboshi_begin() -> (u32, Begin);
+    /// Whether this incarnation must take no new requests: it is ended, for another version's sake, once it has answered those
+    /// that it has in hand.
+    pub safe fn koboshi_quiesces() -> bool;
     /// Reads a device register. An access that the component has no right to ends it.
     pub safe fn koboshi_read(device: u8, offset: u32, width: Width) -> u32;
     /// Writes a device register. An access that the component has no right to ends it.

@@ -13,7 +13,7 @@ use koboshi_interface_kit::{Message, ServerEnd, Service, decode, encode};
 
 use crate::end::End;
 use crate::life::{Epoch, Exit};
-use crate::platform::{Point, koboshi_begin, koboshi_blame, koboshi_now, step};
+use crate::platform::{Point, koboshi_begin, koboshi_blame, koboshi_now, koboshi_quiesces, step};
 use crate::time::until;
 
 /// The deadline of a request that its client has given up: what is taken behind that is not run.
@@ -132,7 +132,7 @@ impl ServicePort {
         }
     }
 
-    /// Takes the next request, if there is one.
+    /// Takes the next request, if there is one and this incarnation may take any.
     pub fn take(&mut self) -> Option<Taken> {
         let InHand { position, replay, .. } = self.take_in_place()?;
         Some(Taken { position, replay, message: self.copy.clone() })
@@ -149,7 +149,7 @@ impl ServicePort {
             let (requests, replies) = (self.end.peer_slots()?, self.end.own_slots()?);
             let position = self.taken;
             // The peer's epoch is asked for only where there is a request.
-            if requests.ready(position) == Ready::NotYet {
+            if requests.ready(position) == Ready::NotYet || koboshi_quiesces() {
                 return None;
             }
             let message = &mut self.copy;

@@ -12,7 +12,7 @@ mod link;
 use core::cell::UnsafeCell;
 
 use koboshi_core::incident::Incident;
-use koboshi_core::kernel::{Command, Component, Kernel, Life, Line, Port, Record, Rights, Tables};
+use koboshi_core::kernel::{Command, Component, Kernel, Life, Line, Port, Record, Rights, SwapPhase, Swappable, Tables, Version};
 use koboshi_core::knock::Knock;
 use koboshi_core::life::{Begin, Fault};
 use koboshi_core::place::Place;
@@ -71,6 +71,7 @@ const NOTHING: Component<'static> = Component {
     ports: &[],
     lines: &[],
     rights: Rights { control: 0, facts: false, blame: false, reboot: false },
+    swappable: None,
 };
 static COMPONENTS: Global<[Component<'static>; 64]> = Global::new([NOTHING; 64]);
 static LIVES: Global<Option<[Life; 64]>> = Global::new(None);
@@ -382,7 +383,12 @@ pub extern "C" fn describe_component(at: usize) {
     if let Some(component) = COMPONENTS.get().get_mut(at) {
         let (vcpu, respond_within) = (argument(9) as u8, u64::from(argument(10)));
         let recover_within = (argument(11) != 0).then_some(u64::from(argument(11)));
-        *component = Component { name: "", vcpu, respond_within, recover_within, ports, lines, rights };
+        let swappable = (argument(12) != 0).then_some(Swappable {
+            quiesce_within: argument(12).into(),
+            answers: argument(13),
+            within: argument(14).into(),
+        });
+        *component = Component { name: "", vcpu, respond_within, recover_within, ports, lines, rights, swappable };
     }
 }
 
@@ -445,6 +451,7 @@ fn fault_of(number: u32) -> Fault {
         8 => Fault::Told,
         9 => Fault::Reset,
         10 => Fault::Watchdog,
+        11 => Fault::Swapped,
         _ => Fault::Late,
     }
 }
@@ -459,6 +466,8 @@ fn command_of(number: u32) -> Command {
         5 => Command::EndReported(fault_of(argument(12)), argument(13) as u8),
         6 => Command::Knock(Knock::of_code(argument(13) as u8).unwrap_or(Knock::Panic)),
         7 => Command::Wake,
+        8 => Command::Swap(Version::Before),
+        9 => Command::Swap(Version::New { way_back: argument(13) != 0 }),
         _ => Command::Reboot,
     }
 }
@@ -504,6 +513,21 @@ pub extern "C" fn kernel_dispatch(now: u64) -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn kernel_wait(id: u8, alarm: u64, now: u64) {
     with(|kernel| kernel.wait(ComponentId(id), alarm, now));
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn kernel_swap_phase(id: u8) -> u32 {
+    with(|kernel| {
+        let id = ComponentId(id);
+        kernel.forget_before(id);
+        let flags = u32::from(kernel.has_before(id)) | u32::from(kernel.quiesces(id)) << 1;
+        match kernel.swap_phase(id) {
+            SwapPhase::None => flags,
+            SwapPhase::Quiescing => flags | 4,
+            SwapPhase::Probation(incident) => incident ^ u32::from(kernel.place(id)),
+        }
+    })
+    .unwrap_or(0)
 }
 
 #[unsafe(no_mangle)]

@@ -56,6 +56,7 @@ const ALONE: Description = Description { name: "windows", ports: &[], devices: &
 pub(super) fn component(name: &str, linked: Linked) -> ImageComponent {
     ImageComponent {
         recover_within: None,
+        swappable: None,
         name: name.to_owned(),
         linked,
         vcpu: 1,

@@ -117,6 +117,7 @@ impl House {
         let components = vec![
             ImageComponent {
                 recover_within: None,
+                swappable: None,
                 vcpu: 0,
                 configuration: postcard::to_stdvec(&policy()).unwrap_or_default(),
                 rights: Rights { control: ADDER.bit() | CLIENT.bit(), facts: true, blame: true, reboot: true },

@@ -153,6 +153,7 @@ fn image(configuration: Vec<u8>, control: u64) -> Image {
         vcpu,
         respond_within,
         recover_within: None,
+        swappable: None,
         configuration,
         rights,
     };

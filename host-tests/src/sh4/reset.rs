@@ -45,6 +45,7 @@ fn image() -> Image {
         vcpu: 0,
         respond_within: 2_000_000,
         recover_within: None,
+        swappable: None,
         configuration,
         rights,
     };

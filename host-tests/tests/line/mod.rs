@@ -546,6 +546,7 @@ fn image(fit: Fit, believes: Fit, driver: Linked, stage: &Stage) -> Image {
         Chip::Sh7780 => Layout::SH7780,
     };
     let component = |name: &str, linked, vcpu, configuration| ImageComponent {
+        swappable: None,
         recover_within: None,
         name: name.to_owned(),
         linked,

@@ -290,6 +290,7 @@ fn image(groups: &[Group], stage: &Stage) -> Image {
     let mut room = [0; 1_024];
     let configuration = postcard::to_slice(&policy, &mut room).unwrap().to_vec();
     let component = |name: &str, linked: Linked| ImageComponent {
+        swappable: None,
         recover_within: None,
         name: name.to_owned(),
         linked,
@@ -309,6 +310,7 @@ fn image(groups: &[Group], stage: &Stage) -> Image {
     let watches = Arc::clone(stage);
     components.push(component("watcher", Linked::new(&WATCHES, move |_| watcher(Arc::clone(&watches)))));
     components.push(ImageComponent {
+        swappable: None,
         recover_within: None,
         vcpu: 0,
         configuration,

@@ -210,10 +210,11 @@ impl Tables<'_> {
         };
         let lines: Vec<String> = (0..component.linked.description().interrupts.len()).map(line).collect();
         let Rights { control, facts, blame, reboot } = component.rights;
+        let swappable = component.swappable.map_or("None".to_owned(), |rules| format!("Some({rules:?})"));
         let within = component.recover_within.map_or("None".to_owned(), |within| format!("Some({within})"));
         let _ = writeln!(
             text,
-            "    Component {{\n        name: {:?},\n        vcpu: {},\n        respond_within: {},\n        recover_within: {within},\n        \
+            "    Component {{\n        name: {:?},\n        vcpu: {},\n        respond_within: {},\n        recover_within: {within},\n        swappable: {swappable},\n        \
              ports: &[{}],\n        lines: &[{}],\n        rights: May {{ control: {control:#x}, facts: {facts}, blame: {blame}, \
              reboot: {reboot} }},\n    }},",
             component.name,

@@ -1,7 +1,8 @@
-//! `koboshi ps`, `incidents`, `log`, `kill`, `restart`, `line` and `stop`: ask a running image, over its socket.
+//! `koboshi ps`, `incidents`, `log`, `kill`, `restart`, `swap`, `line` and `stop`: ask a running image, over its socket.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValuesParser;
@@ -10,7 +11,7 @@ use koboshi_host::strike::How;
 use super::run::Directory;
 use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, count, listen_for_stop, stop_wanted, table};
 use crate::run::directory;
-use crate::run::protocol::{Answer, Ask, Change, LineEnd, Parity, Process, Said, Story};
+use crate::run::protocol::{Answer, Ask, Change, LineEnd, Parity, Process, Said, Story, Swap, SwapStep, SwapTo};
 use crate::units::Quantity;
 
 /// How long an answer may take that is no event.
@@ -83,6 +84,38 @@ pub struct Restart {
     common: Common,
 }
 
+pub(super) const AFTER_SWAP: &str = "Examples:
+  koboshi swap driver target/koboshi/packages/scif-driver-0.1.0-host.package
+  koboshi swap driver --back
+
+It follows the new version until that has proved itself: it stays after some answers, or some
+time, as the image says. If it does something wrong before, the version before has its place
+again by itself, and this says why. Ctrl-C ends the following, not the swap.
+
+Exit codes:
+  0    it stays
+  1    it was refused, or went back
+  2    the command was not used as it can be
+  130  stopped by Ctrl-C";
+
+/// Arguments of `koboshi swap`.
+#[derive(Debug, clap::Args)]
+pub struct SwapArguments {
+    /// Whose place is taken
+    component: String,
+    /// The package that takes it, from `koboshi pack`
+    #[arg(required_unless_present = "back")]
+    package: Option<PathBuf>,
+    /// Put the version before in its place again, at once
+    #[arg(long, conflicts_with = "package")]
+    back: bool,
+    /// Also if there is no way back from what it keeps, once it has answered
+    #[arg(long, requires = "package")]
+    one_way: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
 /// Arguments of `koboshi line`.
 #[derive(Debug, clap::Args)]
 pub struct Line {
@@ -125,6 +158,14 @@ pub(super) fn log(arguments: &Log) -> i32 {
 
 pub(super) fn restart(arguments: &Restart) -> i32 {
     ask(&arguments.common, &Ask::Restart { component: arguments.component.clone() })
+}
+
+pub(super) fn swap(arguments: &SwapArguments) -> i32 {
+    let SwapArguments { component, package, one_way, common, .. } = arguments;
+    // The run may have been started elsewhere.
+    let package = package.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    listen_for_stop();
+    ask(common, &Ask::Swap { component: component.clone(), package, one_way: *one_way })
 }
 
 pub(super) fn line(arguments: &Line) -> i32 {
@@ -229,6 +270,7 @@ fn exchange(common: &Common, what: &Ask, take: &mut dyn FnMut(Answer) -> Result<
     stream.write_all(&line).map_err(failed)?;
     stream.set_read_timeout(Some(LOOK)).map_err(failed)?;
     let follows = follows(what);
+    let is_swap = matches!(what, Ask::Swap { .. });
     let is_list = matches!(what, Ask::Log { .. } | Ask::Incidents { number: None, .. });
     let mut whole = is_list && !follows;
     let mut reader = BufReader::new(stream);
@@ -254,12 +296,16 @@ fn exchange(common: &Common, what: &Ask, take: &mut dyn FnMut(Answer) -> Result<
                 line.clear();
                 heard_at = Instant::now();
                 // A list may be empty, who follows is told of the end, and everything else has an answer.
-                whole |= !follows || matches!(answer, Answer::End(_));
+                whole |= match answer {
+                    Answer::Swap(_) => false,
+                    Answer::End(_) => true,
+                    _ => !follows,
+                };
                 take(answer)?;
             }
             Ok(_) => return Err(failed(ErrorKind::UnexpectedEof.into())),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                if !follows && heard_at.elapsed() > PATIENCE {
+                if !follows && !is_swap && heard_at.elapsed() > PATIENCE {
                     return Err(failed(ErrorKind::TimedOut.into()));
                 }
             }
@@ -302,6 +348,7 @@ fn in_words(answer: Answer, shown: &mut Shown) -> String {
         Answer::Incident(story) => incident_line(&story),
         Answer::Log(Said { at_ns, text, .. }) => format!("{}  {text}\n", moment(at_ns)),
         Answer::Lines(ends) => ends.iter().map(line_in_words).collect(),
+        Answer::Swap(step) => swap_in_words(&step),
         Answer::Done(what) => format!("{what}\n"),
         Answer::End(why) => format!("the run is over: {why}\n"),
         Answer::Error { what, remedy, .. } => format!("{what}\n  {remedy}\n"),
@@ -318,7 +365,8 @@ fn time(ns: u64) -> String {
 }
 
 fn ps_table(processes: &[Process]) -> String {
-    let heading = ["name", "state", "epoch", "VCPU", "restarts", "last fault", "oldest request", "in", "out"];
+    let heading =
+        ["name", "package", "state", "epoch", "VCPU", "restarts", "last fault", "oldest request", "in", "out"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let none = || "-".to_owned();
     for process in processes {
@@ -333,6 +381,7 @@ fn ps_table(processes: &[Process]) -> String {
         });
         rows.push(vec![
             process.name.clone(),
+            process.package.clone(),
             process.state.clone(),
             process.epoch.to_string(),
             process.vcpu.to_string(),
@@ -367,6 +416,19 @@ fn incident_line(story: &Story) -> String {
     let (number, at, component) = (story.number, moment(story.failed_at_ns), &story.component);
     let fault = &story.fault;
     format!("{number:>6}  {at}  {component:16} {fault:14} {}\n", outcome(story))
+}
+
+/// Which version took the place, and what became of it.
+fn swap_story(number: u32, swap: &Swap) -> String {
+    match (swap.to, swap.undone_by, swap.stays_since_ns) {
+        (SwapTo::Before, ..) => "the one before took its place, as somebody wanted".to_owned(),
+        (SwapTo::BeforeAgain, ..) => "the one before took its place again, by itself".to_owned(),
+        (SwapTo::New, Some(by), _) => format!("a new one took its place; incident {by} has undone that"),
+        (SwapTo::New, None, Some(_)) => "a new one took its place, and stays".to_owned(),
+        (SwapTo::New, None, None) => {
+            format!("a new one took its place, and is on probation (look again: `koboshi incidents {number}`)")
+        }
+    }
 }
 
 /// The whole story of one incident.
@@ -411,19 +473,30 @@ fn story_in_words(story: &Story) -> String {
         Some(false) => "spoilt: the next one begins without it",
     };
     row("kept state", kept.to_owned());
+    if let Some(swap) = &story.swap {
+        row("another version", swap_story(story.number, swap));
+    }
     row("told", if story.told.is_empty() { "nobody".to_owned() } else { story.told.join(", ") });
     let within = story.recover_within_ns.map_or_else(|| "no bound".to_owned(), time);
     row("recover within", if story.missed { paint.bad(&format!("{within}: missed")) } else { within });
     text.push_str("  timeline\n");
     let begun = story.epoch_begun.map_or_else(String::new, |epoch| format!(", epoch {epoch}"));
+    let asked = story.swap.as_ref().map(|swap| swap.asked_at_ns).filter(|asked| *asked < story.failed_at_ns);
+    let stays = story.swap.as_ref().filter(|swap| swap.to == SwapTo::New).and_then(|swap| swap.stays_since_ns);
     let again = (story.down_since_ns < story.failed_at_ns).then_some(story.down_since_ns);
+    let noticed = match (&story.swap, story.fault.as_str()) {
+        (Some(_), "swapped") => "it gave its place away".to_owned(),
+        _ => format!("the fault was noticed: {}", story.fault),
+    };
     let events = [
         (again, "it died before, and was not up since".to_owned()),
-        (Some(story.failed_at_ns), format!("the fault was noticed: {}", story.fault)),
+        (asked, "the swap was asked for: it took nothing new from here on".to_owned()),
+        (Some(story.failed_at_ns), noticed),
         (story.in_backoff_from_ns, "it waits before the next start (backoff)".to_owned()),
         (story.started_at_ns, format!("started again{begun}")),
         (story.up_at_ns, "up: it has come to its first wait".to_owned()),
         (story.answered_at_ns, "its first answer or item".to_owned()),
+        (stays, "its probation is over: the new version stays".to_owned()),
         (story.cut_short_at_ns, story.cut_short.clone().unwrap_or_default()),
     ];
     for (at, what) in events {
@@ -434,6 +507,18 @@ fn story_in_words(story: &Story) -> String {
         }
     }
     text
+}
+
+fn swap_in_words(step: &SwapStep) -> String {
+    match step {
+        SwapStep::Sent { bytes, of } => format!("sent: {} of {} bytes\n", count(*bytes as u64), count(*of as u64)),
+        SwapStep::LetIn { package } => format!("let in: {package} is signed, and fits\n"),
+        SwapStep::Quiescing => "quiescing: the version that runs answers what it has in hand\n".to_owned(),
+        SwapStep::Runs { epoch, pause_ns, incident } => {
+            let pause = pause_ns.map_or_else(String::new, |pause| format!(", answered after {}", time(pause)));
+            format!("swapped: epoch {epoch} runs{pause} (incident {incident}); on probation\n")
+        }
+    }
 }
 
 fn line_in_words(end: &LineEnd) -> String {

@@ -29,9 +29,10 @@ use crate::compose::reachable_speed;
 use crate::manifest::{ClockKind, ImageManifest, SerialSettings};
 use crate::problem::instead;
 use crate::run::ends::announcement;
+use crate::run::here::Here;
 use crate::run::knock;
 use crate::run::supervisor::serial_of;
-use crate::run::system::{Carried, CarriedOutside, Here, Over, System};
+use crate::run::system::{Carried, CarriedOutside, Over, System};
 use crate::units::Quantity;
 
 pub(super) const AFTER_HELP: &str = "Examples:
@@ -256,8 +257,7 @@ fn here(arguments: &Arguments, composed: &Composed) -> Result<(Here, Clock), i32
         complain(&format!("the image cannot run: {error}."), "look at it with `koboshi check`.");
         WRONG
     })?;
-    let names = image.components.iter().map(|component| component.name.clone()).collect();
-    Ok((Here::new(machine, names), clock))
+    Ok((Here::new(machine, composed), clock))
 }
 
 /// Says so if the image's serial interface cannot make the speed that is wanted; the exit code then.

@@ -4,14 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use koboshi_package::{Expected, Header, Package, Port, PublicKey, Refused, digest, judge_all};
+use koboshi_package::{Header, Package, Port, Refused, digest};
 use serde::Serialize;
 
 use super::check::print_json;
 use super::{FINE, MISUSED, Paint, WRONG, complain, composed, count, print_out, table};
-use crate::manifest::Swappable;
+use crate::gate::{Gate, Judged};
 use crate::problem::instead;
-use crate::spelt::Spelt;
 
 /// Arguments of `koboshi inspect`.
 #[derive(Debug, clap::Args)]
@@ -92,14 +91,11 @@ impl From<Refused<'_>> for Reason {
     }
 }
 
-/// What an image expects of a package, with all that belongs to it.
+/// The gate of a component of an image.
 struct Place {
     image: PathBuf,
     component: String,
-    signers: Vec<PublicKey>,
-    platform: &'static str,
-    spelt: Spelt,
-    swappable: Swappable,
+    gate: Gate,
 }
 
 impl Place {
@@ -126,51 +122,13 @@ impl Place {
         let (Some(instance), Some(part)) = (components.get(at), composed.image.components.get(at)) else {
             return Err(WRONG);
         };
-        let Some(swappable) = &instance.swappable else {
+        let Some(gate) = Gate::of(&composed.manifest, instance, part) else {
             let what = format!("`{component}` of {} is not swappable: it takes no package.", image.display());
             let remedy = "write `swappable = { room = \"64 KiB\" }` into its `[[component]]`.".to_owned();
             return Err(misused(what, remedy));
         };
-        Ok(Place {
-            signers: composed.manifest.signers.iter().map(|key| key.value).collect(),
-            platform: composed.manifest.platform.word(),
-            spelt: Spelt::of(part.linked.description()),
-            swappable: swappable.value.clone(),
-            component: component.to_owned(),
-            image,
-        })
+        Ok(Place { gate, component: component.to_owned(), image })
     }
-
-    /// The packages that may take its place.
-    fn names(&self) -> Vec<&str> {
-        self.swappable.packages.iter().map(String::as_str).collect()
-    }
-
-    /// Judges a package.
-    fn judge<'a>(&'a self, bytes: &'a [u8], names: &'a [&'a str], ports: &'a [Port<'a>]) -> Judged<'a> {
-        let expected = Expected {
-            signers: &self.signers,
-            platform: self.platform,
-            names,
-            ports,
-            kept: self.spelt.kept(),
-            lowest: self.swappable.lowest,
-            room: self.swappable.room,
-        };
-        let mut reasons = Vec::new();
-        let header = judge_all(bytes, &expected, &mut |reason| reasons.push(reason));
-        match header {
-            Ok(header) => Judged { header: Some(header), reasons },
-            Err(reason) => Judged { header: None, reasons: vec![reason] },
-        }
-    }
-}
-
-/// A package that was judged.
-struct Judged<'a> {
-    /// `None`: it cannot be believed.
-    header: Option<Header<'a>>,
-    reasons: Vec<Refused<'a>>,
 }
 
 /// Judges a package by itself: whether it is whole, and who has signed it.
@@ -203,9 +161,8 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
             return MISUSED;
         }
     };
-    let ports = place.as_ref().map_or_else(Vec::new, |place| place.spelt.ports());
-    let names = place.as_ref().map_or_else(Vec::new, |place| place.names());
-    let judged = place.as_ref().map_or_else(|| alone(&bytes), |place| place.judge(&bytes, &names, &ports));
+    let parts = place.as_ref().map(|place| (&place.gate, place.gate.parts()));
+    let judged = parts.as_ref().map_or_else(|| alone(&bytes), |(gate, parts)| gate.judge(&bytes, parts, gate.kept()));
     let ok = judged.reasons.is_empty();
     let code = if ok { FINE } else { WRONG };
     let told = judged.header.as_ref().zip(Package::open(&bytes).ok()).map(|(header, package)| told(header, &package));

@@ -105,6 +105,9 @@ enum Command {
     /// End a component and start it again, or start one that was stopped or given up
     #[command(after_help = EXIT_CODES)]
     Restart(ask::Restart),
+    /// Put a package, or the version before, in a component's place while the image runs
+    #[command(after_help = ask::AFTER_SWAP)]
+    Swap(ask::SwapArguments),
     /// Show or set one end of a line
     #[command(after_help = EXIT_CODES)]
     Line(ask::Line),
@@ -161,6 +164,7 @@ fn done(arguments: &Arguments) -> i32 {
         Command::Log(arguments) => ask::log(arguments),
         Command::Kill(arguments) => ask::kill(arguments),
         Command::Restart(arguments) => ask::restart(arguments),
+        Command::Swap(arguments) => ask::swap(arguments),
         Command::Line(arguments) => ask::line(arguments),
         Command::Stop(arguments) => ask::stop(arguments),
         Command::Check(arguments) => check::run(arguments),

@@ -13,10 +13,12 @@ use super::check::show_warnings;
 use super::engine::Wish;
 use super::on_board::{self, Wishes};
 use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, listen_for_stop, print_out, stop_wanted, table};
+use crate::Composed;
 use crate::compose::board::board_of;
 use crate::run::directory::{self, RunDirectory};
+use crate::run::here::Here;
 use crate::run::supervisor::Supervisor;
-use crate::run::system::{Here, Over, System};
+use crate::run::system::{Over, System};
 use crate::units::Quantity;
 
 pub(super) const AFTER_HELP: &str = "Examples:
@@ -106,18 +108,15 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
             Ok(system) => oversee(arguments, &composed.image, system, &directory),
             Err(code) => code,
         },
-        _ => {
-            match arguments.engine.fulfil(arguments.image.as_ref(), &mut composed).and_then(|()| here(&composed.image))
-            {
-                Ok(system) => oversee(arguments, &composed.image, system, &directory),
-                Err(code) => code,
-            }
-        }
+        _ => match arguments.engine.fulfil(arguments.image.as_ref(), &mut composed).and_then(|()| here(&composed)) {
+            Ok(system) => oversee(arguments, &composed.image, system, &directory),
+            Err(code) => code,
+        },
     }
 }
 
 /// The image as a process of this machine.
-fn here(image: &Image) -> Result<Here, i32> {
+fn here(composed: &Composed) -> Result<Here, i32> {
     let options = Options {
         clock: Clock::Real,
         watchdog: Some(PATIENCE),
@@ -126,11 +125,11 @@ fn here(image: &Image) -> Result<Here, i32> {
         incidents: INCIDENTS,
         ..Options::default()
     };
-    let machine = Machine::new(image, options).map_err(|error| {
+    let machine = Machine::new(&composed.image, options).map_err(|error| {
         complain(&format!("the image cannot run: {error}."), "look at it with `koboshi check`.");
         WRONG
     })?;
-    Ok(Here::new(machine, image.components.iter().map(|component| component.name.clone()).collect()))
+    Ok(Here::new(machine, composed))
 }
 
 /// Keeps it running, and gives the exit code.

@@ -226,6 +226,7 @@ impl<'a> Composer<'a> {
                 }
             };
             components.push(ImageComponent {
+                swappable: part.instance.swappable.as_ref().map(|swappable| swappable.value.rules),
                 recover_within: part.instance.recover_within.as_ref().map(|bound| bound.value),
                 name: part.instance.name.value.clone(),
                 linked: part.linked.clone(),

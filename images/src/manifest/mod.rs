@@ -165,6 +165,8 @@ pub struct Swappable {
     pub lowest: Version,
     /// Its name is one of these: that of the component's own package, unless the image says otherwise.
     pub packages: Vec<String>,
+    /// How one version takes the place of another.
+    pub rules: koboshi_core::kernel::Swappable,
 }
 
 /// A connection of two ports.

@@ -2,6 +2,7 @@
 //!
 //! The rule: what one mistake makes impossible to read is left out, and not reported as missing elsewhere.
 
+use koboshi_core::kernel::Swappable as Rules;
 use koboshi_host::device::Width;
 use koboshi_host::image::{SafeWrite, WhenGone};
 use koboshi_package::{PREFIX, PublicKey, Version};
@@ -202,7 +203,8 @@ fn signers(reader: &mut Reader, image: &Section<'_>) -> Vec<At<PublicKey>> {
 
 /// What a package has to be to take a component's place.
 fn swappable(reader: &mut Reader, component: &Section<'_>, package: &str) -> Option<At<Swappable>> {
-    let table = component.table(reader, "swappable", "`swappable`", &["room", "lowest-version", "packages"])?;
+    let keys = ["room", "lowest-version", "packages", "quiesce-within", "answers", "probation"];
+    let table = component.table(reader, "swappable", "`swappable`", &keys)?;
     let room = table.need_quantity(reader, "room", Quantity::Memory)?;
     let Some(bytes) = u32::try_from(room.value).ok().filter(|bytes| *bytes > 0) else {
         let message = format!("`room` is {}", Quantity::Memory.write(room.value));
@@ -223,7 +225,17 @@ fn swappable(reader: &mut Reader, component: &Section<'_>, package: &str) -> Opt
         },
     };
     let packages = taken(reader, &table, package)?;
-    Some(At { value: Swappable { room: bytes, lowest, packages }, span: table.span.clone() })
+    let time = |reader: &mut Reader, key, otherwise| {
+        table.quantity(reader, key, Quantity::Time).map_or(otherwise, |time| time.value)
+    };
+    let rules = Rules {
+        quiesce_within: time(reader, "quiesce-within", QUIESCE_WITHIN),
+        answers: table
+            .number(reader, "answers", ANSWERS.into(), 1, MOST_WORD)
+            .map_or(ANSWERS, |count| count.value as u32),
+        within: time(reader, "probation", PROBATION),
+    };
+    Some(At { value: Swappable { room: bytes, lowest, packages, rules }, span: table.span.clone() })
 }
 
 /// The names of the packages that may take a component's place; without a list, that of its own.
@@ -250,6 +262,16 @@ fn taken(reader: &mut Reader, table: &Section<'_>, own: &str) -> Option<Vec<Stri
     }
     Some(names)
 }
+
+/// How long a component has to answer what it has in hand if the image does not say: the longest write to a line of 9,600
+/// baud takes a third of it.
+const QUIESCE_WITHIN: u64 = 200_000_000;
+
+/// Answers and items after which a new version stays.
+const ANSWERS: u32 = 100;
+
+/// How long it is on probation at most.
+const PROBATION: u64 = 10_000_000_000;
 
 /// A round-robin quantum: some time, or those of one VCPU would never be changed.
 fn quantum(reader: &mut Reader, costs: &Section<'_>) -> Option<At<u64>> {

@@ -22,7 +22,7 @@ use koboshi_host::wire::{LineSettings, Parity};
 
 use super::protocol::Process;
 use super::story;
-use super::system::{Carried, CarriedOutside, Over, System, panic_of};
+use super::system::{Carried, CarriedOutside, Loading, Over, System, panic_of};
 
 /// How often the board is asked how its components are.
 const ASK_EVERY: Duration = Duration::from_millis(25);
@@ -60,6 +60,8 @@ pub(crate) struct OnBoard {
     /// What was held when these incarnations ended.
     registers: BTreeMap<(ComponentId, u32), [u32; 16]>,
     names: Vec<String>,
+    /// What runs in each of them, in words.
+    packages: Vec<String>,
     /// Whom all questions go to.
     console: ComponentId,
     vcpus: Vec<u8>,
@@ -98,6 +100,7 @@ impl OnBoard {
             registers: BTreeMap::new(),
             console: console_of(image),
             names: components.iter().map(|component| component.name.clone()).collect(),
+            packages: components.iter().map(|component| component.linked.description().name.to_owned()).collect(),
             vcpus: components.iter().map(|component| component.vcpu).collect(),
             health: vec![None; components.len()],
             incidents: BTreeMap::new(),
@@ -278,6 +281,7 @@ impl System for OnBoard {
             let health = self.health.get(at).copied().flatten();
             Process {
                 name: name.clone(),
+                package: self.packages.get(at).cloned().unwrap_or_default(),
                 state: health.map_or("unknown", |health| story::state(health.state)).to_owned(),
                 epoch: health.map_or(0, |health| health.epoch),
                 vcpu: self.vcpus.get(at).copied().unwrap_or(0),
@@ -340,6 +344,19 @@ impl System for OnBoard {
     fn start(&mut self, id: ComponentId) -> Result<(), Denied> {
         self.ask(Asked::Command(id, "started"), Ask::Start(id.0));
         Ok(())
+    }
+
+    fn load(&mut self, _: ComponentId, _: Vec<u8>, _: bool) -> Result<(), (String, String)> {
+        let remedy = "build it into the image (`koboshi build`), or swap it in an image for this machine.";
+        Err(("a board takes no packages yet".to_owned(), remedy.to_owned()))
+    }
+
+    fn loading(&mut self) -> Option<Loading> {
+        None
+    }
+
+    fn back(&mut self, _: ComponentId) -> Result<(), Denied> {
+        Err(Denied::Right)
     }
 
     fn program(&mut self, _: &str, offered: &[u8], takes: bool) -> Carried {

@@ -10,6 +10,8 @@
 //!
 //! Times are platform time in nanoseconds since boot.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// The longest question, in bytes.
@@ -36,6 +38,15 @@ pub(crate) enum Ask {
     Kill { component: String, how: String },
     /// End a component's incarnation and start it again; start one that was stopped or given up.
     Restart { component: String },
+    /// Put a package, from this file, in a component's place; without one, the version before. `one-way`: even if there is no
+    /// way back from what it keeps.
+    #[serde(rename_all = "kebab-case")]
+    Swap {
+        component: String,
+        package: Option<PathBuf>,
+        #[serde(default)]
+        one_way: bool,
+    },
     /// Show how the ends of lines are set, or one of them after setting what is given.
     Line {
         end: Option<String>,
@@ -82,6 +93,8 @@ pub(crate) enum Answer {
     Log(Said),
     /// How ends of lines are set.
     Lines(Vec<LineEnd>),
+    /// How far a swap is; its end is one of those that follow.
+    Swap(SwapStep),
     /// It was done, or is about to be.
     Done(String),
     /// It was not, and why.
@@ -96,10 +109,26 @@ pub(crate) enum Answer {
     End(String),
 }
 
+/// A step of a swap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub(crate) enum SwapStep {
+    /// So much of the package has come to the board.
+    Sent { bytes: usize, of: usize },
+    /// It may take the component's place.
+    LetIn { package: String },
+    /// The version that runs answers what it has in hand.
+    Quiescing,
+    /// The other one runs, and the time from when it was asked for to its first answer or item.
+    Runs { epoch: u32, pause_ns: Option<u64>, incident: u32 },
+}
+
 /// One component, as `koboshi ps` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
     pub(crate) name: String,
+    /// What runs there: its package, and of one that was swapped in the version, with a mark while it is on probation.
+    pub(crate) package: String,
     pub(crate) state: String,
     pub(crate) epoch: u32,
     pub(crate) vcpu: u8,
@@ -160,7 +189,34 @@ pub(crate) struct Story {
     /// What the processor held then: R0 to R15 of a board.
     #[serde(default)]
     pub(crate) registers: Option<[u32; 16]>,
+    /// Another version followed.
+    #[serde(default)]
+    pub(crate) swap: Option<Swap>,
     pub(crate) told: Vec<String>,
+}
+
+/// That another version of a component has taken its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Swap {
+    pub(crate) to: SwapTo,
+    /// When it was asked for.
+    pub(crate) asked_at_ns: u64,
+    /// Its probation is over; `None`: it is on probation, or was undone.
+    pub(crate) stays_since_ns: Option<u64>,
+    /// The incident that has brought the version before back.
+    pub(crate) undone_by: Option<u32>,
+}
+
+/// Which version has taken a component's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SwapTo {
+    /// A new one.
+    New,
+    /// The one before, for somebody wanted it.
+    Before,
+    /// The one before, for the new one did something wrong.
+    BeforeAgain,
 }
 
 /// A request that was in hand at a death.

@@ -1,13 +1,14 @@
 //! What the kernel's facts say, in the words of a person.
 
-use koboshi_core::incident::{CutShort, Incident, Noticed};
+use koboshi_core::incident::{CutShort, Incident, Noticed, Successor, Verdict};
+use koboshi_core::kernel::SwapPhase;
 use koboshi_core::life::State;
 use koboshi_core::record::{self, Fate};
 use koboshi_core::{ComponentId, PortId};
 use koboshi_host::image::{Connection, Image};
 use koboshi_host::machine::Machine;
 
-use super::protocol::{InHand, Oldest, Process, Story};
+use super::protocol::{InHand, Oldest, Process, Story, Swap, SwapTo};
 use crate::units::Quantity;
 
 /// A state's word.
@@ -39,10 +40,11 @@ pub(crate) fn named(line: &str, names: &[String]) -> String {
     text
 }
 
-/// The first components, as many as there are.
-pub(crate) fn processes(machine: &Machine, count: usize) -> Vec<Process> {
+/// All components; `packages`: what lies in both places of code of each.
+pub(crate) fn processes(machine: &Machine, packages: &[[String; 2]]) -> Vec<Process> {
     let one = |at: usize| {
-        let found = machine.status(ComponentId(at as u8))?;
+        let id = ComponentId(at as u8);
+        let found = machine.status(id)?;
         let oldest = found.oldest.map(|oldest| Oldest {
             operation: oldest
                 .operation
@@ -53,6 +55,7 @@ pub(crate) fn processes(machine: &Machine, count: usize) -> Vec<Process> {
         });
         Some(Process {
             name: found.name,
+            package: packages.get(at)?.get(machine.place(id))?.clone() + on_probation(machine.swap_phase(id)),
             state: state(found.state).to_owned(),
             epoch: found.epoch,
             vcpu: found.vcpu,
@@ -63,7 +66,12 @@ pub(crate) fn processes(machine: &Machine, count: usize) -> Vec<Process> {
             bytes_out: found.bytes.map(|bytes| bytes.given),
         })
     };
-    (0..count).filter_map(one).collect()
+    (0..packages.len()).filter_map(one).collect()
+}
+
+/// The mark of a version on probation.
+pub(crate) const fn on_probation(phase: SwapPhase) -> &'static str {
+    if matches!(phase, SwapPhase::Probation(_)) { " (on probation)" } else { "" }
 }
 
 /// What is known of an image, to put its numbers into words.
@@ -151,6 +159,7 @@ pub(crate) fn of(incident: &Incident, found: Found, known: &Known) -> Story {
         CutShort::GivenUp => "given up",
         CutShort::Stopped => "stopped on purpose",
         CutShort::Rebooted => "the image was rebooted",
+        CutShort::Swapped => "another version has taken its place",
     });
     let told = (0..known.names.len() as u8).map(ComponentId).filter(|id| incident.told & id.bit() != 0);
     Story {
@@ -178,6 +187,16 @@ pub(crate) fn of(incident: &Incident, found: Found, known: &Known) -> Story {
         kept_state_unknown: kept_state_whole.is_none(),
         place,
         registers,
+        swap: incident.swap.map(|swap| Swap {
+            to: match swap.to {
+                Successor::New => SwapTo::New,
+                Successor::Before => SwapTo::Before,
+                Successor::BeforeAgain => SwapTo::BeforeAgain,
+            },
+            asked_at_ns: swap.asked_at,
+            stays_since_ns: if let Verdict::Stays(at) = swap.verdict { Some(at) } else { None },
+            undone_by: if let Verdict::Undone(number) = swap.verdict { Some(number) } else { None },
+        }),
         told: told.map(|id| known.name(id)).collect(),
     }
 }

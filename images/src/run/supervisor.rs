@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use koboshi_core::ComponentId;
@@ -25,6 +26,7 @@ use super::knock;
 use super::protocol::{Answer, Ask, Change, Said, Story};
 use super::socket::{Answers, Given, Question, Server};
 use super::story::{self, Known};
+use super::swap::{self, Following};
 use super::system::{Over, System};
 use crate::manifest::DeviceKind;
 use crate::problem::instead;
@@ -88,6 +90,7 @@ pub(crate) struct Supervisor<S> {
     ends: Vec<End>,
     server: Server,
     listeners: Vec<Listener>,
+    swaps: Vec<Following>,
     log: VecDeque<Said>,
     said: u64,
     /// The first panics that nobody asked for, and how many there were.
@@ -175,6 +178,7 @@ impl<S: System> Supervisor<S> {
             ends,
             server,
             listeners: Vec::new(),
+            swaps: Vec::new(),
             log: VecDeque::new(),
             said: 0,
             panics: (Vec::new(), 0),
@@ -251,6 +255,9 @@ impl<S: System> Supervisor<S> {
             }
             self.read_journal();
             self.tell_listeners();
+            let mut swaps = std::mem::take(&mut self.swaps);
+            swaps.retain_mut(|swap| swap.goes_on(&mut self.system));
+            self.swaps = swaps;
         }
     }
 
@@ -372,6 +379,14 @@ impl<S: System> Supervisor<S> {
             }
             Ask::Kill { component, how } => self.kill(&component, &how),
             Ask::Restart { component } => self.restart(&component),
+            Ask::Swap { component, package, one_way } => match self.swap(&component, package.as_deref(), one_way) {
+                Ok(id) => {
+                    let follow = if package.is_some() { Following::loading } else { Following::back };
+                    self.swaps.push(follow(id, &component, answers, &self.system));
+                    return;
+                }
+                Err(refusal) => Err(refusal),
+            },
             Ask::Line { end, change } => self.line(end.as_deref(), &change),
             Ask::Stop {} => {
                 self.stop = true;
@@ -466,6 +481,26 @@ impl<S: System> Supervisor<S> {
                 Err(Refusal::new(format!("`{component}` cannot be started as it is now"), remedy))
             }
         }
+    }
+
+    /// Begins to put a package, or the version before, in a component's place.
+    fn swap(&mut self, component: &str, package: Option<&Path>, one_way: bool) -> Result<ComponentId, Refusal> {
+        let id = self.named(component)?;
+        self.answers_at_all()?;
+        if !self.swaps.is_empty() && package.is_some() {
+            let remedy = "wait until it is over, or say `koboshi swap NAME --back`.".to_owned();
+            return Err(Refusal { later: true, ..Refusal::new("a swap is under way".to_owned(), remedy) });
+        }
+        let Some(path) = package else {
+            let done = self.system.back(id).map_err(|denied| swap::denied(component, denied, true));
+            return done.map(|()| id).map_err(|(what, remedy)| Refusal::new(what, remedy));
+        };
+        let bytes = std::fs::read(path).map_err(|error| {
+            let what = format!("the package {} cannot be read: {error}", path.display());
+            Refusal::new(what, "name a file that `koboshi pack` has made.".to_owned())
+        })?;
+        let begun = self.system.load(id, bytes, one_way);
+        begun.map(|()| id).map_err(|(what, remedy)| Refusal::new(what, remedy))
     }
 
     fn line(&mut self, name: Option<&str>, change: &Change) -> Result<Answer, Refusal> {

@@ -41,8 +41,46 @@ pub struct Incident {
     pub within: Option<Nanoseconds>,
     /// What sealing found.
     pub seal: Seal,
+    /// Another version of the component followed.
+    pub swap: Option<Swapped>,
     /// Where it was.
     pub at: Place,
+}
+
+/// That another version followed, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Swapped {
+    /// Which one.
+    pub to: Successor,
+    /// When it was asked for; of one that was not, when it was decided.
+    pub asked_at: Nanoseconds,
+    /// What became of it.
+    pub verdict: Verdict,
+}
+
+/// Which version followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Successor {
+    /// A new one.
+    New,
+    /// The one before, because somebody wanted it.
+    Before,
+    /// The one before, because the new one did something wrong on probation.
+    BeforeAgain,
+}
+
+/// What became of a version that has taken another's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Verdict {
+    /// It is on probation.
+    Open,
+    /// It stays, since this time.
+    Stays(Nanoseconds),
+    /// The incident with this number has ended its probation: the version before has its place again.
+    Undone(u32),
 }
 
 /// Who noticed that an incarnation was to end.
@@ -94,6 +132,8 @@ pub enum CutShort {
     Stopped,
     /// The image was rebooted.
     Rebooted,
+    /// Another version took its place.
+    Swapped,
 }
 
 impl Incident {
@@ -122,6 +162,7 @@ impl Incident {
                 progressed: false,
                 in_hand: None,
             },
+            swap: None,
             at: Place { pc: 0, returns_to: 0, event: 0, address: 0, line: 0, file: [0; FILE] },
         }
     }

@@ -7,7 +7,12 @@
 //! to decide: the restart manager itself is started again at once, and when it dies [`MANAGER_DEATHS`] times in
 //! [`MANAGER_PERIOD`] without progress, the image reboots.
 
-pub use crate::tables::{Actions, Command, Component, Denied, Peer, Port, Record, Rights, Tables};
+mod swap;
+
+pub use crate::tables::{Actions, Command, Component, Denied, Peer, Port, Record, Rights, Swappable, Tables, Version};
+
+use self::swap::Swap;
+pub use self::swap::SwapPhase;
 
 use core::ops::Range;
 
@@ -42,6 +47,10 @@ pub struct Life {
     answered: bool,
     /// A command was given: the restart manager's kind of progress.
     commanded: bool,
+    /// Which of its two places its code comes from.
+    place: u8,
+    /// The other place has a version to which there is a way back.
+    has_before: bool,
     /// Its bound, as in its description.
     respond_within: Nanoseconds,
     epoch: u32,
@@ -53,6 +62,7 @@ pub struct Life {
     fault: Option<Fault>,
     failed_at: Nanoseconds,
     down_since: Option<Nanoseconds>,
+    swap: Swap,
     starts: History,
     fruitless: History,
 }
@@ -77,6 +87,9 @@ impl Life {
         incident: None,
         answered: false,
         commanded: false,
+        place: 0,
+        has_before: false,
+        swap: Swap::None,
     };
 }
 
@@ -492,16 +505,24 @@ impl<'a> Kernel<'a> {
             self.schedule.idle(life.vcpu, id);
             self.timers.set(id, alarm);
         }
-        if life.state == State::Starting {
-            self.came_up(id, now);
+        if life.state != State::Running || life.swap.is_under_way() {
+            self.waits_unlike_most(id, alarm, now);
         }
     }
 
-    /// A component came to its wait for the first time.
+    /// A component came to its wait that has just begun, or whose swap is under way.
     #[inline(never)]
+    fn waits_unlike_most(&mut self, id: ComponentId, alarm: Nanoseconds, now: Nanoseconds) {
+        if self.lives.get(id.index()).is_some_and(|life| life.state == State::Starting) {
+            self.came_up(id, now);
+        }
+        self.look_at_swap(id, alarm, now);
+    }
+
+    /// A component came to its wait for the first time.
     fn came_up(&mut self, id: ComponentId, now: Nanoseconds) {
         let Some(life) = self.lives.get_mut(id.index()) else { return };
-        life.state = State::Running;
+        life.state = if matches!(life.swap, Swap::Quiescing(_)) { State::Quiescing } else { State::Running };
         life.down_since = None;
         if let Some(number) = life.incident {
             self.incidents.change(number, |incident| {
@@ -540,7 +561,9 @@ impl<'a> Kernel<'a> {
                 self.end(id, Fault::Stuck, noticed, now);
             }
             None => {
+                // Whatever it was: its own alarm may have passed too, and is set anew when it comes back to its wait.
                 self.signal(id);
+                self.look_at_swap(id, NEVER, now);
             }
         }
         true
@@ -618,10 +641,12 @@ impl<'a> Kernel<'a> {
         if let Some(number) = life.incident {
             self.incidents.cut_short(number, CutShort::DiedAgain, now);
         }
+        let wrong = life.swap.is_wrong(fault);
         if seal.progressed || life.commanded {
             life.fruitless_in_a_row = 0;
-        } else if fault != Fault::Told {
-            // An end on purpose says nothing about the one who was ended.
+        } else if fault != Fault::Told && !wrong {
+            // An end on purpose says nothing about the one who was ended; and what another version does is not held against
+            // the one that follows.
             life.fruitless.add(now);
             life.fruitless_in_a_row = life.fruitless_in_a_row.saturating_add(1);
         }
@@ -633,6 +658,9 @@ impl<'a> Kernel<'a> {
             && life.fruitless.since(now.saturating_sub(MANAGER_PERIOD)) >= MANAGER_DEATHS;
         let told = self.ring_peers(id) | self.ring_manager(id);
         self.incidents.change(number, |incident| incident.told = told);
+        if self.follows_another(id, wrong, number, now) {
+            return;
+        }
         if self.manager == Some(id) {
             if hopeless {
                 self.has_actions = true;
@@ -715,6 +743,7 @@ impl<'a> Kernel<'a> {
             self.actions.safe |= id.bit();
         }
         life.state = state;
+        life.swap.call_off();
         self.down &= !id.bit();
         life.down_since = None;
         if let Some(number) = life.incident.take() {
@@ -743,8 +772,9 @@ impl<'a> Kernel<'a> {
                     self.incidents.cut_short(number, CutShort::Rebooted, now);
                 }
                 let state = if life.state == State::GivenUp { State::GivenUp } else { State::Absent };
-                let Life { epoch, vcpu, respond_within, .. } = *life;
-                *life = Life { epoch, state, vcpu, respond_within, ..Life::NEW };
+                life.forget_swap();
+                let Life { epoch, vcpu, respond_within, place, has_before, .. } = *life;
+                *life = Life { epoch, state, vcpu, respond_within, place, has_before, ..Life::NEW };
             }
         }
         self.down = all(self.components.len()) & !self.given_up();
@@ -785,7 +815,7 @@ impl<'a> Kernel<'a> {
             }
             Command::End(fault) | Command::EndReported(fault, _) if state.alive() => {
                 // What happens to the whole image is nobody's to say of one component.
-                let fault = if fault.is_of_the_image() { Fault::Told } else { fault };
+                let fault = if fault.is_of_the_image() || fault == Fault::Swapped { Fault::Told } else { fault };
                 self.end(target, fault, noticed, now);
             }
             Command::Stop => self.stop(target, State::Stopped, now),
@@ -804,6 +834,7 @@ impl<'a> Kernel<'a> {
             Command::Wake if state.alive() => {
                 self.signal(target);
             }
+            Command::Swap(version) => return self.swap(target, version, noticed, now),
             Command::End(_) | Command::EndReported(..) | Command::BackOff | Command::Knock(_) | Command::Wake => {
                 return Err(Denied::State(state));
             }

@@ -74,6 +74,8 @@ pub enum Fault {
     Reset,
     /// Of the whole image: its watchdog has reset the machine, for the restart manager gave no sign of life any more.
     Watchdog,
+    /// Nothing was wrong: another version takes its place.
+    Swapped,
 }
 
 impl Fault {
@@ -95,6 +97,7 @@ impl Fault {
             Fault::ManagerDied => 12,
             Fault::Reset => 13,
             Fault::Watchdog => 14,
+            Fault::Swapped => 15,
         }
     }
 }
@@ -124,6 +127,7 @@ impl Fault {
             12 => Fault::ManagerDied,
             13 => Fault::Reset,
             14 => Fault::Watchdog,
+            15 => Fault::Swapped,
             _ => return None,
         })
     }
@@ -146,6 +150,7 @@ impl core::fmt::Display for Fault {
             Fault::ManagerDied => "restart manager died too often",
             Fault::Reset => "reset",
             Fault::Watchdog => "reset by the watchdog",
+            Fault::Swapped => "swapped",
         })
     }
 }

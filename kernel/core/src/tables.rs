@@ -39,6 +39,32 @@ pub struct Component<'a> {
     pub lines: &'a [LineId],
     /// What it may do to others.
     pub rights: Rights,
+    /// Another version may take its place, by these rules; `None`: none may.
+    pub swappable: Option<Swappable>,
+}
+
+/// How another version takes a component's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swappable {
+    /// How long the one that runs has to answer what it has in hand. Then it is ended all the same, once it waits, and what
+    /// it has in hand is treated as at a death.
+    pub quiesce_within: Nanoseconds,
+    /// The new version stays once it has answered, or published, so often.
+    pub answers: u32,
+    /// Or once it has lived for so long.
+    pub within: Nanoseconds,
+}
+
+/// Which version takes a component's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The one that the platform has put into the place which is not in use. It is on probation first.
+    New {
+        /// The version before can use the kept state of this one. If not, there is no going back from its first answer on.
+        way_back: bool,
+    },
+    /// The one that ran before, which has proved itself.
+    Before,
 }
 
 /// Which kind of port, with its two halves.
@@ -97,6 +123,8 @@ pub enum Command {
     Knock(Knock),
     /// Give one that is alive a turn, though it may have nothing to do.
     Wake,
+    /// Put another version in its place: as soon as it has answered what it has in hand, or at once if it does not live.
+    Swap(Version),
 }
 
 /// Why a command was refused.

@@ -1,6 +1,6 @@
 //! An image for this platform, as the composer hands it over: everything by number, nothing left to look up.
 
-use koboshi_core::kernel::Rights;
+use koboshi_core::kernel::{Rights, Swappable};
 use koboshi_core::{ComponentId, Nanoseconds};
 use koboshi_interface_kit::Interface;
 
@@ -28,6 +28,8 @@ pub struct ImageComponent {
     pub configuration: Vec<u8>,
     /// What it may do to others.
     pub rights: Rights,
+    /// Another version may take its place, by these rules; `None`: none may.
+    pub swappable: Option<Swappable>,
 }
 
 /// One end of a connection: the component, and the port's number in its description.

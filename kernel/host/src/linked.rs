@@ -119,6 +119,11 @@ impl Arena {
         self.linked.description
     }
 
+    /// Whether this is its code.
+    pub(crate) fn holds_code(&self, code: &Linked) -> bool {
+        Arc::ptr_eq(&self.linked.make, &code.make)
+    }
+
     const fn start(&self) -> *mut u8 {
         self.memory.as_ptr().cast()
     }

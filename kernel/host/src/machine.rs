@@ -10,10 +10,12 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use koboshi_core::incident::Incident;
-use koboshi_core::kernel::{Command, Denied};
+use koboshi_core::kernel::{Command, Denied, SwapPhase};
 use koboshi_core::life::{Begin, Facts, Fault};
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_core::{ComponentId, NEVER};
+use koboshi_interface_kit::Key;
+use koboshi_runtime::describe::Description;
 use koboshi_runtime::life::Exit;
 
 use crate::application::Application;
@@ -22,7 +24,7 @@ use crate::fitness;
 use crate::image::{Costs, DeviceModelKind, Image};
 use crate::journal::{Depth, Event, Journal};
 use crate::lend::{Lender, Loans};
-use crate::linked::Arena;
+use crate::linked::{Arena, Linked};
 use crate::ns16550::Ns16550;
 use crate::platform::within;
 use crate::scif::Scif;
@@ -89,6 +91,12 @@ impl Default for Options {
     }
 }
 
+impl Code {
+    fn of(linked: &Linked) -> Self {
+        Code { linked: linked.clone(), kept: linked.description().kept.map(|kept| kept.key) }
+    }
+}
+
 /// Why a run came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd {
@@ -103,10 +111,30 @@ pub enum RunEnd {
     },
 }
 
+/// Why other code was not put in a component's place that is not in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotPut {
+    /// There is no such component.
+    #[error("there is no such component")]
+    Unknown,
+    /// Its swap is not over: the place holds the version before, or the next one.
+    #[error("its swap is not over")]
+    SwapUnderWay,
+}
+
+/// What lies in a place of code.
+struct Code {
+    linked: Linked,
+    /// The key of what it keeps.
+    kept: Option<Key>,
+}
+
 /// An image that runs.
 pub struct Machine {
     // In this order, because it is the order of dropping: who borrows goes before what is lent.
     arenas: Vec<Arena>,
+    /// What lies in both places of code of each component.
+    codes: Vec<[Option<Code>; 2]>,
     world: Rc<World>,
     memory: &'static [AtomicU32],
     names: Vec<String>,
@@ -172,6 +200,7 @@ impl Machine {
         });
         let mut machine = Machine {
             arenas: image.components.iter().map(|component| Arena::new(component.linked.clone())).collect(),
+            codes: image.components.iter().map(|component| [Some(Code::of(&component.linked)), None]).collect(),
             world,
             memory,
             names: all_names.clone(),
@@ -388,6 +417,53 @@ impl Machine {
         done
     }
 
+    /// Puts another version of a component into its place that is not in use, for [`Version::New`](koboshi_core::kernel::Version) to begin
+    /// there. What lay there is gone, and with it the way back to it.
+    ///
+    /// Nothing is judged here: its ports must be those of the component, and there must be a way to what it keeps, whose key
+    /// is `kept`.
+    ///
+    /// # Errors
+    /// [`NotPut`], and nothing has changed.
+    pub fn put(&mut self, id: ComponentId, linked: Linked, kept: Option<Key>) -> Result<(), NotPut> {
+        let mut kernel = self.world.kernel.borrow_mut();
+        let places = self.codes.get_mut(id.index()).ok_or(NotPut::Unknown)?;
+        if kernel.swap_phase(id) != SwapPhase::None {
+            return Err(NotPut::SwapUnderWay);
+        }
+        let free = usize::from(kernel.place(id) ^ 1) & 1;
+        kernel.forget_before(id);
+        places[free] = Some(Code { linked, kept });
+        Ok(())
+    }
+
+    /// How far a component's swap is.
+    #[must_use]
+    pub fn swap_phase(&self, id: ComponentId) -> SwapPhase {
+        self.world.kernel.borrow().swap_phase(id)
+    }
+
+    /// Whether there is a version before to go back to.
+    #[must_use]
+    pub fn has_before(&self, id: ComponentId) -> bool {
+        self.world.kernel.borrow().has_before(id)
+    }
+
+    /// What a component says of itself, as its image has it.
+    ///
+    /// # Panics
+    /// If there is no such component.
+    #[must_use]
+    pub fn description(&self, id: ComponentId) -> &'static Description {
+        self.arenas[id.index()].description()
+    }
+
+    /// The place, 0 or 1, of a component's present code. That of the image begins in place 0.
+    #[must_use]
+    pub fn place(&self, id: ComponentId) -> usize {
+        usize::from(self.world.kernel.borrow().place(id) & 1)
+    }
+
     /// Lets platform time pass up to `at`.
     fn advance(&mut self, at: u64) {
         if self.clock == Clock::Real {
@@ -473,7 +549,14 @@ impl Machine {
         self.world.journal.borrow_mut().add(now, || Event::Started { component: id, epoch });
         self.take_the_processor(id);
         let world = Rc::clone(&self.world);
+        let place = self.world.kernel.borrow().place(id);
         let arena = &mut self.arenas[id.index()];
+        if let Some(code) = &self.codes[id.index()][usize::from(place & 1)]
+            && !arena.holds_code(&code.linked)
+        {
+            *arena = Arena::new(code.linked.clone());
+            self.world.seats[id.index()].kept_key.set(code.kept);
+        }
         let loaded = within(&world, || catch_unwind(AssertUnwindSafe(|| arena.load())));
         self.world.current.set(None);
         if let Err(payload) = loaded {
@@ -526,7 +609,8 @@ impl Machine {
         match turn {
             Ok(Some(Poll::Pending)) => {
                 let alarm = world.wanted_alarm.get();
-                world.kernel.borrow_mut().wait(id, alarm, world.now());
+                // Where a swap goes on, an incarnation ends here.
+                world.noting_ends(|kernel, now| kernel.wait(id, alarm, now));
             }
             Ok(Some(Poll::Ready(exit))) => {
                 if let Exit::Unfit(why) = exit {

@@ -121,6 +121,11 @@ fn koboshi_begin() -> (u32, Begin) {
 }
 
 #[unsafe(no_mangle)]
+fn koboshi_quiesces() -> bool {
+    with(World::quiesces)
+}
+
+#[unsafe(no_mangle)]
 fn koboshi_read(device: u8, offset: u32, width: Width) -> u32 {
     with(|world| world.device_read(device, offset, width))
 }

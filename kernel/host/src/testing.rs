@@ -37,6 +37,7 @@ pub fn image(components: Vec<Linked>) -> Image {
         vcpu: 0,
         respond_within: RESPOND_WITHIN,
         recover_within: None,
+        swappable: None,
         configuration: Vec::new(),
         rights: Rights { blame: true, ..Rights::default() },
     };

@@ -54,7 +54,7 @@ pub(crate) struct Seat {
     pub(crate) peers: Vec<Option<ComponentId>>,
     pub(crate) kept: &'static [AtomicU32],
     /// The key of what it keeps; `None`: it keeps nothing.
-    pub(crate) kept_key: Option<Key>,
+    pub(crate) kept_key: Cell<Option<Key>>,
     pub(crate) configuration: &'static [u8],
     pub(crate) points: Cell<u64>,
     pub(crate) knock: Cell<Option<How>>,
@@ -170,7 +170,7 @@ impl World {
         for number in before..kernel.incidents().count() {
             if let Some(incident) = kernel.incidents().get(number) {
                 let seat = self.seats.get(incident.component.index());
-                let kept = seat.and_then(|seat| kept::holds_whole(seat.kept, seat.kept_key?));
+                let kept = seat.and_then(|seat| kept::holds_whole(seat.kept, seat.kept_key.get()?));
                 let mut keeps = self.kept_at_deaths.borrow_mut();
                 if keeps.len() >= self.most_incidents {
                     keeps.pop_front();
@@ -215,6 +215,10 @@ impl World {
         let kernel = self.kernel.borrow();
         let epoch = kernel.facts(self.current()).map_or(0, |facts| facts.epoch);
         (epoch, kernel.begin(self.current()).unwrap_or(Begin::Fresh))
+    }
+
+    pub(crate) fn quiesces(&self) -> bool {
+        self.kernel.borrow().quiesces(self.current())
     }
 
     pub(crate) fn ring(&self, port: u8) {

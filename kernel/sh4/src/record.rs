@@ -266,8 +266,16 @@ mod tests {
 
     fn kernel() -> Kernel<'static> {
         let rights = Rights::default();
-        let component =
-            |name| Component { name, vcpu: 0, respond_within: 1, recover_within: None, ports: &[], lines: &[], rights };
+        let component = |name| Component {
+            name,
+            vcpu: 0,
+            respond_within: 1,
+            recover_within: None,
+            ports: &[],
+            lines: &[],
+            rights,
+            swappable: None,
+        };
         let tables = Tables {
             components: vec![component("one"), component("other")].leak(),
             lives: vec![Life::NEW; 2].leak(),

@@ -96,6 +96,7 @@ fn count(qemu: &Qemu, image: &Path, addresses: &Addresses) -> Result<Counts, Tro
 fn image(count: usize) -> Image {
     let component = |name: String, description: &'static Description, vcpu, configuration, rights| ImageComponent {
         recover_within: None,
+        swappable: None,
         name,
         // The programs for the board are built from their crates; on this machine nobody runs.
         linked: Linked::new(description, idler::start),

@@ -86,6 +86,7 @@ impl System {
                 vcpu: lowest,
                 respond_within: 1_000_000_000,
                 recover_within: None,
+                swappable: None,
                 configuration: Vec::new(),
                 rights: Rights::default(),
             });

@@ -113,6 +113,9 @@ struct Swappable {
     packages: Vec<String>,
     room_bytes: u32,
     lowest_version: String,
+    quiesce_within_ns: u64,
+    answers: u32,
+    probation_ns: u64,
 }
 
 #[derive(Serialize)]
@@ -298,6 +301,9 @@ fn components(composed: &Composed) -> Vec<Component> {
                 packages: swappable.value.packages.clone(),
                 room_bytes: swappable.value.room,
                 lowest_version: swappable.value.lowest.to_string(),
+                quiesce_within_ns: swappable.value.rules.quiesce_within,
+                answers: swappable.value.rules.answers,
+                probation_ns: swappable.value.rules.within,
             }),
         });
     }

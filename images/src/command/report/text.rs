@@ -123,11 +123,13 @@ fn packages(report: &Report) -> String {
     for component in &report.components {
         let Some(swappable) = &component.swappable else { continue };
         text.push_str(&format!(
-            "  {}: {} of version {} or later may take its place, in {}\n",
+            "  {}: {} of version {} or later may take its place, in {}; it stays after {} answers, or {}\n",
             component.name,
             swappable.packages.join(" or "),
             swappable.lowest_version,
-            Quantity::Memory.write(swappable.room_bytes.into())
+            Quantity::Memory.write(swappable.room_bytes.into()),
+            swappable.answers,
+            time(swappable.probation_ns)
         ));
     }
     if text.is_empty() {

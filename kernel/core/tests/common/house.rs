@@ -1,6 +1,6 @@
 //! A kernel over four components, for the tests that need one.
 
-use koboshi_core::kernel::{Component, Kernel, Life, Line, Port as KernelPort, Record, Rights, Tables};
+use koboshi_core::kernel::{Component, Kernel, Life, Line, Port as KernelPort, Record, Rights, Swappable, Tables};
 use koboshi_core::life::{Begin, Facts, State};
 use koboshi_core::record::{Contracts, Sealed};
 use koboshi_core::{ComponentId, LineId, NEVER, PortId};
@@ -27,6 +27,8 @@ pub(crate) fn with(test: impl FnOnce(&mut Kernel<'_>, &Port, &Port)) {
 pub(crate) struct Fit {
     /// Of every component.
     pub(crate) recover_within: Option<u64>,
+    /// Of every component.
+    pub(crate) swappable: Option<Swappable>,
     /// The server may end the client.
     pub(crate) server_controls: bool,
     /// The client's requests wait while the server is gone; those of the bystander never do.
@@ -35,7 +37,7 @@ pub(crate) struct Fit {
 
 /// The same, fitted otherwise.
 pub(crate) fn built(fit: Fit, test: impl FnOnce(&mut Kernel<'_>, &Port, &Port)) {
-    let Fit { recover_within, server_controls, waits } = fit;
+    let Fit { recover_within, swappable, server_controls, waits } = fit;
     let controls = Rights { control: if server_controls { CLIENT.bit() } else { 0 }, ..Rights::default() };
     let (port, other) = (Port::service(4), Port::service(4));
     let nothing = Component {
@@ -46,6 +48,7 @@ pub(crate) fn built(fit: Fit, test: impl FnOnce(&mut Kernel<'_>, &Port, &Port)) 
         ports: &[],
         lines: &[],
         rights: Rights::default(),
+        swappable,
     };
     let all = Rights { control: !MANAGER.bit(), facts: true, blame: false, reboot: true };
     let components = [

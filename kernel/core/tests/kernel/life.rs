@@ -145,6 +145,7 @@ fn tables_that_do_not_fit_each_other_make_no_kernel() {
         vcpu: 0,
         respond_within: 0,
         recover_within: None,
+        swappable: None,
         ports: &[],
         lines: &[],
         rights: Rights::default(),

@@ -9,6 +9,7 @@ mod bells;
 mod life;
 mod manager;
 mod rights;
+mod swap;
 mod time;
 
 use common::house::{ALL, BYSTANDER, CLIENT, MANAGER, NOBODY, SERVER, WITHIN, facts, rest, running, state, with};

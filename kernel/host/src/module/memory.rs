@@ -10,6 +10,7 @@ use koboshi_core::knock::Knock;
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_runtime::platform::{
     PortMemory, koboshi_begin, koboshi_configuration, koboshi_interrupt, koboshi_kept, koboshi_peer, koboshi_port,
+    koboshi_quiesces,
 };
 use koboshi_sh4_abi::{MAX_PORTS, PortView, View, WAITS, begin_in_words, state_in_words};
 use wasmi::{AsContextMut, Memory, Store, StoreLimits, StoreLimitsBuilder};
@@ -196,6 +197,7 @@ fn tell(bytes: &mut [u8], host: &Host) {
     let (epoch, begin) = koboshi_begin();
     put(bytes, view + offset_of!(View, epoch), epoch);
     put(bytes, view + offset_of!(View, begin), begin_in_words(begin));
+    put(bytes, view + offset_of!(View, quiesces), u32::from(koboshi_quiesces()));
     let delivered = (0..host.lines).filter(|line| koboshi_interrupt(*line, false)).fold(0, |all, line| all | 1 << line);
     put(bytes, view + offset_of!(View, delivered), delivered);
     for number in &host.ports {

@@ -11,7 +11,7 @@ mod bytes;
 pub mod line_end;
 pub mod words;
 
-use koboshi_core::kernel::{Command, Denied};
+use koboshi_core::kernel::{Command, Denied, Version};
 use koboshi_core::knock::Knock;
 use koboshi_core::life::{Begin, Fault, State};
 use koboshi_core::sync::AtomicU32;
@@ -87,6 +87,18 @@ pub mod command {
     pub const KNOCK: u32 = 7;
     /// Give it a turn.
     pub const WAKE: u32 = 8;
+    /// Another version takes its place; the argument is one of [`version`](crate::version).
+    pub const SWAP: u32 = 9;
+}
+
+/// Arguments of [`command::SWAP`].
+pub mod version {
+    /// The one that ran before.
+    pub const BEFORE: u32 = 0;
+    /// The new one, from whose kept state there is no way back.
+    pub const NEW: u32 = 1;
+    /// The new one, from whose kept state there is one.
+    pub const NEW_WITH_WAY_BACK: u32 = 2;
 }
 
 /// Bytes of a page of the MMU.
@@ -112,6 +124,8 @@ pub struct View {
     /// The knock that it is to fall by, in bits 0 to 7, and above them how many there were in this incarnation. It notices a
     /// further one by that, for it cannot take one away. 0: none.
     pub knock: AtomicU32,
+    /// Not 0: it must take no new requests.
+    pub quiesces: AtomicU32,
     /// The address of the memory of kept state, and its words.
     pub kept: [u32; 2],
     /// The address of the configuration, and its bytes.
@@ -208,6 +222,13 @@ pub fn command_of_words(number: u32, argument: u32) -> Option<Command> {
         command::REBOOT => Command::Reboot,
         command::KNOCK => Command::Knock(Knock::of_code(argument as u8)?),
         command::WAKE => Command::Wake,
+        command::SWAP => Command::Swap(match argument {
+            version::BEFORE => Version::Before,
+            version::NEW | version::NEW_WITH_WAY_BACK => {
+                Version::New { way_back: argument == version::NEW_WITH_WAY_BACK }
+            }
+            _ => return None,
+        }),
         _ => return None,
     })
 }

@@ -5,7 +5,7 @@
 
 use core::slice;
 
-use koboshi_core::incident::{CutShort, Incident, Noticed};
+use koboshi_core::incident::{CutShort, Incident, Noticed, Successor, Swapped, Verdict};
 use koboshi_core::life::{Facts, Fault, HISTORY, History};
 use koboshi_core::place::{FILE, Place, Registers};
 use koboshi_core::record::{Fate, InHand, Seal};
@@ -18,7 +18,7 @@ use crate::{state_in_words, state_of_words};
 pub const FACTS: usize = 11 + 2 * (2 * HISTORY + 1);
 
 /// Words of an [`Incident`].
-pub const INCIDENT: usize = 37 + 5 + FILE / 4;
+pub const INCIDENT: usize = 37 + 5 + 5 + FILE / 4;
 
 /// Words of one of both headers of what survives a reset.
 pub const HEADER: usize = 11;
@@ -182,6 +182,7 @@ const fn cut_in_words(cut: Option<(CutShort, u64)>) -> (u32, u64) {
         Some((CutShort::GivenUp, at)) => (2, at),
         Some((CutShort::Stopped, at)) => (3, at),
         Some((CutShort::Rebooted, at)) => (4, at),
+        Some((CutShort::Swapped, at)) => (5, at),
     }
 }
 
@@ -191,8 +192,40 @@ const fn cut_of_words(kind: u32, at: u64) -> Option<(CutShort, u64)> {
         2 => (CutShort::GivenUp, at),
         3 => (CutShort::Stopped, at),
         4 => (CutShort::Rebooted, at),
+        5 => (CutShort::Swapped, at),
         _ => return None,
     })
+}
+
+/// Which one followed, and above that what became of it; when it was asked for; when it was known that it stays, or which
+/// incident has ended its probation.
+const fn swap_in_words(swap: Option<Swapped>) -> (u32, u64, u64) {
+    let Some(Swapped { to, asked_at, verdict }) = swap else { return (0, 0, 0) };
+    let to = match to {
+        Successor::New => 1,
+        Successor::Before => 2,
+        Successor::BeforeAgain => 3,
+    };
+    match verdict {
+        Verdict::Open => (to, asked_at, 0),
+        Verdict::Stays(at) => (to | 1 << 8, asked_at, at),
+        Verdict::Undone(number) => (to | 2 << 8, asked_at, number as u64),
+    }
+}
+
+const fn swap_of_words(kind: u32, asked_at: u64, then: u64) -> Option<Swapped> {
+    let to = match kind & 0xFF {
+        1 => Successor::New,
+        2 => Successor::Before,
+        3 => Successor::BeforeAgain,
+        _ => return None,
+    };
+    let verdict = match kind >> 8 {
+        1 => Verdict::Stays(then),
+        2 => Verdict::Undone(then as u32),
+        _ => Verdict::Open,
+    };
+    Some(Swapped { to, asked_at, verdict })
 }
 
 /// Writes an incident.
@@ -243,6 +276,10 @@ pub fn incident_in_words(incident: &Incident) -> [u32; INCIDENT] {
     };
     tape.set(u32::from(hand.operation) | fate << 8);
     tape.set(hand.progress);
+    let (kind, asked_at, then) = swap_in_words(incident.swap);
+    tape.set(kind);
+    tape.set_long(asked_at);
+    tape.set_long(then);
     let Place { pc, returns_to, event, address, line, file } = &incident.at;
     tape.set(*pc);
     tape.set(*returns_to);
@@ -273,6 +310,7 @@ pub fn incident(words: &[u32; INCIDENT]) -> Incident {
         down_since: tape.long(),
         within: tape.time(),
         seal: seal(&mut tape),
+        swap: swap_of_words(tape.get(), tape.long(), tape.long()),
         at: place(&mut tape),
     }
 }
@@ -401,6 +439,15 @@ mod tests {
             Some((CutShort::GivenUp, 2)),
             Some((CutShort::Stopped, 3)),
             Some((CutShort::Rebooted, 1 << 50)),
+            Some((CutShort::Swapped, 4)),
+        ];
+        let swaps = [
+            None,
+            Some(Swapped { to: Successor::New, asked_at: 1 << 40, verdict: Verdict::Open }),
+            Some(Swapped { to: Successor::New, asked_at: 5, verdict: Verdict::Stays(1 << 41) }),
+            Some(Swapped { to: Successor::New, asked_at: 5, verdict: Verdict::Undone(u32::MAX) }),
+            Some(Swapped { to: Successor::Before, asked_at: 6, verdict: Verdict::Stays(6) }),
+            Some(Swapped { to: Successor::BeforeAgain, asked_at: 6, verdict: Verdict::Stays(6) }),
         ];
         for (at, noticed) in noticed.into_iter().enumerate() {
             for (number, cut_short) in (0..).zip(cuts) {
@@ -429,6 +476,7 @@ mod tests {
                         progressed: at % 2 == 1,
                         in_hand: (number % 2 == 0).then_some(hand),
                     },
+                    swap: swaps[(at + number as usize) % swaps.len()],
                     at: Place {
                         pc: 1,
                         returns_to: 2,

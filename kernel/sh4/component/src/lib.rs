@@ -25,7 +25,7 @@ use core::task::Poll;
 
 use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
-use koboshi_core::kernel::{Command, Denied, Peer};
+use koboshi_core::kernel::{Command, Denied, Peer, Version};
 use koboshi_core::life::{Begin, Facts, Fault};
 use koboshi_core::place::Registers;
 use koboshi_core::ring::Geometry;
@@ -35,7 +35,7 @@ use koboshi_runtime::life::{Exit, Start};
 use koboshi_runtime::platform::{Point, PortMemory, Width};
 #[cfg(feature = "line-end")]
 use koboshi_sh4_abi::line_end::{self, Face, LineEnd};
-use koboshi_sh4_abi::{self as abi, PortView, View, WAITS, answer, command, words};
+use koboshi_sh4_abi::{self as abi, PortView, View, WAITS, answer, command, version, words};
 
 unsafe extern "C" {
     // Each of these is `trapa #N; rts`, in `traps.S`: r4 to r6 in, r0 and r1 out.
@@ -213,6 +213,11 @@ fn koboshi_begin() -> (u32, Begin) {
     (get(&view.epoch), abi::begin_of_words(get(&view.begin)))
 }
 
+#[unsafe(no_mangle)]
+fn koboshi_quiesces() -> bool {
+    get(&view().quiesces) != 0
+}
+
 /// The address of a register. That of a device that the component does not have is one that nobody has.
 #[cfg(not(feature = "module"))]
 fn register(device: u8, offset: u32) -> u32 {
@@ -364,6 +369,9 @@ fn koboshi_command(target: ComponentId, wanted: Command) -> Result<(), Denied> {
         Command::Reboot => (command::REBOOT, 0),
         Command::Knock(how) => (command::KNOCK, how.code().into()),
         Command::Wake => (command::WAKE, 0),
+        Command::Swap(Version::Before) => (command::SWAP, version::BEFORE),
+        Command::Swap(Version::New { way_back: false }) => (command::SWAP, version::NEW),
+        Command::Swap(Version::New { way_back: true }) => (command::SWAP, version::NEW_WITH_WAY_BACK),
     };
     match koboshi_trap_command(target.0.into(), number, argument) {
         answer::DONE => Ok(()),

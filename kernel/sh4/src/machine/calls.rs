@@ -188,6 +188,10 @@ impl Machine {
             let count = (word.load(Ordering::Relaxed) | 0xFF).wrapping_add(1);
             word.store(count | u32::from(how.code()), Ordering::Relaxed);
         }
+        if let (Command::Swap(_), Some(component)) = (wanted, self.component(target)) {
+            let quiesces = self.kernel.quiesces(target);
+            memory::view(component.view).quiesces.store(quiesces.into(), Ordering::Relaxed);
+        }
         self.show(target);
         Some(done.map_or_else(denied_in_words, |()| answer::DONE))
     }

@@ -177,6 +177,7 @@ impl Machine {
         view.begin.store(begin, Ordering::Relaxed);
         view.end_wanted.store(0, Ordering::Relaxed);
         view.knock.store(0, Ordering::Relaxed);
+        view.quiesces.store(0, Ordering::Relaxed);
         memory::word(plan.window).store(0, Ordering::Relaxed);
         if let Some(context) = self.context(id) {
             *context = Context { regions: context.regions, ended: context.ended, ..Context::EMPTY };

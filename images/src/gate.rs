@@ -1,0 +1,90 @@
+//! What an image expects of a package that is to take a component's place.
+
+use koboshi_host::image::ImageComponent;
+use koboshi_package::{Expected, Header, Kept, Port, PublicKey, Refused, Version, judge, judge_all};
+
+use crate::manifest::{ImageManifest, Instance};
+use crate::spelt::Spelt;
+
+/// What is expected of a package for one component of an image.
+pub(crate) struct Gate {
+    signers: Vec<PublicKey>,
+    platform: &'static str,
+    packages: Vec<String>,
+    spelt: Spelt,
+    lowest: Version,
+    room: u32,
+}
+
+/// What a package is compared with.
+pub(crate) struct Parts<'a> {
+    ports: Vec<Port<'a>>,
+    names: Vec<&'a str>,
+}
+
+/// A package that was judged.
+pub(crate) struct Judged<'a> {
+    /// `None`: it cannot be believed.
+    pub(crate) header: Option<Header<'a>>,
+    pub(crate) reasons: Vec<Refused<'a>>,
+}
+
+impl Gate {
+    /// The gate of this component; `None`: it takes no package.
+    pub(crate) fn of(manifest: &ImageManifest, instance: &Instance, component: &ImageComponent) -> Option<Self> {
+        let swappable = &instance.swappable.as_ref()?.value;
+        Some(Gate {
+            signers: manifest.signers.iter().map(|key| key.value).collect(),
+            platform: manifest.platform.word(),
+            packages: swappable.packages.clone(),
+            spelt: Spelt::of(component.linked.description()),
+            lowest: swappable.lowest,
+            room: swappable.room,
+        })
+    }
+
+    /// What a package is compared with, which what is judged borrows.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts { ports: self.spelt.ports(), names: self.packages.iter().map(String::as_str).collect() }
+    }
+
+    /// What the version in the image keeps.
+    pub(crate) fn kept(&self) -> Option<Kept<'_>> {
+        self.spelt.kept()
+    }
+
+    /// Judges a package in place of a version that keeps this; what it says of itself.
+    ///
+    /// # Errors
+    /// The first reason to refuse it.
+    pub(crate) fn let_in<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        parts: &'a Parts<'a>,
+        kept: Option<Kept<'a>>,
+    ) -> Result<Header<'a>, Refused<'a>> {
+        judge(bytes, &self.expected(parts, kept))
+    }
+
+    /// The same with all reasons.
+    pub(crate) fn judge<'a>(&'a self, bytes: &'a [u8], parts: &'a Parts<'a>, kept: Option<Kept<'a>>) -> Judged<'a> {
+        let mut reasons = Vec::new();
+        let header = judge_all(bytes, &self.expected(parts, kept), &mut |reason| reasons.push(reason));
+        match header {
+            Ok(header) => Judged { header: Some(header), reasons },
+            Err(reason) => Judged { header: None, reasons: vec![reason] },
+        }
+    }
+
+    fn expected<'a>(&'a self, parts: &'a Parts<'a>, kept: Option<Kept<'a>>) -> Expected<'a> {
+        Expected {
+            signers: &self.signers,
+            platform: self.platform,
+            names: &parts.names,
+            ports: &parts.ports,
+            kept,
+            lowest: self.lowest,
+            room: self.room,
+        }
+    }
+}
