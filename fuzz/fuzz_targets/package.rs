@@ -11,7 +11,7 @@ fuzz_target!(|data: &[u8]| {
     let expected = Expected {
         signers: &signers,
         platform: "host",
-        name: "echo",
+        names: &["echo"],
         ports: &[],
         kept: None,
         lowest: Version::default(),

@@ -10,10 +10,16 @@ use crate::spelt::Spelt;
 pub(crate) struct Gate {
     signers: Vec<PublicKey>,
     platform: &'static str,
-    package: String,
+    packages: Vec<String>,
     spelt: Spelt,
     lowest: Version,
     room: u32,
+}
+
+/// What a package is compared with.
+pub(crate) struct Parts<'a> {
+    ports: Vec<Port<'a>>,
+    names: Vec<&'a str>,
 }
 
 /// A package that was judged.
@@ -26,20 +32,20 @@ pub(crate) struct Judged<'a> {
 impl Gate {
     /// The gate of this component; `None`: it takes no package.
     pub(crate) fn of(manifest: &ImageManifest, instance: &Instance, component: &ImageComponent) -> Option<Self> {
-        let swappable = instance.swappable.as_ref()?.value;
+        let swappable = &instance.swappable.as_ref()?.value;
         Some(Gate {
             signers: manifest.signers.iter().map(|key| key.value).collect(),
             platform: manifest.platform.word(),
-            package: instance.package.value.clone(),
+            packages: swappable.packages.clone(),
             spelt: Spelt::of(component.linked.description()),
             lowest: swappable.lowest,
             room: swappable.room,
         })
     }
 
-    /// Its ports, which what is judged borrows.
-    pub(crate) fn ports(&self) -> Vec<Port<'_>> {
-        self.spelt.ports()
+    /// What a package is compared with, which what is judged borrows.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts { ports: self.spelt.ports(), names: self.packages.iter().map(String::as_str).collect() }
     }
 
     /// What the version in the image keeps.
@@ -54,28 +60,28 @@ impl Gate {
     pub(crate) fn let_in<'a>(
         &'a self,
         bytes: &'a [u8],
-        ports: &'a [Port<'a>],
+        parts: &'a Parts<'a>,
         kept: Option<Kept<'a>>,
     ) -> Result<Header<'a>, Refused<'a>> {
-        judge(bytes, &self.expected(ports, kept))
+        judge(bytes, &self.expected(parts, kept))
     }
 
     /// The same with all reasons.
-    pub(crate) fn judge<'a>(&'a self, bytes: &'a [u8], ports: &'a [Port<'a>], kept: Option<Kept<'a>>) -> Judged<'a> {
+    pub(crate) fn judge<'a>(&'a self, bytes: &'a [u8], parts: &'a Parts<'a>, kept: Option<Kept<'a>>) -> Judged<'a> {
         let mut reasons = Vec::new();
-        let header = judge_all(bytes, &self.expected(ports, kept), &mut |reason| reasons.push(reason));
+        let header = judge_all(bytes, &self.expected(parts, kept), &mut |reason| reasons.push(reason));
         match header {
             Ok(header) => Judged { header: Some(header), reasons },
             Err(reason) => Judged { header: None, reasons: vec![reason] },
         }
     }
 
-    fn expected<'a>(&'a self, ports: &'a [Port<'a>], kept: Option<Kept<'a>>) -> Expected<'a> {
+    fn expected<'a>(&'a self, parts: &'a Parts<'a>, kept: Option<Kept<'a>>) -> Expected<'a> {
         Expected {
             signers: &self.signers,
             platform: self.platform,
-            name: &self.package,
-            ports,
+            names: &parts.names,
+            ports: &parts.ports,
             kept,
             lowest: self.lowest,
             room: self.room,

@@ -126,7 +126,7 @@ pub enum Rule {
     Board,
     /// Every key that may sign packages is one, and is named once.
     SigningKey,
-    /// A component that a package may take the place of has a lowest version that is one, and somebody may sign for it.
+    /// What may take a component's place has a lowest version that is one, and names that are some.
     Swappable,
     /// An image fits into the tables of the kernel.
     TooMany,

@@ -17,8 +17,8 @@ pub struct Expected<'a> {
     pub signers: &'a [PublicKey],
     /// The platform's word in the manifests.
     pub platform: &'a str,
-    /// The component's package.
-    pub name: &'a str,
+    /// The packages that may take the component's place.
+    pub names: &'a [&'a str],
     /// Its ports, in the order in which they are opened.
     pub ports: &'a [Port<'a>],
     /// What the one that runs keeps.
@@ -118,8 +118,8 @@ fn reasons<'a>(
     check(Check::Digest, differs.then_some(Refused::Digest { found: code, expected: header.digest }));
     let (found, wanted) = (header.platform, expected.platform);
     check(Check::Platform, (found != wanted).then_some(Refused::Platform { found, expected: wanted }));
-    let (found, wanted) = (header.name, expected.name);
-    check(Check::Name, (found != wanted).then_some(Refused::Name { found, expected: wanted }));
+    let (found, names) = (header.name, expected.names);
+    check(Check::Name, (!names.contains(&found)).then_some(Refused::Name { found, expected: names }));
     let (found, lowest) = (header.version, expected.lowest);
     check(Check::Version, (found < lowest).then_some(Refused::Older { found, lowest }));
     for place in 0..header.ports.len().max(expected.ports.len()) {

@@ -70,8 +70,8 @@ pub enum Refused<'a> {
     #[error("it is for platform `{found}`, and `{expected}` was expected")]
     Platform { found: &'a str, expected: &'a str },
     /// It is another component.
-    #[error("it is the component `{found}`, and `{expected}` was expected")]
-    Name { found: &'a str, expected: &'a str },
+    #[error("it is the component `{found}`, and {} expected", Names(*.expected))]
+    Name { found: &'a str, expected: &'a [&'a str] },
     /// It is older than the image allows.
     #[error("it is version {found}, and nothing older than {lowest} was expected")]
     Older { found: Version, lowest: Version },
@@ -123,6 +123,19 @@ impl fmt::Display for Signers {
             1 => out.write_str("those that may sign: the image names 1 other"),
             more => write!(out, "those that may sign: the image names {more} others"),
         }
+    }
+}
+
+/// The packages that may come, in words.
+struct Names<'a>(&'a [&'a str]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((last, before)) = self.0.split_last() else { return out.write_str("none was") };
+        for (at, name) in before.iter().enumerate() {
+            write!(out, "{}`{name}`", if at == 0 { "" } else { ", " })?;
+        }
+        write!(out, "{}`{last}` was", if before.is_empty() { "" } else { " or " })
     }
 }
 
@@ -204,7 +217,10 @@ impl Refused<'_> {
             }
             Refused::Unreadable | Refused::Digest { .. } => "make it anew with `koboshi pack`.",
             Refused::Platform { .. } => "make it for the image's platform: `koboshi pack --platform`.",
-            Refused::Name { .. } => "name the package of this component, or the component of this package.",
+            Refused::Name { .. } => {
+                "name the package of this component, or the component of this package; or name this package in the \
+                 component's `swappable`, under `packages`."
+            }
             Refused::Older { .. } => {
                 "make it of a newer source; or, if the old one is wanted, lower `lowest-version` in the image."
             }

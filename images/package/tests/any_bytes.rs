@@ -23,7 +23,15 @@ fn header() -> Header<'static> {
 }
 
 fn expected(signers: &[PublicKey]) -> Expected<'_> {
-    Expected { signers, platform: "host", name: "echo", ports: &[], kept: None, lowest: Version::default(), room: 4096 }
+    Expected {
+        signers,
+        platform: "host",
+        names: &["echo"],
+        ports: &[],
+        kept: None,
+        lowest: Version::default(),
+        room: 4096,
+    }
 }
 
 /// One change of a package.

@@ -161,9 +161,8 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
             return MISUSED;
         }
     };
-    let ports = place.as_ref().map_or_else(Vec::new, |place| place.gate.ports());
-    let judged =
-        place.as_ref().map_or_else(|| alone(&bytes), |place| place.gate.judge(&bytes, &ports, place.gate.kept()));
+    let parts = place.as_ref().map(|place| (&place.gate, place.gate.parts()));
+    let judged = parts.as_ref().map_or_else(|| alone(&bytes), |(gate, parts)| gate.judge(&bytes, parts, gate.kept()));
     let ok = judged.reasons.is_empty();
     let code = if ok { FINE } else { WRONG };
     let told = judged.header.as_ref().zip(Package::open(&bytes).ok()).map(|(header, package)| told(header, &package));

@@ -28,7 +28,6 @@ pub(crate) mod board;
 mod description;
 mod devices;
 mod memory;
-mod packages;
 mod ports;
 mod recovery;
 mod rights;
@@ -201,9 +200,6 @@ impl<'a> Composer<'a> {
         }
         if read_whole {
             self.components_fit_into_the_board(&margins);
-        }
-        if read_whole {
-            self.somebody_may_sign_for_whoever_is_swappable();
         }
         self.intensities_can_be_exceeded();
         self.given_up_devices_are_made_safe(&groups);

@@ -157,12 +157,14 @@ pub struct Instance {
 }
 
 /// What a package has to be to take a component's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Swappable {
     /// Bytes that it has at most when it is loaded.
     pub room: u32,
     /// No version below this one.
     pub lowest: Version,
+    /// Its name is one of these: that of the component's own package, unless the image says otherwise.
+    pub packages: Vec<String>,
     /// How one version takes the place of another.
     pub rules: koboshi_core::kernel::Swappable,
 }

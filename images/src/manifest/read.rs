@@ -202,8 +202,8 @@ fn signers(reader: &mut Reader, image: &Section<'_>) -> Vec<At<PublicKey>> {
 }
 
 /// What a package has to be to take a component's place.
-fn swappable(reader: &mut Reader, component: &Section<'_>) -> Option<At<Swappable>> {
-    let keys = ["room", "lowest-version", "quiesce-within", "answers", "probation"];
+fn swappable(reader: &mut Reader, component: &Section<'_>, package: &str) -> Option<At<Swappable>> {
+    let keys = ["room", "lowest-version", "packages", "quiesce-within", "answers", "probation"];
     let table = component.table(reader, "swappable", "`swappable`", &keys)?;
     let room = table.need_quantity(reader, "room", Quantity::Memory)?;
     let Some(bytes) = u32::try_from(room.value).ok().filter(|bytes| *bytes > 0) else {
@@ -224,6 +224,7 @@ fn swappable(reader: &mut Reader, component: &Section<'_>) -> Option<At<Swappabl
             }
         },
     };
+    let packages = taken(reader, &table, package)?;
     let time = |reader: &mut Reader, key, otherwise| {
         table.quantity(reader, key, Quantity::Time).map_or(otherwise, |time| time.value)
     };
@@ -234,7 +235,32 @@ fn swappable(reader: &mut Reader, component: &Section<'_>) -> Option<At<Swappabl
             .map_or(ANSWERS, |count| count.value as u32),
         within: time(reader, "probation", PROBATION),
     };
-    Some(At { value: Swappable { room: bytes, lowest, rules }, span: table.span.clone() })
+    Some(At { value: Swappable { room: bytes, lowest, packages, rules }, span: table.span.clone() })
+}
+
+/// The names of the packages that may take a component's place; without a list, that of its own.
+fn taken(reader: &mut Reader, table: &Section<'_>, own: &str) -> Option<Vec<String>> {
+    let Some(listed) = table.texts(reader, "packages", own) else {
+        return Some(vec![own.to_owned()]);
+    };
+    let mut names: Vec<String> = Vec::new();
+    let remedy = format!("write names of packages, each once, as in `packages = [\"{own}\"]`, or take it out.");
+    if listed.value.is_empty() {
+        reader.problem(Rule::Swappable, listed.span, "no package may take its place", "names none", remedy);
+        return None;
+    }
+    for At { value: name, span } in listed.value {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            reader.problem(Rule::Swappable, span, format!("no package is called \"{name}\""), "no name", remedy);
+            return None;
+        }
+        if names.contains(&name) {
+            reader.problem(Rule::Swappable, span, format!("`{name}` is named twice"), "the second time", remedy);
+            return None;
+        }
+        names.push(name);
+    }
+    Some(names)
 }
 
 /// How long a component has to answer what it has in hand if the image does not say: the longest write to a line of 9,600
@@ -279,7 +305,7 @@ fn instance(reader: &mut Reader, table: &Section<'_>) -> Option<Instance> {
     let vcpu = table.need_number(reader, "vcpu", 1, 0, MAX_VCPU);
     let respond_within = table.need_quantity(reader, "respond-within", Quantity::Time);
     let recover_within = table.quantity(reader, "recover-within", Quantity::Time);
-    let swappable = swappable(reader, table);
+    let swappable = swappable(reader, table, package.as_ref().map_or("", |package| &package.value));
     Some(Instance {
         name: name?,
         package: package?,

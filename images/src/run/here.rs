@@ -82,8 +82,8 @@ impl Here {
         let gate = self.gates.get(id.index()).and_then(Option::as_ref);
         let gate = gate.ok_or_else(|| swap::denied(name, Denied::Right, false))?;
         let kept = self.keeps[id.index()][place].as_ref().map(|(key, schema)| Kept { key: *key, schema });
-        let ports = gate.ports();
-        let let_in = gate.let_in(bytes, &ports, kept).and_then(|header| Ok((header, Package::open(bytes)?)));
+        let parts = gate.parts();
+        let let_in = gate.let_in(bytes, &parts, kept).and_then(|header| Ok((header, Package::open(bytes)?)));
         let (header, package) = let_in.map_err(|reason| {
             let remedy = format!("{}\n  Whose fault: that of {}.", reason.remedy(), reason.whose().text());
             (format!("the package is refused: {reason}"), remedy)

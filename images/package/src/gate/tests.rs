@@ -58,7 +58,7 @@ fn expected() -> Expected<'static> {
     Expected {
         signers: Vec::from([PublicKey([9; 32]), key().public()]).leak(),
         platform: header.platform,
-        name: header.name,
+        names: &["scif-driver", "scif-polled-driver"],
         ports: header.ports.iter().copied().collect::<Vec<_>>().leak(),
         kept: header.kept,
         lowest: header.version,
@@ -212,6 +212,7 @@ fn a_package_that_is_as_expected_is_let_in() {
     assert_eq!(Package::open(package(|_| {})).expect("it is one").code, CODE);
     judge(package(|header| header.version = Version { major: 1, minor: 0, patch: 0 }), &expected()).expect("newer");
     judge(package(|header| header.room -= 1), &expected()).expect("smaller");
+    judge(package(|header| header.name = "scif-polled-driver"), &expected()).expect("the other one that may come");
 }
 
 #[test]
@@ -238,6 +239,10 @@ fn every_reason_to_refuse_has_a_message_of_its_own() {
     for signers in [&[][..], &expected().signers[..1]] {
         let reason = judge(package(|_| {}), &Expected { signers, ..expected() }).expect_err("nobody may sign it");
         said += &format!("where {} keys may sign\n  {}: {reason}\n", signers.len(), reason.code());
+    }
+    for names in [&[][..], &["echo"], &["echo", "sos", "monitor"]] {
+        let reason = judge(package(|_| {}), &Expected { names, ..expected() }).expect_err("it is another one");
+        said += &format!("where {} names may come\n  {}: {reason}\n", names.len(), reason.code());
     }
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/gate/refusals.expected");
     if std::env::var_os("UPDATE_EXPECTED").is_some() {

@@ -110,6 +110,7 @@ struct Component {
 
 #[derive(Serialize)]
 struct Swappable {
+    packages: Vec<String>,
     room_bytes: u32,
     lowest_version: String,
     quiesce_within_ns: u64,
@@ -297,6 +298,7 @@ fn components(composed: &Composed) -> Vec<Component> {
                 total_bytes: memory.total(),
             },
             swappable: instance.swappable.as_ref().map(|swappable| Swappable {
+                packages: swappable.value.packages.clone(),
                 room_bytes: swappable.value.room,
                 lowest_version: swappable.value.lowest.to_string(),
                 quiesce_within_ns: swappable.value.rules.quiesce_within,

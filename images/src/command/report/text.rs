@@ -125,7 +125,7 @@ fn packages(report: &Report) -> String {
         text.push_str(&format!(
             "  {}: {} of version {} or later may take its place, in {}; it stays after {} answers, or {}\n",
             component.name,
-            component.package,
+            swappable.packages.join(" or "),
             swappable.lowest_version,
             Quantity::Memory.write(swappable.room_bytes.into()),
             swappable.answers,
@@ -134,6 +134,8 @@ fn packages(report: &Report) -> String {
     }
     if text.is_empty() {
         text.push_str("  no component is swappable\n");
+    } else if report.packages_signed_by.is_empty() {
+        text.push_str("  nobody may sign: no package is let in\n");
     }
     report.packages_signed_by.iter().for_each(|key| text.push_str(&format!("  may sign: {key}\n")));
     text
