@@ -96,9 +96,9 @@ fn what_cannot_be_packed_is_refused_with_what_can_be_done() {
 fn image(key: &str, swappable: &str) -> String {
     let image = include_str!("../host.toml");
     let image = image.replacen("platform = ", &format!("packages-signed-by = [\"{}\"]\nplatform = ", key.trim()), 1);
-    let driver = "package = \"scif-driver\"\n";
-    assert_eq!(image.matches(driver).count(), 1);
-    image.replace(driver, &format!("{driver}{swappable}\n"))
+    assert_eq!(image.matches("\nswappable = ").count(), 1);
+    let line = |line: &str| if line.starts_with("swappable = ") { swappable.to_owned() } else { line.to_owned() };
+    image.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The codes of all reasons to refuse it, and whether it is let in.

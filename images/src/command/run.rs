@@ -8,6 +8,7 @@ use std::time::Duration;
 use koboshi_host::image::Image;
 use koboshi_host::journal::Depth;
 use koboshi_host::machine::{Clock, Machine, Options};
+use koboshi_package::PublicKey;
 
 use super::check::show_warnings;
 use super::engine::Wish;
@@ -15,6 +16,8 @@ use super::on_board::{self, Wishes};
 use super::{FINE, MISUSED, Paint, STOPPED, WRONG, complain, composed, listen_for_stop, print_out, stop_wanted, table};
 use crate::Composed;
 use crate::compose::board::board_of;
+use crate::manifest::ImageManifest;
+use crate::reader::At;
 use crate::run::directory::{self, RunDirectory};
 use crate::run::here::Here;
 use crate::run::supervisor::Supervisor;
@@ -29,6 +32,7 @@ pub(super) const AFTER_HELP: &str = "Examples:
                                                the program's end of the line
   koboshi kill driver --how hang               in another terminal
   koboshi run --engine wasm                    each component as a module with memory of its own
+  koboshi run --trust $(koboshi key show)      takes packages that were signed with your key
 
 Exit codes:
   0    its time was over, or `koboshi stop` was said
@@ -57,6 +61,9 @@ pub struct Arguments {
     board: Wishes,
     #[command(flatten)]
     engine: Wish,
+    /// Whoever has this key may sign packages for the image, beside those whom it names itself
+    #[arg(long, value_name = "KEY")]
+    trust: Vec<PublicKey>,
     /// Stop after so long
     #[arg(long = "for", value_parser = super::time, value_name = "TIME")]
     lasting: Option<u64>,
@@ -83,7 +90,7 @@ impl Directory {
 /// Runs the image, and gives the exit code.
 pub(super) fn run(arguments: &Arguments) -> i32 {
     listen_for_stop();
-    let mut composed = match composed(arguments.image.as_ref(), &|_| {}) {
+    let mut composed = match composed(arguments.image.as_ref(), &|image| trust(image, &arguments.trust)) {
         Ok(composed) => composed,
         Err(code) => return code,
     };
@@ -113,6 +120,11 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
             Err(code) => code,
         },
     }
+}
+
+/// Lets these sign too.
+pub(super) fn trust(image: &mut ImageManifest, keys: &[PublicKey]) {
+    image.signers.extend(keys.iter().map(|key| At { value: *key, span: 0..0 }));
 }
 
 /// The image as a process of this machine.
