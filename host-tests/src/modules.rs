@@ -61,15 +61,29 @@ fn build() -> Result<Vec<Module>, Trouble> {
 
 /// The module of a component. They are built when the first one is asked for.
 ///
+/// # Errors
+/// They cannot be built: why.
+pub fn built(part: Part) -> Result<Module, Trouble> {
+    static ALL: LazyLock<Result<Vec<Module>, Trouble>> = LazyLock::new(build);
+    match &*ALL {
+        Ok(all) => Ok(all[part as usize].clone()),
+        Err(trouble) => Err(trouble.clone()),
+    }
+}
+
+/// The module of a component, for a test.
+///
 /// # Panics
 /// If they cannot be built.
 #[must_use]
 pub fn module(part: Part) -> Module {
-    static ALL: LazyLock<Result<Vec<Module>, Trouble>> = LazyLock::new(build);
-    match &*ALL {
-        Ok(all) => all[part as usize].clone(),
-        Err(trouble) => panic!("{}\n{}", trouble.what, trouble.remedy),
-    }
+    built(part).unwrap_or_else(|trouble| panic!("{}\n{}", trouble.what, trouble.remedy))
+}
+
+/// The driver of this system.
+#[must_use]
+pub const fn driver_of(setup: &Setup) -> Part {
+    if setup.ns16550 { Part::Ns16550 } else { Part::Scif }
 }
 
 /// A component as this module of it.
@@ -85,8 +99,7 @@ pub fn linked(part: Part, module: &Module) -> Linked {
 /// The same system with everybody as a module, each changed by this: who it is, and the module.
 #[must_use]
 pub fn as_modules(setup: &Setup, change: &dyn Fn(ComponentId, Module) -> Module) -> Setup {
-    let driver = if setup.ns16550 { Part::Ns16550 } else { Part::Scif };
-    let parts = [Part::Manager, Part::Sos, driver, Part::Monitor];
+    let parts = [Part::Manager, Part::Sos, driver_of(setup), Part::Monitor];
     let code = EVERYBODY.iter().zip(parts).map(|(id, part)| linked(part, &change(*id, module(part))));
     Setup { code: Some(code.collect()), ..setup.clone() }
 }

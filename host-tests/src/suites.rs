@@ -9,15 +9,16 @@ use koboshi_host::strike::How;
 
 use crate::campaign::{Extent, campaign, replay};
 use crate::conformance;
+use crate::fuel::{self, Subject};
 use crate::record_model::{self, Form, Mistake};
-use crate::scenario;
+use crate::scenario::{self, Scenario};
 use crate::sh4::field::field;
 use crate::sh4::isolation::isolation;
 use crate::sh4::on_board::on_board;
 use crate::sh4::random::random;
 use crate::sh4::reset::reset;
 use crate::sh4::serial::serial;
-use crate::sh4::spec::spec;
+use crate::sh4::spec::{cannot_begin, spec};
 use crate::soak::{Plan, soak};
 use crate::suite::{Context, Report, Suite};
 use crate::system::{DRIVER, MANAGER, MONITOR, SOS, Setup};
@@ -41,6 +42,13 @@ const CRASH: Suite = Suite {
     about: "every scenario, struck at every numbered point, in every way",
     on_request: false,
     run: crash,
+};
+
+const FUEL: Suite = Suite {
+    name: "fuel",
+    about: "every scenario, its driver as a module and ended after every amount of fuel that it uses",
+    on_request: false,
+    run: fuel,
 };
 
 const SOAK: Suite = Suite {
@@ -113,6 +121,7 @@ const ALL: &[Suite] = &[
     MODEL,
     CONFORMANCE,
     CRASH,
+    FUEL,
     SOAK,
     LOOM,
     SH4_SPEC,
@@ -193,6 +202,37 @@ fn crash(context: &Context<'_>) -> Report {
     let found = campaign(&scenario::all(), &extent, &progress);
     let bad = (found.bad() + found.complaints.len() + usize::from(!found.proves_enough())) as u64;
     Report { passed: found.runs() as u64 - found.bad() as u64, failed: bad, text: found.to_string(), misused: None }
+}
+
+fn fuel(context: &Context<'_>) -> Report {
+    if let Some(case) = context.replay {
+        return match fuel::replay(case) {
+            Ok((good, text)) => Report { passed: good.into(), failed: (!good).into(), text, misused: None },
+            Err(text) => Report { misused: Some(text), ..Report::default() },
+        };
+    }
+    // Building the modules takes a while the first time.
+    (context.progress)(0, 0);
+    let subjects: Vec<Subject> = match scenario::all().into_iter().map(Subject::of).collect() {
+        Ok(subjects) => subjects,
+        Err(trouble) => return cannot_begin(&trouble),
+    };
+    let progress = |done: usize, of: usize| (context.progress)(done as u64, of as u64);
+    let extent = if context.quick { fuel::Extent::QUICK } else { fuel::Extent::FULL };
+    let found = fuel::campaign(&subjects, extent, context.seed, &progress);
+    let bad = found.bad() as u64;
+    let mut report = Report { passed: found.all().runs() as u64 - bad, failed: bad, ..Report::default() };
+    let complete = found.good() || bad > 0 && found.complaints.is_empty();
+    check(&mut report, complete, || "the runs do not stand for every amount".to_owned());
+    let _ = write!(report.text, "{found}");
+    // The proof that it would show.
+    let unsealed =
+        Subject { scenario: Scenario { unsealed: true, ..subjects[0].scenario.clone() }, ..subjects[0].clone() };
+    let found = fuel::campaign(&[unsealed], fuel::Extent::SAMPLE, context.seed, &|_, _| {});
+    check(&mut report, found.bad() > 0, || "a core that does not seal was not noticed".to_owned());
+    let _ =
+        writeln!(report.text, "with a core that does not seal {} of {} runs are bad", found.bad(), found.all().runs());
+    report
 }
 
 /// Platform time of a soak, in seconds.

@@ -11,12 +11,12 @@
 
 mod imports;
 mod memory;
+mod meter;
 
 use std::any::Any;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use koboshi_core::life::Fault;
@@ -32,6 +32,7 @@ use wasmi::{
 
 use self::imports::End;
 use self::memory::Host;
+pub use self::meter::{Meter, Stop};
 use crate::platform;
 use crate::world::Unwound;
 
@@ -79,48 +80,6 @@ pub enum BadModule {
         /// Lines of the description.
         lines: usize,
     },
-}
-
-/// Counts the fuel that a module uses, in all its incarnations, and may end one of them at an amount that was chosen.
-#[derive(Clone, Debug)]
-pub struct Meter(Arc<Counts>);
-
-#[derive(Debug)]
-struct Counts {
-    used: AtomicU64,
-    end_at: AtomicU64,
-}
-
-impl Default for Meter {
-    fn default() -> Self {
-        Meter(Arc::new(Counts { used: 0.into(), end_at: u64::MAX.into() }))
-    }
-}
-
-impl Meter {
-    /// Units of fuel that were used so far.
-    #[must_use]
-    pub fn used(&self) -> u64 {
-        self.0.used.load(Ordering::Relaxed)
-    }
-
-    /// Ends an incarnation, once, as soon as it would need more than this in all, counted from the first one's beginning.
-    ///
-    /// The interpreter can stop at each function, loop and branch; modules that Koboshi builds have one more such place
-    /// before each store to memory that others read, and before each import. As with any other end from outside, an open
-    /// window is closed first.
-    pub fn end_at(&self, fuel: u64) {
-        self.0.end_at.store(fuel, Ordering::Relaxed);
-    }
-
-    /// What is left until then.
-    fn left(&self) -> u64 {
-        self.0.end_at.load(Ordering::Relaxed).saturating_sub(self.used())
-    }
-
-    fn add(&self, fuel: u64) {
-        self.0.used.fetch_add(fuel, Ordering::Relaxed);
-    }
 }
 
 /// The code of a component as a module.
@@ -214,6 +173,8 @@ pub(crate) struct Incarnation {
     stack: Option<Global>,
     turn: u64,
     meter: Meter,
+    /// What it had left behind at the last place where it could be stopped, as far as somebody watches that.
+    left_behind: Vec<u8>,
     knocks: u32,
 }
 
@@ -223,7 +184,7 @@ impl Incarnation {
         let New { mut store, entry, stack } = module.code.instance().map_err(|error| error.to_string())?;
         memory::lay_out(&mut store, description.interrupts.len() as u8)?;
         let Module { turn, meter, .. } = module.clone();
-        Ok(Incarnation { store, life: Life::Begins(entry), stack, turn, meter, knocks: 0 })
+        Ok(Incarnation { store, life: Life::Begins(entry), stack, turn, meter, left_behind: Vec::new(), knocks: 0 })
     }
 
     /// Runs for as much fuel as there may be, and counts it.
@@ -232,10 +193,37 @@ impl Incarnation {
         fuel: u64,
         run: impl FnOnce(&mut Store<Host>) -> Result<TypedResumableCall<()>, Error>,
     ) -> Result<TypedResumableCall<()>, Error> {
+        if self.meter.is_watching() {
+            return self.run_watched(fuel, run);
+        }
         // Fuel is what the engine was made to count.
         let _ = self.store.set_fuel(fuel);
         let came = run(&mut self.store);
         self.meter.add(fuel - self.store.get_fuel().unwrap_or(0).min(fuel));
+        came
+    }
+
+    /// The same, from one place where it can be stopped to the next, with a look at what an end there would leave behind.
+    fn run_watched(
+        &mut self,
+        fuel: u64,
+        run: impl FnOnce(&mut Store<Host>) -> Result<TypedResumableCall<()>, Error>,
+    ) -> Result<TypedResumableCall<()>, Error> {
+        let mut left = fuel;
+        let _ = self.store.set_fuel(0);
+        let mut came = run(&mut self.store);
+        while let Ok(TypedResumableCall::OutOfFuel(call)) = came {
+            let needs = call.required_fuel();
+            if needs > left {
+                return Ok(TypedResumableCall::OutOfFuel(call));
+            }
+            let same = memory::leaves_the_same(&mut self.store, &mut self.left_behind);
+            self.meter.passes(needs, memory::is_window_open(&self.store), same);
+            self.meter.add(needs);
+            left -= needs;
+            let _ = self.store.set_fuel(needs);
+            came = call.resume(&mut self.store);
+        }
         came
     }
 
@@ -259,7 +247,7 @@ impl Incarnation {
         if let Ok(TypedResumableCall::OutOfFuel(call)) = came {
             chosen = left < self.turn;
             if chosen {
-                self.meter.end_at(u64::MAX);
+                self.meter.end();
             }
             came = if chosen && memory::is_window_open(&self.store) {
                 memory::want_end(&mut self.store);

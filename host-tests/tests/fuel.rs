@@ -1,0 +1,60 @@
+//! The fuel campaign, and the proofs that it can fail.
+#![allow(missing_docs, reason = "the names of tests say what they say")]
+
+use koboshi_host_tests::fuel::{Extent, Report, Subject, campaign, replay};
+use koboshi_host_tests::modules::{Part, module};
+use koboshi_host_tests::scenario::{Scenario, named};
+
+fn silent(_: usize, _: usize) {}
+
+fn scenario(name: &str) -> Scenario {
+    named(name).expect("there is a scenario of this name")
+}
+
+fn subject(scenario: Scenario) -> Subject {
+    Subject::of(scenario).unwrap_or_else(|trouble| panic!("{trouble}"))
+}
+
+#[test]
+fn a_driver_that_is_ended_after_every_amount_of_fuel_loses_and_repeats_nothing() {
+    let each = campaign(&[subject(scenario("transmit"))], Extent::FULL, 1, &silent);
+    assert!(each.good(), "{each}");
+    let all = each.all();
+    assert_eq!((all.covered, all.runs()), (all.amounts, all.stops));
+    assert!(all.amounts > 100_000 && all.stops > 1_000, "{each}");
+    let different = campaign(&[subject(scenario("transmit"))], Extent::QUICK, 1, &silent);
+    assert!(different.good() && different.all().runs() == all.different, "{different}");
+    assert_eq!(different.all().covered, all.amounts);
+}
+
+#[test]
+fn a_core_that_skips_sealing_is_caught() {
+    let unsealed = subject(Scenario { unsealed: true, ..scenario("transmit") });
+    let report = campaign(&[unsealed], Extent::SAMPLE, 1, &silent);
+    assert!(report.complaints.is_empty(), "without an end it works: {report}");
+    assert!(report.bad() > 0 && !report.good(), "{report}");
+    let failure = report.failures.first().expect("a bad run is kept");
+    assert!(failure.replay().starts_with("cargo koboshi test fuel --replay transmit,"));
+}
+
+#[test]
+fn a_campaign_that_leaves_amounts_out_or_begins_with_what_does_not_work_is_no_proof() {
+    assert!(!Report::default().good());
+    let sample = campaign(&[subject(scenario("transmit"))], Extent::SAMPLE, 1, &silent);
+    assert!(sample.bad() == 0 && sample.all().covered < sample.all().amounts, "{sample}");
+    assert!(!sample.good());
+    let other_chip = Subject { part: Part::Scif, module: module(Part::Ns16550), ..subject(scenario("transmit")) };
+    let report = campaign(&[other_chip], Extent::FULL, 1, &silent);
+    assert!(report.all().runs() == 0 && !report.good(), "{report}");
+    assert!(report.to_string().contains("without any end; its runs say nothing"), "{report}");
+}
+
+#[test]
+fn a_failed_run_can_be_replayed_with_its_log() {
+    let (good, told) = replay("transmit,100000").expect("a replay of this form");
+    assert!(good, "{told}");
+    assert!(told.contains("scif-driver ended, epoch 1: told to") && told.contains("ended after 99"), "{told}");
+    for wrong in ["transmit", "nothing,1", "transmit,x", "transmit,999999999"] {
+        assert!(replay(wrong).is_err(), "{wrong}");
+    }
+}
