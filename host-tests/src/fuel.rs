@@ -6,6 +6,10 @@
 //! leaves the same behind as at the one before. A full campaign ends the driver at each nevertheless, and looks whether
 //! such runs are alike to the last line of their logs; a quick one relies on it.
 //!
+//! Whoever recovers can be ended too. So after each end that leaves something of its own behind, the next incarnation is
+//! ended likewise in its first turn, in which it takes over the device and what was in hand: wherever that leaves something
+//! else behind. A quick campaign does this after some of these ends.
+//!
 //! The rule: an amount is counted only if a run stands for it.
 
 use std::collections::{BTreeMap, HashMap};
@@ -30,15 +34,17 @@ pub struct Extent {
     pub different: bool,
     /// At every so-many-th of these.
     pub stride: usize,
+    /// After every so-many-th of the ends that leave something else behind, it is ended again while it recovers. 0: never.
+    pub again: usize,
 }
 
 impl Extent {
     /// At each place where it can be stopped.
-    pub const FULL: Extent = Extent { different: false, stride: 1 };
+    pub const FULL: Extent = Extent { different: false, stride: 1, again: 1 };
     /// Everything that an end can leave behind, once.
-    pub const QUICK: Extent = Extent { different: true, stride: 1 };
+    pub const QUICK: Extent = Extent { different: true, stride: 1, again: 97 };
     /// A part of that, which is no proof: whether a campaign finds anything at all.
-    pub const SAMPLE: Extent = Extent { different: true, stride: 29 };
+    pub const SAMPLE: Extent = Extent { different: true, stride: 29, again: 0 };
 }
 
 /// What is found to be at fault is told so many times.
@@ -71,12 +77,20 @@ impl Subject {
         run(&scenario, vec![], in_time, journal)
     }
 
-    /// A run with the driver ended after so much fuel, and what it had used by then.
-    fn ended(&self, fuel: u64, in_time: u64, journal: Depth) -> (Outcome, Option<u64>) {
+    /// A run with the driver ended after each of these amounts of fuel, and what it had used when it was.
+    fn ended(&self, fuel: &[u64], in_time: u64, journal: Depth) -> (Outcome, Vec<u64>) {
         let meter = Meter::default();
-        meter.end_at(fuel);
+        fuel.iter().for_each(|fuel| meter.end_at(*fuel));
         let outcome = self.run(&meter, Some(in_time), journal);
         (outcome, meter.ended())
+    }
+
+    /// Where it can be stopped in the first turn after an end that comes at this stop.
+    fn recovery(&self, end: &Stop) -> Vec<Stop> {
+        let meter = Meter::watching();
+        meter.end_at(end.amounts.start);
+        self.run(&meter, None, Depth::None);
+        meter.stops().into_iter().filter(|stop| stop.turn == end.turn + 1).collect()
     }
 }
 
@@ -85,8 +99,8 @@ impl Subject {
 pub struct Failure {
     /// Which scenario.
     pub scenario: &'static str,
-    /// The amount of fuel after which the driver was ended.
-    pub fuel: u64,
+    /// The amounts of fuel after which the driver was ended.
+    pub fuel: Vec<u64>,
     /// What it came to.
     pub outcome: Outcome,
 }
@@ -95,14 +109,16 @@ impl Failure {
     /// The command that replays it with its event log.
     #[must_use]
     pub fn replay(&self) -> String {
-        format!("cargo koboshi test fuel --replay {},{}", self.scenario, self.fuel)
+        let amounts: Vec<String> = self.fuel.iter().map(u64::to_string).collect();
+        format!("cargo koboshi test fuel --replay {},{}", self.scenario, amounts.join(","))
     }
 }
 
-/// One row of the table: a scenario.
+/// One row of the table.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
-    /// Amounts of fuel that its driver uses: from 0 to one less than all of it.
+    /// Amounts of fuel that the driver uses in the undisturbed run, from 0 to one less than all of it. Of second ends: those
+    /// of the turn in which it recovers, added up over all the first ends that were tried.
     pub amounts: u64,
     /// Of those, the ones that a run stands for.
     pub covered: u64,
@@ -121,6 +137,13 @@ impl Row {
         self.verdicts.values().sum()
     }
 
+    /// Counts where a driver could be stopped in a run.
+    fn count(&mut self, stops: &[Stop]) {
+        self.amounts += stops.iter().map(|stop| stop.amounts.end - stop.amounts.start).sum::<u64>();
+        self.stops += stops.len();
+        self.different += stops.chunk_by(same).count();
+    }
+
     fn add(&mut self, other: &Row) {
         self.amounts += other.amounts;
         self.covered += other.covered;
@@ -135,8 +158,8 @@ impl Row {
 /// What a campaign came to.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// The scenarios, in their order.
-    pub rows: Vec<(&'static str, Row)>,
+    /// The scenarios, in their order: their names, ends of the driver, and second ends while it recovers.
+    pub rows: Vec<(&'static str, Row, Row)>,
     /// The runs that were judged badly; the first ones are kept.
     pub failures: Vec<Failure>,
     /// Why its runs prove less than they should; the first reasons are kept.
@@ -144,26 +167,43 @@ pub struct Report {
 }
 
 impl Report {
-    /// All scenarios together.
+    /// All scenarios together: ends of the driver, and second ends while it recovers.
     #[must_use]
-    pub fn all(&self) -> Row {
-        self.rows.iter().fold(Row::default(), |mut all, (_, row)| {
-            all.add(row);
-            all
-        })
+    pub fn all(&self) -> (Row, Row) {
+        let (mut once, mut again) = (Row::default(), Row::default());
+        for (_, one, other) in &self.rows {
+            once.add(one);
+            again.add(other);
+        }
+        (once, again)
+    }
+
+    /// Runs.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        let (once, again) = self.all();
+        once.runs() + again.runs()
     }
 
     /// Runs that were judged badly.
     #[must_use]
     pub fn bad(&self) -> usize {
-        self.all().verdicts.iter().filter(|(verdict, _)| !verdict.good()).map(|(_, runs)| runs).sum()
+        let (once, again) = self.all();
+        let both = once.verdicts.iter().chain(&again.verdicts);
+        both.filter(|(verdict, _)| !verdict.good()).map(|(_, runs)| runs).sum()
     }
 
     /// Whether a run stands for every amount, each was judged well, and they prove what they should.
     #[must_use]
     pub fn good(&self) -> bool {
-        let Row { amounts, covered, .. } = self.all();
-        amounts > 0 && covered == amounts && self.bad() == 0 && self.complaints.is_empty()
+        self.complete() && self.bad() == 0
+    }
+
+    /// Whether a run stands for every amount, and was what it should be.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        let (once, again) = self.all();
+        once.amounts > 0 && [once, again].iter().all(|row| row.covered == row.amounts) && self.complaints.is_empty()
     }
 
     fn complain(&mut self, text: String) {
@@ -184,8 +224,11 @@ impl fmt::Display for Report {
             write!(f, " {:>13}", verdict.name())?;
         }
         writeln!(f)?;
-        let all = ("all", self.all());
-        for (name, row) in self.rows.iter().chain([&all]) {
+        let (once, again) = self.all();
+        let all = ("all", once, again);
+        let both =
+            self.rows.iter().chain([&all]).flat_map(|(name, once, again)| [(*name, once), ("  and again", again)]);
+        for (name, row) in both.filter(|(_, row)| row.runs() > 0) {
             let Row { amounts, covered, stops, different, .. } = row;
             write!(f, "{name:<14} {amounts:>9} {covered:>9} {stops:>8} {different:>9} {:>8}", row.runs())?;
             for verdict in Verdict::ALL {
@@ -200,7 +243,7 @@ impl fmt::Display for Report {
             let Failure { scenario, fuel, outcome } = failure;
             writeln!(
                 f,
-                "{scenario}, ended after {fuel}: {} (out: {}; back: {}{})\n    replay: {}",
+                "{scenario}, ended after {fuel:?}: {} (out: {}; back: {}{})\n    replay: {}",
                 outcome.verdict.name(),
                 outcome.out,
                 outcome.back,
@@ -244,28 +287,119 @@ fn undisturbed(subject: &Subject) -> Result<Undisturbed, String> {
     }
 }
 
-/// A run of a campaign.
+/// What a campaign has to do: a run, or all runs with this first end.
+#[derive(Clone)]
 struct Case {
     subject: usize,
     stop: Stop,
-    /// The amounts that it stands for.
-    covers: u64,
+    /// The amounts that its run stands for; `None`: it is ended here, and again while it recovers.
+    covers: Option<u64>,
 }
 
-/// The runs that a scenario needs.
+/// One stop of each row of those that are alike, and the amounts of all of them. Which one is drawn.
+fn one_of_each<'s>(
+    stops: &'s [Stop],
+    alike: impl Fn(&Stop, &Stop) -> bool + 's,
+    numbers: &mut Numbers,
+) -> impl Iterator<Item = (Stop, u64)> {
+    stops.chunk_by(alike).map(|row| {
+        let covers = row.iter().map(|stop| stop.amounts.end - stop.amounts.start).sum();
+        (row[numbers.below(row.len() as u64) as usize].clone(), covers)
+    })
+}
+
+fn same(one: &Stop, next: &Stop) -> bool {
+    one.leaves == next.leaves
+}
+
+/// What a scenario needs.
 fn cases(subject: usize, stops: &[Stop], extent: Extent, numbers: &mut Numbers) -> Vec<Case> {
-    let rows = stops.chunk_by(|one, next| extent.different && one.leaves == next.leaves);
-    rows.step_by(extent.stride)
-        .map(|row| Case {
-            subject,
-            stop: row[numbers.below(row.len() as u64) as usize].clone(),
-            covers: row.iter().map(|stop| stop.amounts.end - stop.amounts.start).sum(),
-        })
-        .collect()
+    let case = |stop, covers| Case { subject, stop, covers };
+    let once = one_of_each(stops, |one, next| extent.different && same(one, next), numbers).step_by(extent.stride);
+    let mut all: Vec<Case> = once.map(|(stop, covers)| case(stop, Some(covers))).collect();
+    if extent.again > 0 {
+        all.extend(one_of_each(stops, same, numbers).step_by(extent.again).map(|(stop, _)| case(stop, None)));
+    }
+    all
+}
+
+/// A campaign that is under way.
+struct Campaign<'c> {
+    subjects: &'c [Subject],
+    /// When the undisturbed run of each has everything.
+    in_time: Vec<u64>,
+    extent: Extent,
+    seed: u64,
+    report: Mutex<Report>,
+    /// What the runs came to that ended a driver where it leaves this behind.
+    digests: Mutex<HashMap<(usize, u32), u64>>,
+}
+
+impl Campaign<'_> {
+    /// Any of the amounts with which it is stopped here.
+    fn any_amount(&self, stop: &Stop) -> u64 {
+        let mut numbers = Numbers(self.seed ^ stop.amounts.start);
+        stop.amounts.start + numbers.below(stop.amounts.end - stop.amounts.start)
+    }
+
+    /// Ends a driver at each of these stops, one after the other, and counts what came of it.
+    fn end(&self, subject: usize, stops: &[&Stop], covers: u64, journal: Depth) -> Outcome {
+        let fuel: Vec<u64> = stops.iter().map(|stop| self.any_amount(stop)).collect();
+        let (outcome, ended) = self.subjects[subject].ended(&fuel, self.in_time[subject], journal);
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        let (scenario, once, again) = &mut report.rows[subject];
+        let (scenario, row) = (*scenario, if stops.len() > 1 { again } else { once });
+        *row.verdicts.entry(outcome.verdict).or_default() += 1;
+        let wanted: Vec<u64> = stops.iter().map(|stop| stop.amounts.start).collect();
+        if ended == wanted {
+            row.covered += covers;
+        } else {
+            report.complain(format!("{scenario}: with {fuel:?} it was stopped after {ended:?}, not {wanted:?}"));
+        }
+        if !outcome.verdict.good() && report.failures.len() < TOLD {
+            report.failures.push(Failure { scenario, fuel, outcome: outcome.clone() });
+        }
+        outcome
+    }
+
+    fn carry_out(&self, case: &Case) {
+        match case.covers {
+            Some(covers) => self.once(case, covers),
+            None => self.again(case),
+        }
+    }
+
+    fn once(&self, Case { subject, stop, .. }: &Case, covers: u64) {
+        // The log is for comparing it with its neighbours.
+        let journal = if self.extent.different { Depth::None } else { Depth::All };
+        let found = digest(&self.end(*subject, &[stop], covers, journal));
+        let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        if *digests.entry((*subject, stop.leaves)).or_insert(found) != found {
+            let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+            let (name, after) = (self.subjects[*subject].scenario.name, stop.amounts.start);
+            report.complain(format!("{name}: an end after {after} is not like its neighbours"));
+        }
+    }
+
+    fn again(&self, Case { subject, stop: first, .. }: &Case) {
+        let stops = self.subjects[*subject].recovery(first);
+        {
+            let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+            let (name, _, row) = &mut report.rows[*subject];
+            let name = *name;
+            row.count(&stops);
+            if stops.is_empty() {
+                report.complain(format!("{name}: nobody recovers from an end after {}", first.amounts.start));
+            }
+        }
+        for (second, covers) in one_of_each(&stops, same, &mut Numbers(self.seed ^ first.amounts.start)) {
+            self.end(*subject, &[first, &second], covers, Depth::None);
+        }
+    }
 }
 
 /// Ends the drivers of all these to this extent, on all cores. Which of several amounts or stops that are alike is tried
-/// is drawn from `seed`. `progress` is called now and then with the runs done and to do.
+/// is drawn from `seed`. `progress` is called now and then with what was done and what there is to do.
 #[must_use]
 pub fn campaign(subjects: &[Subject], extent: Extent, seed: u64, progress: &(dyn Fn(usize, usize) + Sync)) -> Report {
     let mut report = Report::default();
@@ -276,43 +410,18 @@ pub fn campaign(subjects: &[Subject], extent: Extent, seed: u64, progress: &(dyn
             report.complain(why);
             Undisturbed::default()
         });
-        let row = Row {
-            amounts: found.used,
-            stops: found.stops.len(),
-            different: found.stops.last().map_or(0, |last| last.leaves as usize + 1),
-            ..Row::default()
-        };
-        report.rows.push((subject.scenario.name, row));
+        let mut row = Row::default();
+        row.count(&found.stops);
+        // As counted by one that was not watched: what its stops leave out is not covered.
+        row.amounts = found.used;
+        report.rows.push((subject.scenario.name, row, Row::default()));
         all.extend(cases(number, &found.stops, extent, &mut numbers));
         in_time.push(found.ended_at);
     }
-    let shared = Mutex::new((report, HashMap::new()));
-    on_all_cores(&all, progress, |case: &Case| {
-        let Case { subject, stop, covers } = case;
-        let scenario = &subjects[*subject].scenario;
-        let mut numbers = Numbers(seed ^ stop.amounts.start);
-        let fuel = stop.amounts.start + numbers.below(stop.amounts.end - stop.amounts.start);
-        // The log is for comparing with its neighbours.
-        let journal = if extent.different { Depth::None } else { Depth::All };
-        let (outcome, ended) = subjects[*subject].ended(fuel, in_time[*subject], journal);
-        let found = digest(&outcome);
-        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let (report, digests) = &mut *shared;
-        *report.rows[*subject].1.verdicts.entry(outcome.verdict).or_default() += 1;
-        if ended == Some(stop.amounts.start) {
-            report.rows[*subject].1.covered += covers;
-        } else {
-            let wanted = stop.amounts.start;
-            report.complain(format!("{}: with {fuel} it was stopped after {ended:?}, not {wanted}", scenario.name));
-        }
-        if *digests.entry((*subject, stop.leaves)).or_insert(found) != found {
-            report.complain(format!("{}: an end after {fuel} is not like its neighbours", scenario.name));
-        }
-        if !outcome.verdict.good() && report.failures.len() < TOLD {
-            report.failures.push(Failure { scenario: scenario.name, fuel, outcome });
-        }
-    });
-    shared.into_inner().unwrap_or_else(PoisonError::into_inner).0
+    let (report, digests) = (report.into(), Mutex::default());
+    let campaign = Campaign { subjects, in_time, extent, seed, report, digests };
+    on_all_cores(&all, progress, |case| campaign.carry_out(case));
+    campaign.report.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Replays one run, written as [`Failure::replay`] writes it: whether it was judged well, and its event log.
@@ -320,16 +429,19 @@ pub fn campaign(subjects: &[Subject], extent: Extent, seed: u64, progress: &(dyn
 /// # Errors
 /// A sentence that says what is wrong with `text`.
 pub fn replay(text: &str) -> Result<(bool, String), String> {
-    let wants = "a replay is SCENARIO,FUEL, as a failed run prints it";
-    let (name, fuel) = text.split_once(',').ok_or(wants)?;
+    let wants = "a replay is SCENARIO,FUEL or SCENARIO,FUEL,FUEL, as a failed run prints it";
+    let (name, amounts) = text.split_once(',').ok_or(wants)?;
     let found = scenario::named(name).ok_or_else(|| format!("no scenario `{name}`; {wants}"))?;
-    let fuel = fuel.parse().map_err(|_| format!("`{fuel}` is no number; {wants}"))?;
+    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no number; {wants}"));
+    let fuel: Vec<u64> = amounts.split(',').map(number).collect::<Result<_, _>>()?;
     let subject = Subject::of(found).map_err(|trouble| format!("{}: {}", trouble.what, trouble.remedy))?;
     let in_time = subject.run(&Meter::default(), None, Depth::None).ended_at;
-    let (outcome, ended) = subject.ended(fuel, in_time, Depth::Last(20_000));
-    let used = ended.ok_or_else(|| format!("the driver does not use so much: nothing was ended; {wants}"))?;
+    let (outcome, ended) = subject.ended(&fuel, in_time, Depth::Last(20_000));
+    if ended.len() < fuel.len() {
+        return Err(format!("the driver does not use so much, it was ended after {ended:?} only; {wants}"));
+    }
     let told = format!(
-        "{}{}: ended after {used}; out: {}; back: {}; {} announced, ended at {} us (undisturbed at {} us), panics {:?}\n",
+        "{}{}: ended after {ended:?}; out: {}; back: {}; {} announced, over at {} us (undisturbed at {} us), panics {:?}\n",
         outcome.journal,
         outcome.verdict.name(),
         outcome.out,

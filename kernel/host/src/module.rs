@@ -233,6 +233,7 @@ impl Incarnation {
             memory::knock(&mut self.store, how, self.knocks);
         }
         memory::copy_in(&mut self.store);
+        self.meter.begin_turn();
         let left = self.meter.left();
         let fuel = self.turn.min(left);
         let mut came = match std::mem::replace(&mut self.life, Life::Over) {

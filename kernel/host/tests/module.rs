@@ -370,7 +370,7 @@ fn where_it_can_be_stopped_is_known_and_what_differs_in_what_it_leaves_behind() 
                 let meter = Meter::default();
                 meter.end_at(fuel);
                 let mut machine = lives_once(&meter);
-                assert_eq!(meter.ended(), Some(place), "after {fuel}");
+                assert_eq!(meter.ended(), [place], "after {fuel}");
                 let journal = machine.journal().to_string();
                 run(&mut machine, 2 * MS);
                 (journal, logged(&machine, FIRST)[..2].concat())
@@ -394,7 +394,33 @@ fn where_it_can_be_stopped_is_known_and_what_differs_in_what_it_leaves_behind() 
     let meter = Meter::default();
     meter.end_at(plain.used());
     lives_once(&meter);
-    assert_eq!(meter.ended(), None);
+    assert_eq!(meter.ended(), [0; 0]);
+}
+
+#[test]
+fn a_second_end_is_its_successors() {
+    let counts = module(COUNTS.0, COUNTS.1);
+    let life = {
+        let meter = Meter::default();
+        machine(&[&counts.clone().with_meter(meter.clone())]).run_until(MS);
+        meter.used()
+    };
+    let meter = Meter::default();
+    let mut machine = machine(&[&counts.with_meter(meter.clone())]);
+    // Left alone, each life ends by itself. The second one is ended as it begins, and so is the one two lives later.
+    meter.end_at(life + 1);
+    meter.end_at(life * 3 + 2);
+    run(&mut machine, 5 * MS);
+    let journal = machine.journal();
+    let ends = journal.events().filter_map(|(_, event)| match event {
+        Event::Ended { fault, .. } => Some(*fault),
+        _ => None,
+    });
+    let ends: Vec<_> = ends.collect();
+    let (own, told) = (Fault::Panic, Fault::Told);
+    assert_eq!(ends[..6], [own, told, own, own, told, own], "{ends:?}");
+    let ended = meter.ended();
+    assert!(ended.len() == 2 && ended[0] <= life + 1 && ended[1] <= life * 3 + 2, "{ended:?}");
 }
 
 #[test]
