@@ -224,6 +224,10 @@ fn fuel(context: &Context<'_>) -> Report {
     let mut report = Report { passed: found.runs() as u64 - bad, failed: bad, ..Report::default() };
     check(&mut report, found.complete(), || "the runs do not stand for every amount".to_owned());
     let _ = write!(report.text, "{found}");
+    let which =
+        if context.quick { "one run for all stops in a row that leave the same behind" } else { "one run a stop" };
+    let again = extent.again;
+    let _ = writeln!(report.text, "{which}; ended again while it recovers from one in {again} of those that differ");
     // The proof that it would show.
     let unsealed =
         Subject { scenario: Scenario { unsealed: true, ..subjects[0].scenario.clone() }, ..subjects[0].clone() };

@@ -88,6 +88,7 @@ pub struct Module {
     code: Arc<Code>,
     turn: u64,
     meter: Meter,
+    heeds_windows: bool,
 }
 
 struct Code {
@@ -112,7 +113,7 @@ impl Module {
         let code = Code { module, linker };
         // Each incarnation does the same again.
         code.instance()?;
-        Ok(Module { code: Arc::new(code), turn: TURN, meter: Meter::default() })
+        Ok(Module { code: Arc::new(code), turn: TURN, meter: Meter::default(), heeds_windows: true })
     }
 
     /// The same, with so many units of fuel for a turn: who needs more has run away.
@@ -125,6 +126,12 @@ impl Module {
     #[must_use]
     pub fn with_meter(self, meter: Meter) -> Self {
         Module { meter, ..self }
+    }
+
+    /// The same, ended by its [`Meter`] in open windows too: for the proof that a campaign notices.
+    #[must_use]
+    pub fn heedless(self) -> Self {
+        Module { heeds_windows: false, ..self }
     }
 
     /// Whether a component that is described so can be a module.
@@ -175,6 +182,7 @@ pub(crate) struct Incarnation {
     meter: Meter,
     /// What it had left behind at the last place where it could be stopped, as far as somebody watches that.
     left_behind: Vec<u8>,
+    heeds_windows: bool,
     knocks: u32,
 }
 
@@ -183,8 +191,9 @@ impl Incarnation {
     pub(crate) fn new(module: &Module, description: &Description) -> Result<Self, String> {
         let New { mut store, entry, stack } = module.code.instance().map_err(|error| error.to_string())?;
         memory::lay_out(&mut store, description.interrupts.len() as u8)?;
-        let Module { turn, meter, .. } = module.clone();
-        Ok(Incarnation { store, life: Life::Begins(entry), stack, turn, meter, left_behind: Vec::new(), knocks: 0 })
+        let Module { turn, meter, heeds_windows, .. } = module.clone();
+        let (life, left_behind) = (Life::Begins(entry), Vec::new());
+        Ok(Incarnation { store, life, stack, turn, meter, left_behind, heeds_windows, knocks: 0 })
     }
 
     /// Runs for as much fuel as there may be, and counts it.
@@ -250,7 +259,7 @@ impl Incarnation {
             if chosen {
                 self.meter.end();
             }
-            came = if chosen && memory::is_window_open(&self.store) {
+            came = if chosen && self.heeds_windows && memory::is_window_open(&self.store) {
                 memory::want_end(&mut self.store);
                 self.run(WINDOW, |store| call.resume(store))
             } else {
