@@ -305,6 +305,26 @@ const FAILURES_KEPT: usize = 20;
 /// Of the strikes that were planned, the share (in percent) that must have been carried out.
 const CARRIED_OUT: usize = 60;
 
+/// Does this for each case once, on all cores. `progress` is called now and then with the cases done and to do.
+pub(crate) fn on_all_cores<C: Sync>(cases: &[C], progress: &(dyn Fn(usize, usize) + Sync), act: impl Fn(&C) + Sync) {
+    let next = AtomicUsize::new(0);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(at) else { return };
+                    act(case);
+                    if at.is_multiple_of(256) {
+                        progress(at, cases.len());
+                    }
+                }
+            });
+        }
+    });
+}
+
 /// Strikes `scenarios` to this extent, on all cores. `progress` is called now and then with the runs done and to do.
 #[must_use]
 pub fn campaign(scenarios: &[Scenario], extent: &Extent, progress: &(dyn Fn(usize, usize) + Sync)) -> Report {
@@ -331,31 +351,17 @@ pub fn campaign(scenarios: &[Scenario], extent: &Extent, progress: &(dyn Fn(usiz
         baselines.push(baseline);
     }
 
-    let next = AtomicUsize::new(0);
     let shared = Mutex::new(report);
     let planned = AtomicUsize::new(0);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((number, case)) = cases.get(at) else { return };
-                    let (scenario, baseline) = (&scenarios[*number], &baselines[*number]);
-                    let plan = case.plan(&baseline.points, extent.seed);
-                    planned.fetch_add(plan.len(), Ordering::Relaxed);
-                    let outcome = run(scenario, plan, Some(baseline.ended_at), Depth::None);
-                    let mut report = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    report.rows.entry((scenario.name, case.kind)).or_default().add(&outcome);
-                    if !outcome.verdict.good() && report.failures.len() < FAILURES_KEPT {
-                        report.failures.push(Failure { scenario: scenario.name, case: *case, outcome });
-                    }
-                    drop(report);
-                    if at.is_multiple_of(256) {
-                        progress(at, cases.len());
-                    }
-                }
-            });
+    on_all_cores(&cases, progress, |(number, case)| {
+        let (scenario, baseline) = (&scenarios[*number], &baselines[*number]);
+        let plan = case.plan(&baseline.points, extent.seed);
+        planned.fetch_add(plan.len(), Ordering::Relaxed);
+        let outcome = run(scenario, plan, Some(baseline.ended_at), Depth::None);
+        let mut report = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        report.rows.entry((scenario.name, case.kind)).or_default().add(&outcome);
+        if !outcome.verdict.good() && report.failures.len() < FAILURES_KEPT {
+            report.failures.push(Failure { scenario: scenario.name, case: *case, outcome });
         }
     });
     let mut report = shared.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);

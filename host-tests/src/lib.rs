@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod campaign;
 pub mod conformance;
+pub mod fuel;
 pub mod modules;
 pub mod record_model;
 pub mod scenario;

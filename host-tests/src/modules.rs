@@ -101,14 +101,33 @@ fn build() -> Result<Vec<Module>, Trouble> {
 
 /// The module of a component. They are built when the first one is asked for.
 ///
+/// # Errors
+/// They cannot be built: why.
+pub fn built(part: Part) -> Result<Module, Trouble> {
+    static ALL: LazyLock<Result<Vec<Module>, Trouble>> = LazyLock::new(build);
+    match &*ALL {
+        Ok(all) => Ok(all[part as usize].clone()),
+        Err(trouble) => Err(trouble.clone()),
+    }
+}
+
+/// The module of a component, for a test.
+///
 /// # Panics
 /// If they cannot be built.
 #[must_use]
 pub fn module(part: Part) -> Module {
-    static ALL: LazyLock<Result<Vec<Module>, Trouble>> = LazyLock::new(build);
-    match &*ALL {
-        Ok(all) => all[part as usize].clone(),
-        Err(trouble) => panic!("{}\n{}", trouble.what, trouble.remedy),
+    built(part).unwrap_or_else(|trouble| panic!("{}\n{}", trouble.what, trouble.remedy))
+}
+
+/// The driver of this system; `None`: it has two in turn, and no module is both.
+#[must_use]
+pub const fn driver_of(setup: &Setup) -> Option<Part> {
+    match setup.drives {
+        Drives::Scif => Some(Part::Scif),
+        Drives::ScifPolled => Some(Part::ScifPolled),
+        Drives::ScifInTurn { .. } => None,
+        Drives::Ns16550 => Some(Part::Ns16550),
     }
 }
 
@@ -128,12 +147,7 @@ pub fn linked(part: Part, module: &Module) -> Linked {
 /// If it has two drivers in turn: no module is both.
 #[must_use]
 pub fn as_modules(setup: &Setup, change: &dyn Fn(ComponentId, Module) -> Module) -> Setup {
-    let driver = match setup.drives {
-        Drives::Scif => Part::Scif,
-        Drives::ScifPolled => Part::ScifPolled,
-        Drives::ScifInTurn { .. } => panic!("no module is two drivers"),
-        Drives::Ns16550 => Part::Ns16550,
-    };
+    let Some(driver) = driver_of(setup) else { panic!("no module is two drivers") };
     let parts = [Part::Manager, Part::Sos, driver, Part::Monitor];
     let code = EVERYBODY.iter().zip(parts).map(|(id, part)| linked(part, &change(*id, module(part))));
     Setup { code: Some(code.collect()), ..setup.clone() }

@@ -10,16 +10,17 @@ use koboshi_host::strike::How;
 
 use crate::campaign::{Extent, campaign, replay};
 use crate::conformance;
+use crate::fuel::{self, Subject};
 use crate::modules::{self, Part};
 use crate::record_model::{self, Form, Mistake};
-use crate::scenario;
+use crate::scenario::{self, Scenario};
 use crate::sh4::field::field;
 use crate::sh4::isolation::isolation;
 use crate::sh4::on_board::on_board;
 use crate::sh4::random::random;
 use crate::sh4::reset::reset;
 use crate::sh4::serial::serial;
-use crate::sh4::spec::spec;
+use crate::sh4::spec::{cannot_begin, spec};
 use crate::soak::{Plan, soak};
 use crate::suite::{Context, Report, Suite};
 use crate::swap;
@@ -44,6 +45,13 @@ const CRASH: Suite = Suite {
     about: "every scenario, struck at every numbered point, in every way",
     on_request: false,
     run: crash,
+};
+
+const FUEL: Suite = Suite {
+    name: "fuel",
+    about: "every scenario, its driver as a module and ended after every amount of fuel that it uses",
+    on_request: false,
+    run: fuel,
 };
 
 const SOAK: Suite = Suite {
@@ -123,6 +131,7 @@ const ALL: &[Suite] = &[
     MODEL,
     CONFORMANCE,
     CRASH,
+    FUEL,
     SOAK,
     SWAP,
     LOOM,
@@ -204,6 +213,39 @@ fn crash(context: &Context<'_>) -> Report {
     let found = campaign(&scenario::all(), &extent, &progress);
     let bad = (found.bad() + found.complaints.len() + usize::from(!found.proves_enough())) as u64;
     Report { passed: found.runs() as u64 - found.bad() as u64, failed: bad, text: found.to_string(), misused: None }
+}
+
+fn fuel(context: &Context<'_>) -> Report {
+    if let Some(case) = context.replay {
+        return match fuel::replay(case) {
+            Ok((good, text)) => Report { passed: good.into(), failed: (!good).into(), text, misused: None },
+            Err(text) => Report { misused: Some(text), ..Report::default() },
+        };
+    }
+    // Building the modules takes a while the first time.
+    (context.progress)(0, 0);
+    let subjects: Vec<Subject> = match scenario::all().into_iter().filter_map(Subject::of).collect() {
+        Ok(subjects) => subjects,
+        Err(trouble) => return cannot_begin(&trouble),
+    };
+    let progress = |done: usize, of: usize| (context.progress)(done as u64, of as u64);
+    let extent = if context.quick { fuel::Extent::QUICK } else { fuel::Extent::FULL };
+    let found = fuel::campaign(&subjects, extent, context.seed, &progress);
+    let bad = found.bad() as u64;
+    let mut report = Report { passed: found.runs() as u64 - bad, failed: bad, ..Report::default() };
+    check(&mut report, found.complete(), || "the runs do not stand for every amount".to_owned());
+    let _ = write!(report.text, "{found}");
+    let which =
+        if context.quick { "one run for all stops in a row that leave the same behind" } else { "one run a stop" };
+    let again = extent.again;
+    let _ = writeln!(report.text, "{which}; ended again while it recovers from one in {again} of those that differ");
+    // The proof that it would show.
+    let unsealed =
+        Subject { scenario: Scenario { unsealed: true, ..subjects[0].scenario.clone() }, ..subjects[0].clone() };
+    let found = fuel::campaign(&[unsealed], fuel::Extent::SAMPLE, context.seed, &|_, _| {});
+    check(&mut report, found.bad() > 0, || "a core that does not seal was not noticed".to_owned());
+    let _ = writeln!(report.text, "with a core that does not seal {} of {} runs are bad", found.bad(), found.runs());
+    report
 }
 
 /// Platform time of a soak, in seconds.

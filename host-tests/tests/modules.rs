@@ -114,13 +114,6 @@ fn an_end_after_any_amount_of_fuel_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn that_would_show_if_the_core_forgot_to_seal() {
-    let scenario = named("transmit").expect("there is a scenario of this name");
-    let verdicts = ended_after_fuel(&Scenario { unsealed: true, ..scenario }, DRIVER, 60);
-    assert!(verdicts.iter().any(|(_, verdict)| !verdict.good()), "{verdicts:?}");
-}
-
-#[test]
 fn whoever_falls_for_real_ends_as_what_it_was_and_begins_with_new_memory() {
     for (fall, fault, says) in [
         (Fall::Stack, Fault::Stack, ""),

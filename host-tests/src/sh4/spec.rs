@@ -319,7 +319,7 @@ pub fn spec(context: &Context<'_>) -> Report {
 }
 
 /// What is missing, as a report.
-pub(super) fn cannot_begin(trouble: &Trouble) -> Report {
+pub(crate) fn cannot_begin(trouble: &Trouble) -> Report {
     Report { failed: 1, text: format!("{}\n{}\n", trouble.what, trouble.remedy), ..Report::default() }
 }
 

@@ -11,12 +11,12 @@
 
 mod imports;
 mod memory;
+mod meter;
 
 use std::any::Any;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use koboshi_core::life::Fault;
@@ -32,6 +32,7 @@ use wasmi::{
 
 use self::imports::End;
 use self::memory::Host;
+pub use self::meter::{Meter, Stop};
 use crate::platform;
 use crate::world::Unwound;
 
@@ -81,54 +82,13 @@ pub enum BadModule {
     },
 }
 
-/// Counts the fuel that a module uses, in all its incarnations, and may end one of them at an amount that was chosen.
-#[derive(Clone, Debug)]
-pub struct Meter(Arc<Counts>);
-
-#[derive(Debug)]
-struct Counts {
-    used: AtomicU64,
-    end_at: AtomicU64,
-}
-
-impl Default for Meter {
-    fn default() -> Self {
-        Meter(Arc::new(Counts { used: 0.into(), end_at: u64::MAX.into() }))
-    }
-}
-
-impl Meter {
-    /// Units of fuel that were used so far.
-    #[must_use]
-    pub fn used(&self) -> u64 {
-        self.0.used.load(Ordering::Relaxed)
-    }
-
-    /// Ends an incarnation, once, as soon as it would need more than this in all, counted from the first one's beginning.
-    ///
-    /// The interpreter can stop at each function, loop and branch; modules that Koboshi builds have one more such place
-    /// before each store to memory that others read, and before each import. As with any other end from outside, an open
-    /// window is closed first.
-    pub fn end_at(&self, fuel: u64) {
-        self.0.end_at.store(fuel, Ordering::Relaxed);
-    }
-
-    /// What is left until then.
-    fn left(&self) -> u64 {
-        self.0.end_at.load(Ordering::Relaxed).saturating_sub(self.used())
-    }
-
-    fn add(&self, fuel: u64) {
-        self.0.used.fetch_add(fuel, Ordering::Relaxed);
-    }
-}
-
 /// The code of a component as a module.
 #[derive(Clone)]
 pub struct Module {
     code: Arc<Code>,
     turn: u64,
     meter: Meter,
+    heeds_windows: bool,
 }
 
 struct Code {
@@ -153,7 +113,7 @@ impl Module {
         let code = Code { module, linker };
         // Each incarnation does the same again.
         code.instance()?;
-        Ok(Module { code: Arc::new(code), turn: TURN, meter: Meter::default() })
+        Ok(Module { code: Arc::new(code), turn: TURN, meter: Meter::default(), heeds_windows: true })
     }
 
     /// The same, with so many units of fuel for a turn: who needs more has run away.
@@ -166,6 +126,12 @@ impl Module {
     #[must_use]
     pub fn with_meter(self, meter: Meter) -> Self {
         Module { meter, ..self }
+    }
+
+    /// The same, ended by its [`Meter`] in open windows too: for the proof that a campaign notices.
+    #[must_use]
+    pub fn heedless(self) -> Self {
+        Module { heeds_windows: false, ..self }
     }
 
     /// Whether a component that is described so can be a module.
@@ -214,6 +180,9 @@ pub(crate) struct Incarnation {
     stack: Option<Global>,
     turn: u64,
     meter: Meter,
+    /// What it had left behind at the last place where it could be stopped, as far as somebody watches that.
+    left_behind: Vec<u8>,
+    heeds_windows: bool,
     knocks: u32,
 }
 
@@ -222,8 +191,9 @@ impl Incarnation {
     pub(crate) fn new(module: &Module, description: &Description) -> Result<Self, String> {
         let New { mut store, entry, stack } = module.code.instance().map_err(|error| error.to_string())?;
         memory::lay_out(&mut store, description.interrupts.len() as u8)?;
-        let Module { turn, meter, .. } = module.clone();
-        Ok(Incarnation { store, life: Life::Begins(entry), stack, turn, meter, knocks: 0 })
+        let Module { turn, meter, heeds_windows, .. } = module.clone();
+        let (life, left_behind) = (Life::Begins(entry), Vec::new());
+        Ok(Incarnation { store, life, stack, turn, meter, left_behind, heeds_windows, knocks: 0 })
     }
 
     /// Runs for as much fuel as there may be, and counts it.
@@ -232,10 +202,37 @@ impl Incarnation {
         fuel: u64,
         run: impl FnOnce(&mut Store<Host>) -> Result<TypedResumableCall<()>, Error>,
     ) -> Result<TypedResumableCall<()>, Error> {
+        if self.meter.is_watching() {
+            return self.run_watched(fuel, run);
+        }
         // Fuel is what the engine was made to count.
         let _ = self.store.set_fuel(fuel);
         let came = run(&mut self.store);
         self.meter.add(fuel - self.store.get_fuel().unwrap_or(0).min(fuel));
+        came
+    }
+
+    /// The same, from one place where it can be stopped to the next, with a look at what an end there would leave behind.
+    fn run_watched(
+        &mut self,
+        fuel: u64,
+        run: impl FnOnce(&mut Store<Host>) -> Result<TypedResumableCall<()>, Error>,
+    ) -> Result<TypedResumableCall<()>, Error> {
+        let mut left = fuel;
+        let _ = self.store.set_fuel(0);
+        let mut came = run(&mut self.store);
+        while let Ok(TypedResumableCall::OutOfFuel(call)) = came {
+            let needs = call.required_fuel();
+            if needs > left {
+                return Ok(TypedResumableCall::OutOfFuel(call));
+            }
+            let same = memory::leaves_the_same(&mut self.store, &mut self.left_behind);
+            self.meter.passes(needs, memory::is_window_open(&self.store), same);
+            self.meter.add(needs);
+            left -= needs;
+            let _ = self.store.set_fuel(needs);
+            came = call.resume(&mut self.store);
+        }
         came
     }
 
@@ -245,6 +242,7 @@ impl Incarnation {
             memory::knock(&mut self.store, how, self.knocks);
         }
         memory::copy_in(&mut self.store);
+        self.meter.begin_turn();
         let left = self.meter.left();
         let fuel = self.turn.min(left);
         let mut came = match std::mem::replace(&mut self.life, Life::Over) {
@@ -259,9 +257,9 @@ impl Incarnation {
         if let Ok(TypedResumableCall::OutOfFuel(call)) = came {
             chosen = left < self.turn;
             if chosen {
-                self.meter.end_at(u64::MAX);
+                self.meter.end();
             }
-            came = if chosen && memory::is_window_open(&self.store) {
+            came = if chosen && self.heeds_windows && memory::is_window_open(&self.store) {
                 memory::want_end(&mut self.store);
                 self.run(WINDOW, |store| call.resume(store))
             } else {

@@ -330,6 +330,100 @@ fn an_incarnation_ends_after_the_fuel_that_was_chosen_and_only_that_one() {
 }
 
 #[test]
+fn where_it_can_be_stopped_is_known_and_what_differs_in_what_it_leaves_behind() {
+    // It says what it finds in its kept memory, and leaves 1 there, then 2; in between it does what nobody can notice.
+    let kept = "(i32.load offset=20 (local.get $view))";
+    let window = "(i32.load offset=36 (local.get $view))";
+    let wanted = "(i32.load offset=12 (local.get $view))";
+    let quiet =
+        "(loop $quiet (br_if $quiet (i32.rem_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 3))))";
+    let body = format!(
+        "(local $n i32)
+        (i32.store8 (i32.const 16) (i32.add (i32.load8_u {kept}) (i32.const 0x30)))
+        (call $log (i32.const 16) (i32.const 1))
+        {quiet} (loop (i32.store8 {kept} (i32.const 1)))
+        {quiet} (call $wait (i32.const 0) (i32.const 1) (i32.const 0))
+        {quiet} (loop (i32.store {window} (i32.const 1)))
+        {quiet} (loop (i32.store8 {kept} (i32.const 2)))
+        {quiet} (loop (i32.store {window} (i32.const 0)))
+        (if {wanted} (then (call $closed)))
+        {quiet}"
+    );
+    let code = module("", &body);
+    let lives_once = |meter: &Meter| {
+        let mut machine = machine(&[&code.clone().with_meter(meter.clone())]);
+        machine.run_until(MS);
+        machine
+    };
+    let (plain, watching) = (Meter::default(), Meter::watching());
+    assert_eq!(lives_once(&plain).journal().to_string(), lives_once(&watching).journal().to_string());
+    let stops = watching.stops();
+    assert_eq!(watching.used(), plain.used());
+    assert_eq!(stops.last().map(|last| last.amounts.end), Some(plain.used()));
+    assert!(stops[0].amounts.start == 0 && stops.windows(2).all(|two| two[0].amounts.end == two[1].amounts.start));
+    let mut left = Vec::new();
+    for same in stops.chunk_by(|one, next| one.leaves == next.leaves) {
+        let ends: Vec<_> = same
+            .iter()
+            .flat_map(|stop| stop.amounts.clone().map(move |fuel| (fuel, stop.amounts.start)))
+            .map(|(fuel, place)| {
+                let meter = Meter::default();
+                meter.end_at(fuel);
+                let mut machine = lives_once(&meter);
+                assert_eq!(meter.ended(), [place], "after {fuel}");
+                let journal = machine.journal().to_string();
+                run(&mut machine, 2 * MS);
+                (journal, logged(&machine, FIRST)[..2].concat())
+            })
+            .collect();
+        assert!(ends.windows(2).all(|two| two[0] == two[1]), "{same:?}: {ends:?}");
+        left.push((same.len() > 1, same[0].window, ends[0].1.clone()));
+    }
+    let found: Vec<_> = left.iter().map(|(many, window, said)| (*many, *window, said.as_str())).collect();
+    // What it said, and then its successor. Before it can say anything it is its successor and the one after that.
+    let expected = [
+        (false, false, "02"),
+        (true, false, "00"),
+        (true, false, "01"),
+        (true, false, "01"),
+        (true, true, "02"),
+        (true, false, "02"),
+    ];
+    assert_eq!(found, expected);
+    // One that was not ended says so.
+    let meter = Meter::default();
+    meter.end_at(plain.used());
+    lives_once(&meter);
+    assert_eq!(meter.ended(), [0; 0]);
+}
+
+#[test]
+fn a_second_end_is_its_successors() {
+    let counts = module(COUNTS.0, COUNTS.1);
+    let life = {
+        let meter = Meter::default();
+        machine(&[&counts.clone().with_meter(meter.clone())]).run_until(MS);
+        meter.used()
+    };
+    let meter = Meter::default();
+    let mut machine = machine(&[&counts.with_meter(meter.clone())]);
+    // Left alone, each life ends by itself. The second one is ended as it begins, and so is the one two lives later.
+    meter.end_at(life + 1);
+    meter.end_at(life * 3 + 2);
+    run(&mut machine, 5 * MS);
+    let journal = machine.journal();
+    let ends = journal.events().filter_map(|(_, event)| match event {
+        Event::Ended { fault, .. } => Some(*fault),
+        _ => None,
+    });
+    let ends: Vec<_> = ends.collect();
+    let (own, told) = (Fault::Panic, Fault::Told);
+    assert_eq!(ends[..6], [own, told, own, own, told, own], "{ends:?}");
+    let ended = meter.ended();
+    assert!(ended.len() == 2 && ended[0] <= life + 1 && ended[1] <= life * 3 + 2, "{ended:?}");
+}
+
+#[test]
 fn an_end_from_outside_waits_until_an_open_window_is_closed() {
     // The word at $window is told behind the view's configuration; here it is found as components find it.
     let window = "(i32.load offset=36 (local.get $view))";

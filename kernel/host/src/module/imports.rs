@@ -66,11 +66,13 @@ fn stop(caller: &mut Caller<'_>, end: End) -> Error {
 
 /// Asks the platform for what neither looks at memory nor changes it.
 fn ask<T>(caller: &mut Caller<'_>, act: impl FnOnce() -> T) -> Result<T, Error> {
+    caller.data_mut().asked = true;
     catch_unwind(AssertUnwindSafe(act)).map_err(|why| stop(caller, End::Unwinds(why)))
 }
 
 /// Asks the platform for what may look at memory.
 fn show<T>(caller: &mut Caller<'_>, act: impl FnOnce() -> T) -> Result<T, Error> {
+    caller.data_mut().asked = true;
     copy_out(caller);
     catch_unwind(AssertUnwindSafe(act)).map_err(|why| {
         // The kernel may have sealed its ports by now: they stay as they are.

@@ -41,6 +41,8 @@ pub(super) struct Host {
     pub(super) limits: StoreLimits,
     /// Why an import has ended the turn.
     pub(super) end: Option<End>,
+    /// It has asked the platform for something since somebody last looked at this.
+    pub(super) asked: bool,
     /// It is to be ended as soon as it has closed its window.
     pub(super) end_wanted: bool,
     /// The address of the page that it reads.
@@ -61,6 +63,7 @@ impl Default for Host {
             memory: None,
             limits: StoreLimitsBuilder::new().memory_size(MOST_MEMORY).table_elements(MOST_ELEMENTS).build(),
             end: None,
+            asked: false,
             end_wanted: false,
             view: 0,
             own: Vec::new(),
@@ -219,6 +222,22 @@ pub(super) fn knock(store: &mut impl AsContextMut<Data = Host>, how: Knock, coun
     with(store, |bytes, host| {
         put(bytes, host.view as usize + offset_of!(View, knock), count << 8 | u32::from(how.code()));
     });
+}
+
+/// Whether an end now leaves the same behind as one when this was last asked, which `seen` is kept for: it has asked for
+/// nothing since, a turn's end being one more thing to ask for, and what others read would be the same.
+pub(super) fn leaves_the_same(store: &mut Store<Host>, seen: &mut Vec<u8>) -> bool {
+    with(store, |bytes, host| {
+        let own =
+            || host.own.iter().map(|Shared { at, words }| bytes.get(*at..*at + size_of_val(*words)).unwrap_or(&[]));
+        let mut rest = &seen[..];
+        let same = own().all(|now| rest.split_off(..now.len()) == Some(now)) && rest.is_empty();
+        if !same {
+            *seen = own().collect::<Vec<_>>().concat();
+        }
+        !std::mem::take(&mut host.asked) && same
+    })
+    .unwrap_or(false)
 }
 
 /// Whether it says that it has a window open.
