@@ -201,12 +201,17 @@ fn conformance(context: &Context<'_>) -> Report {
     report
 }
 
+/// One run, replayed: whether it was judged well, and its event log; or what is wrong with what was asked for.
+fn replayed(run: Result<(bool, String), String>) -> Report {
+    match run {
+        Ok((good, text)) => Report { passed: good.into(), failed: (!good).into(), text, misused: None },
+        Err(text) => Report { misused: Some(text), ..Report::default() },
+    }
+}
+
 fn crash(context: &Context<'_>) -> Report {
     if let Some(case) = context.replay {
-        return match replay(case) {
-            Ok((good, text)) => Report { passed: good.into(), failed: (!good).into(), text, misused: None },
-            Err(text) => Report { misused: Some(text), ..Report::default() },
-        };
+        return replayed(replay(case));
     }
     let extent = Extent { seed: context.seed, ..if context.quick { Extent::QUICK } else { Extent::FULL } };
     let progress = |done: usize, of: usize| (context.progress)(done as u64, of as u64);
@@ -217,10 +222,7 @@ fn crash(context: &Context<'_>) -> Report {
 
 fn fuel(context: &Context<'_>) -> Report {
     if let Some(case) = context.replay {
-        return match fuel::replay(case) {
-            Ok((good, text)) => Report { passed: good.into(), failed: (!good).into(), text, misused: None },
-            Err(text) => Report { misused: Some(text), ..Report::default() },
-        };
+        return replayed(fuel::replay(case));
     }
     // Building the modules takes a while the first time.
     (context.progress)(0, 0);
@@ -235,10 +237,15 @@ fn fuel(context: &Context<'_>) -> Report {
     let mut report = Report { passed: found.runs() as u64 - bad, failed: bad, ..Report::default() };
     check(&mut report, found.complete(), || "the runs do not stand for every amount".to_owned());
     let _ = write!(report.text, "{found}");
-    let which =
-        if context.quick { "one run for all stops in a row that leave the same behind" } else { "one run a stop" };
-    let again = extent.again;
-    let _ = writeln!(report.text, "{which}; ended again while it recovers from one in {again} of those that differ");
+    let _ = match (context.quick, extent.again) {
+        (true, again) => {
+            let runs = "one run for all stops in a row that leave the same behind";
+            writeln!(report.text, "{runs}; again after one in {again} of them")
+        }
+        (false, _) => {
+            writeln!(report.text, "one run for each stop; again after each that leaves something else behind")
+        }
+    };
     // The proof that it would show.
     let unsealed =
         Subject { scenario: Scenario { unsealed: true, ..subjects[0].scenario.clone() }, ..subjects[0].clone() };
