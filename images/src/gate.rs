@@ -1,10 +1,10 @@
 //! What an image expects of a package that is to take a component's place.
 
+use koboshi_board::Spelt;
 use koboshi_host::image::ImageComponent;
 use koboshi_package::{Expected, Header, Kept, Port, PublicKey, Refused, Version, judge, judge_all};
 
 use crate::manifest::{ImageManifest, Instance};
-use crate::spelt::Spelt;
 
 /// What is expected of a package for one component of an image.
 pub(crate) struct Gate {

@@ -16,7 +16,6 @@ pub mod problem;
 mod reader;
 pub mod registry;
 pub mod run;
-mod spelt;
 pub mod units;
 
 pub use compose::{Change, Composed, compose, compose_changed};

@@ -30,15 +30,23 @@ use workspace::{Component, Trouble, Workspace, cargo, no_cargo};
 /// # Errors
 /// [`Trouble`]: the probe cannot be made.
 pub(crate) fn take_over(image: &Path, text: &str) -> Result<(), Trouble> {
+    let directory = image.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    take_over_for(directory, &packages_of(text))
+}
+
+/// The same for packages that are named in this directory.
+///
+/// # Errors
+/// [`Trouble`]: the probe cannot be made.
+pub(crate) fn take_over_for(directory: &Path, packages: &[String]) -> Result<(), Trouble> {
     if registry::is_probe() {
         return Ok(());
     }
     let own = registry::packages();
     let built_in: Vec<&str> = own.iter().map(|package| package.name).collect();
-    if packages_of(text).iter().all(|name| built_in.contains(&name.as_str())) {
+    if packages.iter().all(|name| built_in.contains(&name.as_str())) {
         return Ok(());
     }
-    let directory = image.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Some(workspace) = Workspace::around(directory)? else { return Ok(()) };
     let components = workspace.components(&built_in)?;
     if components.is_empty() {
@@ -212,15 +220,17 @@ impl Probe {
             };
             let shown = path.strip_prefix(&self.workspace.root).unwrap_or(path);
             let (name, shown, path) = (&manifest.package, shown.display().to_string(), path.display().to_string());
+            let (package, folder) = (&member.name, member.directory.display().to_string());
             lines.push_str(&format!(
                 "        Package::of({name:?}, {shown:?}, include_str!({path:?}), \
-                 || Linked::new(&::{library}::DESCRIPTION, ::{library}::start)),\n"
+                 || Linked::new(&::{library}::DESCRIPTION, ::{library}::start))\
+                 .built_of(Program {{ package: {package:?}, folder: {folder:?}, start: \"{library}::start\" }}),\n"
             ));
         }
         Ok(format!(
             "//! Made by `koboshi`, which overwrites changes: the command with this workspace's components.\n\
              \n\
-             use koboshi_composer::registry::{{Linked, Package}};\n\
+             use koboshi_composer::registry::{{Linked, Package, Program}};\n\
              \n\
              fn main() {{\n    \
                  // One package a line, in the order of the workspace's members.\n    \

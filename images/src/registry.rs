@@ -32,18 +32,18 @@ pub struct Package {
     pub manifest: &'static str,
     /// Its code.
     pub linked: fn() -> Linked,
-    /// Its crate, if a board's image can be built of it.
+    /// Its crate, if a program can be built of it.
     pub program: Option<Program>,
     /// What it reads.
     pub configure: Configure,
 }
 
-/// The crate of one of Koboshi's own packages.
+/// The crate of a package.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
     /// Its name for cargo.
     pub package: &'static str,
-    /// Its directory in Koboshi's own.
+    /// Its directory in Koboshi's own, or from the root of all.
     pub folder: &'static str,
     /// Its function from `Start` to a future.
     pub start: &'static str,
@@ -59,6 +59,12 @@ impl Package {
         linked: fn() -> Linked,
     ) -> Self {
         Package { name, manifest_path, manifest, linked, program: None, configure: nothing }
+    }
+
+    /// The same package, whose crate can be built as a program.
+    #[must_use]
+    pub const fn built_of(self, program: Program) -> Self {
+        Package { program: Some(program), ..self }
     }
 }
 

@@ -101,6 +101,22 @@ fn while_another_builds(here: &Path) {
     assert_eq!(waits.wait().expect("it ends").code(), Some(130));
 }
 
+/// A workspace's own component as a package, which an interpreter can run; and its image with all components so.
+fn packs_its_own(here: &Path) {
+    say("koboshi pack blinker");
+    fine(here, &["key", "new", "--out", "signing.key"]);
+    fine(here, &["pack", "blinker", "--platform", "host", "--key", "signing.key", "--out", "blinker.package"]);
+    let bytes = fs::read(here.join("blinker.package")).expect("it was made");
+    let package = koboshi_package::Package::open(&bytes).expect("it is one");
+    assert!(package.is_signed());
+    let header = package.header().expect("it has one");
+    assert_eq!((header.name, header.platform, header.ports.len()), ("blinker", "host", 1));
+    koboshi_host::module::Module::new(package.code).expect("it can run here");
+    let tells = |text: &str| package.code.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(!tells(&here.display().to_string()), "it does not tell where it was made");
+    fine(here, &["run", "images/own.toml", "--for", "10ms", "--engine", "wasm"]);
+}
+
 #[test]
 fn from_nothing_to_an_image_that_fits_together_and_back_to_each_mistake() {
     let directory = empty();
@@ -135,6 +151,7 @@ fn from_nothing_to_an_image_that_fits_together_and_back_to_each_mistake() {
     while_another_builds(here);
     let report = fine(here, &["report", "images/own.toml"]);
     assert!(report.contains("blinker-client.blinker -> blinker.blinker"), "{report}");
+    packs_its_own(here);
     say("the mistakes");
 
     // In the image.

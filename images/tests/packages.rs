@@ -72,12 +72,8 @@ fn what_cannot_be_packed_is_refused_with_what_can_be_done() {
     let folder = folder();
     for (arguments, says) in [
         (
-            ["pack", "echo", "--platform", "r2d"],
-            "packages for a board cannot be made yet, and `r2d` is one.\n  build it into",
-        ),
-        (
             ["pack", "ecco", "--platform", "host"],
-            "there is no package `ecco` among Koboshi's own.\n  did you mean `echo`?",
+            "there is no package `ecco` among Koboshi's own, nor in a workspace around this directory.\n  did you mean `echo`?",
         ),
         (["pack", "echo", "--platform", "hots"], "did you mean `host`?"),
         (["inspect", "x.package", "--for", "images"], "`images` names no component of an image.\n  write it as in"),
@@ -90,6 +86,10 @@ fn what_cannot_be_packed_is_refused_with_what_can_be_done() {
     let version = ["pack", "echo", "--platform", "host", "--version", "1.0"];
     let (code, _, complaint) = koboshi(folder.path(), &version);
     assert!(code == Some(2) && complaint.contains("three numbers with points between them"), "{complaint}");
+    succeeds(folder.path(), &["key", "new"]);
+    let (code, _, complaint) = koboshi(folder.path(), &["pack", "echo", "--platform", "r2d"]);
+    let says = "packages for a board cannot be made yet, and `r2d` is one.\n  build it into";
+    assert!(code == Some(1) && complaint.contains(says), "{complaint}");
 }
 
 /// The host's image with a key that may sign, and a swappable driver.

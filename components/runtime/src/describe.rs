@@ -2,6 +2,8 @@
 
 use koboshi_interface_kit::{Interface, Key, NamedType, Schema};
 
+use crate::migrate::Way;
+
 /// Which end of a port a component holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -29,13 +31,29 @@ pub struct KeptDescription {
     pub key: Key,
     /// The schema.
     pub schema: &'static NamedType,
+    /// The ways to it from older ones.
+    pub ways: &'static [Way],
 }
 
 impl KeptDescription {
     /// Kept state of this type.
     #[must_use]
     pub const fn of<T: Schema>() -> Self {
-        KeptDescription { key: Key::of_state::<T>(), schema: T::SCHEMA }
+        KeptDescription { key: Key::of_state::<T>(), schema: T::SCHEMA, ways: &[] }
+    }
+
+    /// The same, with ways from older states: the one of the version before comes first.
+    ///
+    /// # Panics
+    /// While it is compiled, if a way leads to another state.
+    #[must_use]
+    pub const fn with_ways(self, ways: &'static [Way]) -> Self {
+        let mut at = 0;
+        while at < ways.len() {
+            assert!(ways[at].to().0 == self.key.0, "a way leads to another state than the one that is kept");
+            at += 1;
+        }
+        KeptDescription { ways, ..self }
     }
 }
 

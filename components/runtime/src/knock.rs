@@ -5,6 +5,7 @@ use koboshi_core::record::{Half, Position};
 use koboshi_core::ring::Header;
 use koboshi_core::sync::{AtomicU32, Ordering};
 
+use crate::kept::{COPIES, COPY};
 use crate::platform::PortMemory;
 
 /// Spoils the reply that a component of this epoch has just written: true if this port has one.
@@ -29,9 +30,8 @@ pub fn spoil_reply(memory: &PortMemory, epoch: u32, knock: Knock) -> bool {
 
 /// Flips a bit of the newest copy of what a component keeps. Any will do; which one depends on `turn`.
 pub fn corrupt_kept(kept: &[AtomicU32], turn: u32) {
-    let half = kept.len() / 2;
-    let sequence = |at: usize| kept.get(at).map_or(0, |word| word.load(Ordering::Relaxed));
-    let newest = if sequence(0) > sequence(half) { 0 } else { half };
+    let sequence = |at: &usize| kept.get(*at).map_or(0, |word| word.load(Ordering::Relaxed));
+    let newest = (0..COPIES).map(|copy| copy * COPY).max_by_key(sequence).unwrap_or(0);
     if let Some(word) = kept.get(newest + 3 + turn as usize % 3) {
         // Nobody else writes it.
         word.store(word.load(Ordering::Relaxed) ^ 1 << (turn % 32), Ordering::Relaxed);

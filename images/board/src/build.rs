@@ -326,7 +326,7 @@ fn given(
 }
 
 /// Writes a file, unless it says that already: cargo goes by its time. Whether it did.
-fn put(path: &Path, text: &str) -> Result<bool, Trouble> {
+pub(crate) fn put(path: &Path, text: &str) -> Result<bool, Trouble> {
     if std::fs::read_to_string(path).is_ok_and(|before| before == text) {
         return Ok(false);
     }

@@ -19,11 +19,11 @@ use crate::line_end::LineEnd;
 use crate::pages::page_of;
 use crate::request::{Controller, Placed, Request, Source};
 
-/// The workspace of all generated crates, whose members are these folders.
+/// The workspace of all generated crates, whose members are these folders. What lies below it in `koboshi` is another one.
 pub(crate) fn workspace(members: &[String]) -> String {
     let members: Vec<String> = members.iter().map(|member| format!("{member:?}")).collect();
     format!(
-        "# Made by Koboshi.\n[workspace]\nresolver = \"3\"\nmembers = [{}]\n\n[profile.release]\nlto = \"fat\"\n\
+        "# Made by Koboshi.\n[workspace]\nresolver = \"3\"\nmembers = [{}]\nexclude = [\"koboshi\"]\n\n[profile.release]\nlto = \"fat\"\n\
          codegen-units = 1\npanic = \"abort\"\n",
         members.join(", ")
     )

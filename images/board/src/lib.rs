@@ -11,6 +11,7 @@
 //! | or it is still what the last build left | `unchanged` |
 //! | it runs | [`emulator`] |
 //! | or its components are modules for the host's interpreter | [`modules`](mod@modules) |
+//! | or one of them is a package that comes later: signed, and the same wherever it was made | [`pack`](mod@pack), `anywhere` |
 //! | where in the source a fault was | [`place_of`] |
 //! | a computer beside it | [`running`] |
 //!
@@ -18,6 +19,7 @@
 //!
 //! It must never: let two things lie at one address, or a component reach what the image does not give it.
 
+mod anywhere;
 pub mod build;
 pub mod emulator;
 mod fit;
@@ -26,15 +28,19 @@ mod interrupts;
 mod layout;
 mod line_end;
 pub mod modules;
+pub mod pack;
 mod pages;
 mod places;
 pub mod request;
 pub mod running;
+mod spelt;
 mod unchanged;
 
 pub use build::{Made, MadeComponent, Step, build};
 pub use fit::{Spot, Unfit, fits};
 pub use line_end::LINE_END_ROOM;
 pub use modules::modules;
+pub use pack::{Packed, pack};
 pub use places::place_of;
 pub use request::{Board, Placed, Request, Source, Watchdog};
+pub use spelt::Spelt;

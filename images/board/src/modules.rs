@@ -29,30 +29,44 @@ pub fn modules(
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
     let _lock = lock(&folder, say)?;
     let crates = folder.join("crates");
+    lay_down_all(koboshi, koboshi, &crates, components)?;
+    let mut made = Vec::new();
+    for (name, _) in components {
+        say(Step::Part { made: made.len(), of: components.len(), name, doing: RUST });
+        made.push(program(&folder, name).build_interpreted(rust)?.0);
+    }
+    Ok(made)
+}
+
+/// Writes the crates of components that are to be modules. `there`: Koboshi's own directory, as these crates name it.
+pub(crate) fn lay_down_all(
+    there: &Path,
+    koboshi: &Path,
+    crates: &Path,
+    components: &[(String, Source)],
+) -> Result<(), Trouble> {
     let names: Vec<String> = components.iter().map(|(name, _)| name.clone()).collect();
     let mut texts: Vec<(PathBuf, String)> = vec![(crates.join("Cargo.toml"), generate::workspace(&names))];
     for (name, source) in components {
         let wanted = [("module", true), ("knocks", true)];
-        let (manifest, text) = generate::component(koboshi, &wanted, name, source);
+        let (manifest, text) = generate::component(there, &wanted, name, source);
         texts.push((crates.join(name).join("Cargo.toml"), manifest));
         texts.push((crates.join(name).join("src/lib.rs"), text));
     }
-    lay_down(koboshi, &crates, &texts)?;
-    let mut made = Vec::new();
-    for name in &names {
-        say(Step::Part { made: made.len(), of: names.len(), name, doing: RUST });
-        let program = Program {
-            folder: crates.clone(),
-            package: Some(generate::crate_of(name)),
-            artifact: Artifact::Library,
-            features: Vec::new(),
-            exports: Vec::new(),
-            base: 0,
-            stack: STACK,
-            target_folder: folder.join("target"),
-            optimise: Some(Optimise::Speed),
-        };
-        made.push(program.build_interpreted(rust)?.0);
+    lay_down(koboshi, crates, &texts)
+}
+
+/// The program of the component with this name whose crate is in this folder.
+pub(crate) fn program(folder: &Path, name: &str) -> Program {
+    Program {
+        folder: folder.join("crates"),
+        package: Some(generate::crate_of(name)),
+        artifact: Artifact::Library,
+        features: Vec::new(),
+        exports: Vec::new(),
+        base: 0,
+        stack: STACK,
+        target_folder: folder.join("target"),
+        optimise: Some(Optimise::Speed),
     }
-    Ok(made)
 }

@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::{FINE, MISUSED, Paint, complain, composed, count, listen_for_stop, not_built, print_out, table};
 use crate::compose::Composed;
 use crate::compose::board::{board_of, no_place, placed};
-use crate::registry::packages;
+use crate::registry::{Package, packages};
 
 pub(super) const AFTER_HELP: &str = "Example, and how the emulated R2D-PLUS boots it:
   koboshi build images/r2d.toml
@@ -107,27 +107,28 @@ pub(super) fn koboshi() -> PathBuf {
 /// The programs of an image's components, in their order.
 pub(super) fn sources(composed: &Composed) -> Result<Vec<Source>, Trouble> {
     let all = packages();
-    let mut sources = Vec::new();
-    for instance in &composed.manifest.components {
-        let name = &instance.package.value;
-        let program = all.iter().find(|package| package.name == *name).and_then(|package| package.program);
-        let Some(program) = program else {
-            return Err(Trouble::new(
-                format!(
-                    "package `{name}` is a workspace's own: only Koboshi's packages can be built as programs so far"
-                ),
-                "use one of Koboshi's, or run the image on this machine with its components linked in.",
-            ));
-        };
-        sources.push(Source {
-            package: program.package.to_owned(),
-            folder: koboshi().join(program.folder),
-            start: program.start.to_owned(),
-            features: Vec::new(),
-            assembler: Vec::new(),
-        });
-    }
-    Ok(sources)
+    let named = |name: &str| all.iter().find(|package| package.name == name);
+    let instances = composed.manifest.components.iter();
+    let found = instances.filter_map(|instance| named(&instance.package.value));
+    found.map(source).collect()
+}
+
+/// The program of a package.
+pub(super) fn source(package: &Package) -> Result<Source, Trouble> {
+    let Some(program) = package.program else {
+        return Err(Trouble::new(
+            format!("nobody knows where the crate of package `{}` lies: it cannot be built as a program", package.name),
+            "run the image on this machine with its components linked in.",
+        ));
+    };
+    Ok(Source {
+        package: program.package.to_owned(),
+        // That of a workspace's own is a whole path, and stays as it is.
+        folder: koboshi().join(program.folder),
+        start: program.start.to_owned(),
+        features: Vec::new(),
+        assembler: Vec::new(),
+    })
 }
 
 /// The programs of an image's components, and where its devices are on the board.

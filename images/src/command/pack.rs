@@ -1,20 +1,19 @@
 //! `koboshi pack`: one component, built for one platform, in one signed file.
-//!
-//! The rule: the same source, compiler and key give the same bytes, wherever they are.
-
-mod module;
 
 use std::path::{Path, PathBuf};
 
-use koboshi_package::{Digest, Header, MAX_PORTS, Version, write};
+use koboshi_board::pack::{Platform, Wanted};
+use koboshi_package::Version;
 use koboshi_sh4::tools::{Rust, Trouble, unwritable};
 
-use super::build::koboshi;
-use super::{FINE, MISUSED, Paint, complain, count, key, listen_for_stop, not_built};
+use super::build::{koboshi, source};
+use super::progress::Progress;
+use super::{FINE, MISUSED, Paint, WRONG, complain, count, key, listen_for_stop, not_built};
+use crate::compose::board::board_of;
 use crate::manifest::PlatformKind;
+use crate::probe;
 use crate::problem::instead;
 use crate::registry::{Package, packages};
-use crate::spelt::Spelt;
 
 pub(super) const AFTER_HELP: &str = "Example:
   koboshi key new
@@ -51,24 +50,24 @@ fn platform(text: &str) -> Result<PlatformKind, String> {
     found.ok_or_else(|| instead(text, PlatformKind::ALL.iter().map(|(word, _)| *word)))
 }
 
-/// The version of all of Koboshi's own crates: they have the workspace's.
+/// The version of all of Koboshi's own crates: they have the workspace's. A workspace's own are new with it.
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub(super) fn run(arguments: &Arguments) -> i32 {
+    let wanted = &arguments.component;
+    // A workspace's own, if one lies around here.
+    if let Err(trouble) = probe::take_over_for(Path::new("."), std::slice::from_ref(wanted)) {
+        complain(&trouble.what, &trouble.remedy);
+        return WRONG;
+    }
     let all = packages();
-    let Some(package) = all.iter().find(|package| package.name == arguments.component) else {
+    let Some(package) = all.iter().find(|package| package.name == wanted) else {
         let names = all.iter().map(|package| package.name);
-        let what = format!("there is no package `{}` among Koboshi's own.", arguments.component);
-        complain(&what, &format!("{} A workspace's own cannot be packed yet.", instead(&arguments.component, names)));
+        let what =
+            format!("there is no package `{wanted}` among Koboshi's own, nor in a workspace around this directory.");
+        complain(&what, &instead(wanted, names));
         return MISUSED;
     };
-    if arguments.platform != PlatformKind::Host {
-        complain(
-            &format!("packages for a board cannot be made yet, and `{}` is one.", arguments.platform.word()),
-            "build it into an image for the board (`koboshi build IMAGE`), or pack it for `--platform host`.",
-        );
-        return MISUSED;
-    }
     listen_for_stop();
     match made(arguments, package) {
         Ok(()) => FINE,
@@ -79,49 +78,25 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
 fn made(arguments: &Arguments, package: &Package) -> Result<(), Trouble> {
     // Before anything that takes a minute.
     let key = key::read(&key::place(arguments.key.as_deref())?)?;
-    let Some(program) = package.program else {
-        return Err(Trouble::new(
-            format!("package `{}` is a workspace's own, and only Koboshi's own can be packed so far.", package.name),
-            "run it in an image on the host.",
-        ));
-    };
     let version = match (arguments.version, OWN_VERSION.parse()) {
         (Some(version), _) | (None, Ok(version)) => version,
         (None, Err(why)) => {
             return Err(Trouble::new(format!("its crate has version {OWN_VERSION}: {why}."), "name one (--version)."));
         }
     };
-    eprintln!("building `{}` for {}", package.name, arguments.platform.word());
+    let board = board_of(arguments.platform);
+    let platform = board.as_ref().map_or(Platform::Host, Platform::Board);
+    let (description, source) = ((package.linked)().description(), source(package)?);
+    let wanted = Wanted { description, source: &source, platform, version };
     let folder = Path::new("target/koboshi/pack").join(package.name);
-    let folder = std::path::absolute(&folder).unwrap_or(folder);
-    let module = module::build(&Rust::find()?, &koboshi(), &folder, program, package.name)?;
-    let description = (package.linked)().description();
-    let spelt = Spelt::of(description);
-    let ports = spelt.ports();
-    let many = ports.len();
-    let header = Header {
-        name: package.name,
-        version,
-        platform: arguments.platform.word(),
-        ports: heapless::Vec::from_slice(&ports).map_err(|_| {
-            Trouble::new(
-                format!("`{}` has {many} ports, and a package has at most {MAX_PORTS}.", package.name),
-                "make two components of it.",
-            )
-        })?,
-        kept: spelt.kept(),
-        // No component can declare any yet.
-        migrations: heapless::Vec::new(),
-        room: module.room,
-        // Put there by who writes it.
-        digest: Digest([0; 32]),
-    };
-    let bytes = write(&header, &module.code, &key)
-        .map_err(|why| Trouble::new(format!("the package cannot be written: {why}."), "mend its DESCRIPTION."))?;
-    let name = format!("{}-{version}-{}.package", package.name, arguments.platform.word());
+    let mut progress = Progress::new();
+    let packed =
+        koboshi_board::pack(&Rust::find()?, &wanted, &key, &koboshi(), &folder, &mut |step| progress.show(step))?;
+    drop(progress);
+    let name = format!("{}-{version}-{}.package", package.name, platform.word());
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("target/koboshi/packages").join(name));
-    put(&out, &bytes).map_err(|error| unwritable(&out, &error))?;
-    let size = count(bytes.len() as u64);
+    put(&out, &packed.bytes).map_err(|error| unwritable(&out, &error))?;
+    let size = count(packed.bytes.len() as u64);
     say!("{} {} ({size} bytes), signed by {}", Paint::stdout().good("made:"), out.display(), key.public());
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Kept state: what a component finds of it after a death at any moment, and after its memory was spoilt.
 
+mod migrations;
+
 use std::sync::{Arc, Mutex};
 
 use koboshi_core::ComponentId;
@@ -18,6 +20,12 @@ use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 const MS: u64 = 1_000_000;
+
+/// Two pairs.
+const COPIES: usize = 4;
+
+/// Words of one.
+const COPY: usize = WORDS / COPIES;
 
 const KEEPER: ComponentId = ComponentId(0);
 
@@ -114,7 +122,7 @@ fn after_a_store_each_of_the_two_copies_is_enough() {
         for number in 1..=3 {
             open().store(&value(number));
             let whole = snapshot();
-            for spoilt in [0..WORDS / 2, WORDS / 2..WORDS] {
+            for spoilt in [0..COPY, COPY..2 * COPY] {
                 for filler in [0, u32::MAX, 0xA5A5_A5A5] {
                     let mut words = whole.clone();
                     words[spoilt.clone()].fill(filler);
@@ -147,14 +155,14 @@ fn no_single_bit_that_flips_changes_what_is_found() {
 #[test]
 fn a_spoilt_copy_is_whole_again_after_the_next_store() {
     inside(|| {
-        for spoilt in [0..WORDS / 2, WORDS / 2..WORDS] {
+        for spoilt in [0..COPY, COPY..2 * COPY] {
             open().store(&value(1));
             let mut words = snapshot();
             words[spoilt].fill(0);
             restore(&words);
             open().store(&value(2));
             let whole = snapshot();
-            for half in [0..WORDS / 2, WORDS / 2..WORDS] {
+            for half in [0..COPY, COPY..2 * COPY] {
                 let mut words = whole.clone();
                 words[half].fill(0);
                 restore(&words);
@@ -164,15 +172,23 @@ fn a_spoilt_copy_is_whole_again_after_the_next_store() {
     });
 }
 
-/// The stores of one word each that turn `before` into `after`, in the order in which a value is stored: the older copy
-/// first; in each copy its sequence is taken away, then everything else is written, then the sequence.
-fn stores(before: &[u32], after: &[u32]) -> Vec<(usize, u32)> {
-    let half = WORDS / 2;
-    let first = if after[0] < after[half] { 0 } else { half };
+/// The key of a copy.
+fn key_of(words: &[u32], copy: usize) -> Key {
+    Key(u64::from(words[copy * COPY + 1]) | u64::from(words[copy * COPY + 2]) << 32)
+}
+
+/// The stores of one word each that turn `before` into `after`, in the order in which a value with this key is stored: its own
+/// copies first, in either form the older copy first; in each copy its sequence is taken away, then everything else is
+/// written, then the sequence.
+fn stores(before: &[u32], after: &[u32], own: Key) -> Vec<(usize, u32)> {
+    let mut written: Vec<usize> = (0..COPIES).filter(|copy| before[copy * COPY] != after[copy * COPY]).collect();
+    let held = |copy: usize| if key_of(before, copy) == key_of(after, copy) { before[copy * COPY] } else { 0 };
+    let is_newer = |copy: usize| held(copy) > held(copy ^ 1) || held(copy) == held(copy ^ 1) && copy % 2 == 0;
+    written.sort_by_key(|copy| (key_of(after, *copy) != own, is_newer(*copy)));
     let mut stores = vec![];
-    for copy in [first, half - first] {
+    for copy in written.into_iter().map(|copy| copy * COPY) {
         stores.push((copy, 0));
-        stores.extend((copy + 1..copy + half).filter(|at| before[*at] != after[*at]).map(|at| (at, after[at])));
+        stores.extend((copy + 1..copy + COPY).filter(|at| before[*at] != after[*at]).map(|at| (at, after[at])));
         stores.push((copy, after[copy]));
     }
     stores
@@ -187,7 +203,7 @@ fn a_store_that_is_torn_at_any_word_leaves_the_value_before_or_the_new_one() {
             let was = open().load();
             let before = snapshot();
             open().store(&value(99));
-            let stores = stores(&before, &snapshot());
+            let stores = stores(&before, &snapshot(), KEY);
             let mut words = before;
             let mut found = vec![];
             for (at, word) in stores {
@@ -290,16 +306,21 @@ fn the_last_value_is_found_though_the_sequence_starts_again_from_the_beginning()
 
 /// Gives the newer copy this sequence, and the other the one before it.
 fn forge_sequence(last: u32) {
-    for (copy, sequence) in [(0, last - 1), (WORDS / 2, last)] {
-        let mut words = snapshot();
-        let bytes: Vec<u8> = words[copy + 5..].iter().flat_map(|word| word.to_le_bytes()).collect();
-        let length = words[copy + 3];
-        let head = [sequence, words[copy + 1], words[copy + 2], length].into_iter().flat_map(u32::to_le_bytes);
-        let checked = head.chain(bytes[..length as usize].iter().copied());
-        words[copy + 4] = checked.fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        words[copy] = sequence;
-        restore(&words);
-    }
+    forge(0, last - 1);
+    forge(1, last);
+}
+
+/// Gives a copy this sequence.
+fn forge(copy: usize, sequence: u32) {
+    let copy = copy * COPY;
+    let mut words = snapshot();
+    let bytes: Vec<u8> = words[copy + 5..copy + COPY].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let length = words[copy + 3];
+    let head = [sequence, words[copy + 1], words[copy + 2], length].into_iter().flat_map(u32::to_le_bytes);
+    let checked = head.chain(bytes[..length as usize].iter().copied());
+    words[copy + 4] = checked.fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    words[copy] = sequence;
+    restore(&words);
 }
 
 #[test]
@@ -308,7 +329,7 @@ fn an_incident_remembers_whether_what_was_kept_was_whole_at_the_death() {
     assert_eq!(remembered(|| open().store(&value(1))), Some(true));
     let spoil = |copies: &[usize]| {
         for copy in copies {
-            koboshi_kept()[copy * WORDS / 2 + 5].fetch_xor(1, Ordering::Relaxed);
+            koboshi_kept()[copy * COPY + 5].fetch_xor(1, Ordering::Relaxed);
         }
     };
     let stored_and = move |spoilt: &'static [usize]| {

@@ -5,14 +5,17 @@ use koboshi_package::{Kept, Port, Side, spell, spell_state};
 use koboshi_runtime::describe::{self, Description};
 
 /// A component's ports and its kept state, with their schemas as texts.
-pub(crate) struct Spelt {
+#[derive(Clone, Debug)]
+pub struct Spelt {
     description: &'static Description,
     ports: Vec<String>,
     kept: Option<(Key, String)>,
 }
 
 impl Spelt {
-    pub(crate) fn of(description: &'static Description) -> Self {
+    /// Of this component.
+    #[must_use]
+    pub fn of(description: &'static Description) -> Self {
         // Writing into a String cannot fail.
         let port = |port: &describe::PortDescription| {
             let mut text = String::new();
@@ -28,7 +31,8 @@ impl Spelt {
     }
 
     /// Its ports, in the order in which it opens them.
-    pub(crate) fn ports(&self) -> Vec<Port<'_>> {
+    #[must_use]
+    pub fn ports(&self) -> Vec<Port<'_>> {
         let ports = self.description.ports.iter().zip(&self.ports);
         ports
             .map(|(port, schema)| Port {
@@ -45,7 +49,8 @@ impl Spelt {
     }
 
     /// What it keeps.
-    pub(crate) fn kept(&self) -> Option<Kept<'_>> {
+    #[must_use]
+    pub fn kept(&self) -> Option<Kept<'_>> {
         self.kept.as_ref().map(|(key, schema)| Kept { key: *key, schema })
     }
 }
