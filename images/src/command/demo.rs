@@ -4,6 +4,7 @@
 //! must never call a run exact in which anything was lost, repeated, changed or announced as doubtful.
 
 mod shown;
+mod swaps;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,12 +18,17 @@ use koboshi_host::application::Announcement;
 use koboshi_host::image::{DeviceModelKind, Image, ImageDevice};
 use koboshi_host::machine::{Clock, Machine, Options};
 use koboshi_host::strike::How;
+use koboshi_package::SecretKey;
 
 use self::shown::{Recovery, Shown};
+use self::swaps::Swaps;
 use super::engine::Wish;
 use super::exact::{Chance, Exact};
 use super::on_board::{self, Wishes};
-use super::{FINE, MISUSED, STOPPED, WRONG, complain, composed, count, listen_for_stop, stop_wanted, time};
+use super::run::trust;
+use super::{
+    FINE, MISUSED, STOPPED, WRONG, complain, composed, count, key, listen_for_stop, not_built, stop_wanted, time,
+};
 use crate::Composed;
 use crate::compose::board::board_of;
 use crate::compose::reachable_speed;
@@ -39,6 +45,7 @@ pub(super) const AFTER_HELP: &str = "Examples:
   koboshi demo                                 256 KiB both ways, a knock every 100 ms
   koboshi demo README.md --every 5ms --seed 7  your own file, and many more knocks
   koboshi demo --how hang --whom driver        the driver only, and only hangs
+  koboshi demo --swap-every 50ms --every 1s    the driver is swapped under traffic, too
   koboshi demo --engine wasm --how hang        real endless loops, of components that an interpreter runs
   koboshi demo --flow none --baud 1000000      too fast for a recovery: see what is lost announced
 
@@ -96,6 +103,9 @@ pub struct Arguments {
     /// Who is knocked over: names of components, or all
     #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "driver,sos,restart-manager")]
     whom: Vec<String>,
+    /// The versions that may take the driver's place take it in turn, this often
+    #[arg(long, value_parser = time, value_name = "TIME")]
+    swap_every: Option<u64>,
     /// Decides who falls when and how, and makes the bytes to send
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -195,7 +205,12 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         complain("this image has no line with a program's end and an outside end.", remedy);
         return WRONG;
     };
+    let key = match arguments.swap_every.map(|_| key::random()).transpose() {
+        Ok(key) => key,
+        Err(trouble) => return not_built(&trouble),
+    };
     let change = |image: &mut ImageManifest| {
+        trust(image, key.as_ref().map(SecretKey::public).as_slice());
         for device in image.devices.iter_mut().filter(|device| device.name.value == line.name) {
             if let Some(SerialSettings { baud, flow, .. }) = device.settings.serial_mut() {
                 baud.value = arguments.baud.unwrap_or(baud.value);
@@ -223,15 +238,20 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         Err(code) => return code,
     };
     listen_for_stop();
+    let swaps = arguments.swap_every.zip(key).map(|(every, key)| Swaps::prepare(every, &key, &image, line)).transpose();
+    let swaps = match swaps {
+        Ok(swaps) => swaps,
+        Err(trouble) => return not_built(&trouble),
+    };
     let ran = match (board, &arguments.image) {
         (Some(board), Some(path)) => on_board::start(path, &image, board, arguments.board)
-            .and_then(|system| Demo::new(arguments, &image, system, Clock::Real, file, targets))
+            .and_then(|system| Demo::new(arguments, &image, system, Clock::Real, file, (targets, swaps)))
             .map(Demo::run),
         _ => arguments
             .engine
             .fulfil(arguments.image.as_ref(), &mut image)
             .and_then(|()| here(arguments, &image))
-            .and_then(|(system, clock)| Demo::new(arguments, &image, system, clock, file, targets))
+            .and_then(|(system, clock)| Demo::new(arguments, &image, system, clock, file, (targets, swaps)))
             .map(Demo::run),
     };
     ran.unwrap_or_else(|code| code)
@@ -382,8 +402,11 @@ struct Demo<'a, S> {
     flow: bool,
     file: Rc<[u8]>,
     targets: Vec<Target>,
+    swaps: Option<Swaps>,
     chance: Chance,
     knocks: u64,
+    /// The first package that was refused, and why: there should be none.
+    refused: Option<String>,
     incidents: BTreeMap<u32, Incident>,
     out: Way,
     back: Way,
@@ -405,7 +428,7 @@ impl<'a, S: System> Demo<'a, S> {
         system: S,
         clock: Clock,
         file: Rc<[u8]>,
-        targets: Vec<Target>,
+        (targets, swaps): (Vec<Target>, Option<Swaps>),
     ) -> Result<Self, i32> {
         let image = &composed.image;
         let (program, serial) = line_of(image).ok_or(WRONG)?;
@@ -434,8 +457,10 @@ impl<'a, S: System> Demo<'a, S> {
             flow,
             file,
             targets,
+            swaps,
             chance: Chance(!arguments.seed),
             knocks: 0,
+            refused: None,
             incidents: BTreeMap::new(),
             out,
             back,
@@ -487,6 +512,11 @@ impl<'a, S: System> Demo<'a, S> {
             if now >= knock_at && all_there_since.is_none() {
                 self.knock();
                 knock_at = self.next_knock();
+            }
+            if let Some(swaps) = self.swaps.as_mut().filter(|_| all_there_since.is_none())
+                && let Some(refused) = swaps.turn(&mut self.system, self.incidents.values())
+            {
+                self.refused.get_or_insert(refused);
             }
             let next = if all_there_since.is_none() { knock_at.min(now + SLICE) } else { now + SLICE };
             match self.system.run_until(next) {
@@ -628,6 +658,7 @@ impl<'a, S: System> Demo<'a, S> {
         let recovery = Recovery::of(&incidents);
         let mut also = self.system.wrongs(&self.program);
         also.append(&mut self.doubts);
+        also.extend(self.refused.take().map(|why| format!("a swap was refused: {why}")));
         for (way, name) in [(&self.out, "program -> outside"), (&self.back, "outside -> program")] {
             also.extend(way.exact.first.as_ref().map(|first| format!("{name}, {first}")));
         }

@@ -71,14 +71,22 @@ pub(super) fn place(named: Option<&Path>) -> Result<PathBuf, Trouble> {
         .ok_or_else(|| Trouble::new("nobody says where this user's files are (HOME).", "name a file."))
 }
 
+/// A key of random numbers of the system.
+///
+/// # Errors
+/// It has none.
+pub(super) fn random() -> Result<SecretKey, Trouble> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| Trouble::new(format!("this system gives no random numbers: {error}"), "use another one."))?;
+    Ok(SecretKey::of_seed(&seed))
+}
+
 fn made(file: &Path) -> Result<(), Trouble> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| unwritable(folder, &error))?;
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
-        .map_err(|error| Trouble::new(format!("this system gives no random numbers: {error}"), "use another one."))?;
-    let key = SecretKey::of_seed(&seed);
+    let key = random()?;
     // The mode counts from the first moment, and what is there stays as it is.
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     let mut out = opened.map_err(|error| match error.kind() {

@@ -51,7 +51,7 @@ fn platform(text: &str) -> Result<PlatformKind, String> {
 }
 
 /// The version of all of Koboshi's own crates: they have the workspace's. A workspace's own are new with it.
-const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub(super) fn run(arguments: &Arguments) -> i32 {
     let wanted = &arguments.component;

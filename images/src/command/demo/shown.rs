@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use koboshi_core::incident::Incident;
 use koboshi_host::machine::Clock;
 
+use super::swaps::Count;
 use super::{Demo, End, STUCK_AFTER, Way};
 use crate::command::{FINE, Paint, count, table};
 use crate::run::protocol::Process;
@@ -73,6 +74,11 @@ impl<S: System> Demo<'_, S> {
             self.began.elapsed().as_secs_f64(),
             self.system.stalled().as_millis(),
         );
+        if self.swaps.is_some() {
+            let Count { stayed, undone, open } = Count::of(shown.incidents.iter());
+            let on_probation = if open > 0 { format!(", {} on probation", count(open)) } else { String::new() };
+            say!("  {} swaps whose new version stays; {} went back{on_probation}", count(stayed), count(undone));
+        }
         if self.system.reboots() > 0 {
             say!("  the image rebooted {} times: what was under way inside is lost", self.system.reboots());
         }
@@ -153,6 +159,7 @@ impl<S: System> Demo<'_, S> {
             .into_iter()
             .map(|found| (found.name, serde_json::json!({ "state": found.state, "epoch": found.epoch })))
             .collect();
+        let swaps = Count::of(shown.incidents.iter());
         let result = serde_json::json!({
             "end": match shown.end {
                 End::Arrived => "arrived",
@@ -169,6 +176,7 @@ impl<S: System> Demo<'_, S> {
             "outside_to_program": way(&self.back, shown.gaps.1),
             "garbled": shown.garbled,
             "knocks": self.knocks,
+            "swaps": { "stayed": swaps.stayed, "undone": swaps.undone, "open": swaps.open },
             "recovery_until_up_ns": shown.recovery.up.json(),
             "recovery_until_answer_ns": shown.recovery.answered.json(),
             "platform_time_ns": self.system.now(),

@@ -1,0 +1,132 @@
+//! The demo's swaps: the versions that may take the driver's place take it in turn.
+//!
+//! They are packages like any other, signed by a key that is made for this run and forgotten with it.
+
+use std::path::Path;
+
+use koboshi_board::pack::{Platform, Wanted};
+use koboshi_core::ComponentId;
+use koboshi_core::incident::{Incident, Successor, Verdict};
+use koboshi_host::image::ImageDevice;
+use koboshi_package::SecretKey;
+use koboshi_sh4::tools::{Rust, Trouble};
+
+use crate::Composed;
+use crate::command::build::{koboshi, source};
+use crate::command::pack::OWN_VERSION;
+use crate::command::progress::Progress;
+use crate::compose::board::board_of;
+use crate::registry::packages;
+use crate::run::system::{Loading, System};
+
+/// Versions that take a component's place in turn.
+pub(super) struct Swaps {
+    id: ComponentId,
+    packages: Vec<Vec<u8>>,
+    every: u64,
+    next_at: u64,
+    asked: usize,
+    on_its_way: bool,
+}
+
+/// How many swaps came to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    /// The new version stays.
+    pub(super) stayed: u64,
+    /// It went back by itself.
+    pub(super) undone: u64,
+    /// It is on probation yet.
+    pub(super) open: u64,
+}
+
+impl Count {
+    pub(super) fn of<'a>(incidents: impl Iterator<Item = &'a Incident>) -> Self {
+        let mut count = Count::default();
+        for swap in incidents.filter_map(|incident| incident.swap).filter(|swap| swap.to == Successor::New) {
+            match swap.verdict {
+                Verdict::Stays(_) => count.stayed += 1,
+                Verdict::Undone(_) => count.undone += 1,
+                Verdict::Open => count.open += 1,
+            }
+        }
+        count
+    }
+}
+
+impl Swaps {
+    /// Packs all versions that may take the place of the component that owns this device.
+    ///
+    /// # Errors
+    /// None may, or one cannot be packed.
+    pub(super) fn prepare(
+        every: u64,
+        key: &SecretKey,
+        composed: &Composed,
+        serial: &ImageDevice,
+    ) -> Result<Self, Trouble> {
+        let id = serial.owner;
+        let instance = &composed.manifest.components[id.index()];
+        let name = &instance.name.value;
+        let Some(swappable) = &instance.swappable else {
+            return Err(Trouble::new(
+                format!("`{name}` drives the line, and is not swappable in this image."),
+                "write `swappable = { room = \"1 MiB\" }` into its `[[component]]`.",
+            ));
+        };
+        let version = OWN_VERSION.parse().map_err(|_| Trouble::new("its own version is none.", "please report it."))?;
+        let board = board_of(composed.manifest.platform);
+        let platform = board.as_ref().map_or(Platform::Host, Platform::Board);
+        let (rust, all) = (Rust::find()?, packages());
+        // The one that runs comes last.
+        let (own, others): (Vec<_>, Vec<_>) =
+            swappable.value.packages.iter().partition(|package| **package == instance.package.value);
+        let mut packed = Vec::new();
+        for wanted in others.into_iter().chain(own) {
+            let Some(package) = all.iter().find(|package| package.name == wanted) else {
+                let what =
+                    format!("`{wanted}` may take the place of `{name}`, and nothing of that name is known here.");
+                return Err(Trouble::new(what, "name packages that are, in `swappable`."));
+            };
+            let (description, source) = ((package.linked)().description(), source(package)?);
+            let wanted = Wanted { description, source: &source, platform, version };
+            let folder = Path::new("target/koboshi/pack").join(package.name);
+            let mut progress = Progress::new();
+            let made = koboshi_board::pack(&rust, &wanted, key, &koboshi(), &folder, &mut |step| progress.show(step))?;
+            packed.push(made.bytes);
+        }
+        Ok(Swaps { id, packages: packed, every, next_at: every, asked: 0, on_its_way: false })
+    }
+
+    /// Asks for the next swap when it is time, and the last one is over; a package that is refused is a fault of the demo's.
+    pub(super) fn turn<'a>(
+        &mut self,
+        system: &mut impl System,
+        mut incidents: impl Iterator<Item = &'a Incident>,
+    ) -> Option<String> {
+        match system.loading() {
+            Some(Loading::Refused { what, .. }) => {
+                self.on_its_way = false;
+                return Some(what);
+            }
+            Some(Loading::Commanded { .. }) => self.on_its_way = false,
+            Some(Loading::Sent { .. }) | None => {}
+        }
+        let now = system.now();
+        let waits = self.on_its_way || now < self.next_at;
+        let is_open = |incident: &Incident| {
+            incident.component == self.id && incident.swap.is_some_and(|swap| swap.verdict == Verdict::Open)
+        };
+        if waits || !system.state(self.id).alive() || incidents.any(is_open) {
+            return None;
+        }
+        self.next_at = now + self.every;
+        let package = self.packages.get(self.asked % self.packages.len().max(1))?.clone();
+        self.asked += 1;
+        match system.load(self.id, package, false) {
+            Ok(()) => self.on_its_way = true,
+            Err((what, _)) => return Some(what),
+        }
+        None
+    }
+}
