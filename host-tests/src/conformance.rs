@@ -287,7 +287,7 @@ pub fn image(suite: &Suite) -> Image {
             0,
             within,
             postcard::to_stdvec(&policy()).unwrap_or_default(),
-            Rights { control: SUBJECT.bit() | TESTER.bit(), facts: true, blame: true, reboot: true },
+            Rights { control: SUBJECT.bit() | TESTER.bit(), facts: true, blame: true, reboot: true, load: 0 },
         ),
         component(
             "subject",

@@ -236,7 +236,7 @@ pub fn image(setup: &Setup) -> Image {
             0,
             200 * us,
             encoded(&policy(setup)),
-            Rights { control: all & !MANAGER.bit(), facts: true, blame: true, reboot: true },
+            Rights { control: all & !MANAGER.bit(), facts: true, blame: true, reboot: true, load: 0 },
         ),
         component(
             "sos",

@@ -5,16 +5,19 @@
 
 use std::sync::OnceLock;
 
+use koboshi_board::program::room_of;
 use koboshi_host::image::{Connection, ImageDevice};
 pub use koboshi_host::linked::Linked;
 use koboshi_interface_kit::Kind;
 use koboshi_interfaces::ComponentId;
 use koboshi_interfaces::serial::{Flow, Line};
+use koboshi_loader::{MAX_NAMES, MAX_PLACES, MAX_SIGNERS, Place};
 use koboshi_scif_driver::device::{Board, Chip};
 use serde::Serialize;
 
 use crate::manifest::{DeviceSettings, ImageManifest, Layout, SerialSettings};
 use crate::policy;
+use koboshi_board::Spelt;
 
 /// What makes a component's configuration, as `postcard` bytes.
 ///
@@ -115,6 +118,7 @@ fn own() -> Vec<Package> {
         package!("monitor", koboshi_monitor, watches),
         package!("echo", koboshi_echo, answers),
         package!("console", koboshi_console, carries),
+        package!("loader", koboshi_loader, lets_in),
     ]
 }
 
@@ -249,4 +253,44 @@ const CONSOLE_LINE: u8 = 0;
 fn carries(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
     let line = wiring.line(wiring.component, CONSOLE_LINE);
     bytes(&line.ok_or("its port `serial` leads to no serial interface")?)
+}
+
+/// What the loader expects of packages for those for whom it may load.
+fn lets_in(wiring: &Wiring<'_>) -> Result<Vec<u8>, String> {
+    let Wiring { image, component, .. } = wiring;
+    let own = image.components.get(*component).map(|own| own.name.value.as_str());
+    let rights = image.rights.iter().find(|rights| Some(rights.who.value.as_str()) == own);
+    let mut places = Vec::new();
+    for name in rights.map_or(&[][..], |rights| &rights.load) {
+        let at = image.components.iter().position(|instance| instance.name.value == name.value);
+        let Some((at, instance)) = at.and_then(|at| Some((at, image.components.get(at)?))) else { continue };
+        let swappable = instance.swappable.as_ref();
+        let swappable = swappable.ok_or_else(|| format!("it may load `{}`, which is not swappable", name.value))?;
+        let swappable = &swappable.value;
+        let package = packages().into_iter().find(|package| package.name == instance.package.value);
+        let package = package.ok_or_else(|| format!("there is no package `{}`", instance.package.value))?;
+        places.push((at, instance, swappable, Spelt::of((package.linked)().description())));
+    }
+    let mut expected = heapless::Vec::new();
+    for (at, instance, swappable, spelt) in &places {
+        let names: Vec<&str> = swappable.packages.iter().map(String::as_str).collect();
+        let many = |_| format!("`{}` may be swapped for {MAX_NAMES} packages at most", instance.name.value);
+        let names = heapless::Vec::from_slice(&names).map_err(many)?;
+        let place = Place {
+            component: *at as u8,
+            names,
+            ports: spelt.ports().into_iter().collect(),
+            kept: spelt.kept(),
+            lowest: swappable.lowest,
+            room: swappable.room,
+            size: room_of(swappable.room).unwrap_or(0),
+        };
+        expected.push(place).map_err(|_| format!("it may load for {MAX_PLACES} components at most"))?;
+    }
+    let keys: Vec<[u8; 32]> = image.signers.iter().map(|key| key.value.0).collect();
+    bytes(&koboshi_loader::Setting {
+        platform: image.platform.word(),
+        signers: heapless::Vec::from_slice(&keys).map_err(|_| format!("it knows {MAX_SIGNERS} keys at most"))?,
+        places: expected,
+    })
 }

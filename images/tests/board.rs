@@ -51,12 +51,12 @@ fn the_tables_for_the_sh7780_are_its_manuals() {
         "watchdog: Some(Watchdog::of(0xffcc0000, 128, 8333333))",
         "code: 0xb80, group: 0",
         "code: 0xbe0, group: 0",
-        "Region { start: 0x1fe10000, length: 0x1000, rights: Rights::Device }",
+        "Region::of(0x1fe10000, 0x1000, Rights::Device)",
         "SafeWrite { address: 0xffe10008, width: Width::Half, value: 0x0 }",
         "Group::Bit { priority: 0xffd40008, shift: 24, bit: 3 }",
         "code: 0x700, group: 1",
         "code: 0x760, group: 1",
-        "Region { start: 0x1fe00000, length: 0x1000, rights: Rights::Device }",
+        "Region::of(0x1fe00000, 0x1000, Rights::Device)",
         "SafeWrite { address: 0xffe00008, width: Width::Half, value: 0x0 }",
     ] {
         assert!(tables.contains(wanted), "{wanted} is not in\n{tables}");

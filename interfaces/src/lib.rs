@@ -10,12 +10,14 @@
 //! | [`control`]  | the restart manager    | the Monitor                            |
 //! | [`health`]   | the restart manager    | whoever shows how the components are   |
 //! | [`log`]      | any component          | the Monitor                            |
+//! | [`loading`]  | the loader             | the console                            |
 #![no_std]
 
 mod component;
 
 pub mod control;
 pub mod health;
+pub mod loading;
 pub mod log;
 pub mod received;
 pub mod serial;
@@ -25,5 +27,5 @@ pub use component::{ComponentId, Incarnation};
 use koboshi_interface_kit::Interface;
 
 /// All interfaces of this crate, as data.
-pub const ALL: [Interface; 5] =
-    [serial::INTERFACE, received::INTERFACE, control::INTERFACE, health::INTERFACE, log::INTERFACE];
+pub const ALL: [Interface; 6] =
+    [serial::INTERFACE, received::INTERFACE, control::INTERFACE, health::INTERFACE, log::INTERFACE, loading::INTERFACE];

@@ -2,7 +2,7 @@
 
 use koboshi_interface_kit::{ContractKind, Duration, Kind, MAX_MESSAGE};
 use koboshi_interfaces::serial::{DataBits, Line, Parity, StopBits};
-use koboshi_interfaces::{ALL, control, health, serial};
+use koboshi_interfaces::{ALL, control, health, loading, serial};
 
 #[test]
 fn no_two_interfaces_or_operations_share_a_key() {
@@ -45,8 +45,11 @@ fn every_operation_is_under_exactly_one_contract() {
 }
 
 #[test]
-fn only_a_break_on_the_line_must_never_be_repeated() {
+fn only_a_break_on_the_line_and_a_swap_must_never_be_repeated() {
     assert_eq!(serial::INTERFACE.mask(ContractKind::AtMostOnce), 0b1000);
+    assert_eq!(loading::INTERFACE.mask(ContractKind::AtMostOnce), 0b100);
+    assert_eq!(loading::INTERFACE.mask(ContractKind::Idempotent), 0b11);
+    assert_eq!(loading::INTERFACE.mask(ContractKind::Pure), 0b1000);
     assert_eq!(control::INTERFACE.mask(ContractKind::Idempotent), 0b1_1111);
     assert_eq!(health::INTERFACE.mask(ContractKind::Pure), 0b111);
 }

@@ -1,4 +1,5 @@
-//! A board's one line to a computer: carries a program's bytes to and from the Monitor, and answers questions about the image.
+//! A board's one line to a computer: carries a program's bytes to and from the Monitor, packages to the loader, and answers
+//! questions about the image.
 //!
 //! Rules kept here: bytes go through `koboshi_link`, which keeps them exact whatever becomes of the line and its driver; a
 //! program's byte leaves the Monitor's side only for a message that has room. What was in hand when this component dies is
@@ -14,19 +15,21 @@ use core::convert::Infallible;
 
 use koboshi_interface_kit::Fill;
 use koboshi_interface_kit::wire::Bytes;
+use koboshi_interfaces::loading;
 use koboshi_interfaces::received::{self, Received};
 use koboshi_interfaces::serial::{self, Chunk, Line};
 use koboshi_link::{Channel, Link, Session, Timing, Wake};
-use koboshi_runtime::authority::{self, Command, ComponentId, Denied, Knock};
+use koboshi_runtime::authority::{self, Command, ComponentId, Denied, Knock, Version};
 use koboshi_runtime::executor::apart;
-use koboshi_runtime::kit::{Failure, Ticket};
+use koboshi_runtime::kit::{Failure, Operation, Ticket};
+use koboshi_runtime::platform::koboshi_port;
 use koboshi_runtime::time::{until, wake_at};
 use koboshi_runtime::{
     Description, Device, Duration, Exit, Fault, PortDescription, RequestPort, Side, Start, Subscriber, configuration,
     join, join4, now, sleep, window,
 };
 
-use message::{Ask, Assembly, FromProgram, Health, PART, Sent, ToProgram, Told};
+use message::{Ask, Assembly, Bring, Brought, FromProgram, Health, PART, Sent, ToProgram, Told};
 
 /// The console, for the composer.
 pub const DESCRIPTION: Description = Description {
@@ -34,6 +37,7 @@ pub const DESCRIPTION: Description = Description {
     ports: &[
         PortDescription { name: "serial", side: Side::Uses, interface: &serial::INTERFACE },
         PortDescription { name: "received", side: Side::Uses, interface: &received::INTERFACE },
+        PortDescription { name: "loading", side: Side::Uses, interface: &loading::INTERFACE },
     ],
     devices: &["program"],
     interrupts: &[],
@@ -45,6 +49,9 @@ pub const WINDOW: usize = 512;
 
 /// A write of the line's driver may take so long. The link sends again what did not go out.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The place of the port `loading` in [`DESCRIPTION`]. An image without a loader does not join it.
+const LOADING: u8 = 2;
 
 /// The driver refused: it is asked again after so long.
 const TRY_AGAIN: Duration = Duration::from_millis(10);
@@ -74,6 +81,10 @@ pub async fn start(_: Start) -> Exit {
         (Ok(serial), Ok(received)) => (serial::Client::new(serial), received),
         (Err(unfit), _) | (_, Err(unfit)) => return unfit,
     };
+    let loader = match koboshi_port(LOADING).map(|_| RequestPort::open::<loading::Port>(LOADING)).transpose() {
+        Ok(loader) => loader.map(loading::Client::new),
+        Err(unfit) => return unfit,
+    };
     let session = Session(serial.end().epoch().0 as u16);
     let link = RefCell::new(Link::new(session, Timing::of_line(line.baud)));
     let program = Device::open(0);
@@ -83,7 +94,7 @@ pub async fn start(_: Start) -> Exit {
             receive(&link, received),
             apart(from_program(&link, &program)),
             apart(to_program(&link, &program)),
-            apart(answer(&link)),
+            apart(join(answer(&link), bring(&link, loader))),
         ),
         transmit(&link, serial),
     )
@@ -262,6 +273,53 @@ async fn answer(link: &End) -> Infallible {
     }
 }
 
+/// Carries a package to the loader, step by step.
+async fn bring(link: &End, mut loader: Option<loading::Client<RequestPort>>) -> Infallible {
+    if let Some(loader) = &mut loader {
+        // Asked by an incarnation before this one: whoever wanted it has been told that nobody knows.
+        loader.end().cancel_all();
+    }
+    let mut found = Assembly::default();
+    loop {
+        next(link, Channel::Packages, &mut found).await;
+        let brought = match (found.message(), &mut loader) {
+            (Some(step), Some(loader)) => brought(loader, step).await,
+            _ => Brought::Nobody,
+        };
+        say(link, Channel::Packages, &brought).await;
+        found.next();
+    }
+}
+
+async fn brought(loader: &mut loading::Client<RequestPort>, step: Bring) -> Brought {
+    fn unsure<O: Operation>(loader: &mut loading::Client<RequestPort>, failure: &Failure<O>) -> Brought {
+        match failure {
+            Failure::Late { ticket, .. } => loader.end().cancel(ticket.position),
+            Failure::Gone { .. } | Failure::Refused => return Brought::Nobody,
+            _ => {}
+        }
+        Brought::Unknown
+    }
+    match step {
+        Bring::Begin(package) => match loader.begin(package).await {
+            Ok(here) => Brought::Here(here),
+            Err(failure) => unsure(loader, &failure),
+        },
+        Bring::Piece(piece) => match loader.piece(piece).await {
+            Ok(here) => Brought::Here(here),
+            Err(failure) => unsure(loader, &failure),
+        },
+        Bring::Swap(package) => match loader.swap(package).await {
+            Ok(done) => Brought::Swap(done),
+            Err(failure) => unsure(loader, &failure),
+        },
+        Bring::Words(from) => match loader.words(from).await {
+            Ok(words) => Brought::Words(words),
+            Err(failure) => unsure(loader, &failure),
+        },
+    }
+}
+
 fn told(ask: Ask) -> Told {
     let command = |who, wanted| match authority::command(ComponentId(who), wanted) {
         Ok(()) => Told::Done,
@@ -285,5 +343,6 @@ fn told(ask: Ask) -> Told {
         Ask::Wake(who) => command(who, Command::Wake),
         Ask::End(who) => command(who, Command::End(Fault::Told)),
         Ask::Start(who) => command(who, Command::Start),
+        Ask::Back(who) => command(who, Command::Swap(Version::Before)),
     }
 }

@@ -6,6 +6,7 @@ use heapless::Vec;
 use koboshi_core::incident::Incident;
 use koboshi_core::life::{Fault, State};
 use koboshi_core::place::Registers;
+use koboshi_interfaces::loading;
 use koboshi_link::{Channel, Link, NewSession};
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,8 @@ pub enum Ask {
     End(u8),
     /// Start a component that was stopped or given up.
     Start(u8),
+    /// Put the version before in a component's place.
+    Back(u8),
 }
 
 /// To the computer: one answer to each [`Ask`], in order.
@@ -90,6 +93,34 @@ pub enum Told {
     Denied,
     /// The component is in no state for it.
     NotNow(State),
+}
+
+/// From the computer: a step on the way of a package, as [`loading`] has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Bring {
+    /// A package comes.
+    Begin(loading::Package),
+    /// Bytes of it.
+    Piece(loading::Piece),
+    /// It is whole.
+    Swap(loading::Package),
+    /// Why it was refused, from this byte on.
+    Words(u16),
+}
+
+/// To the computer: one answer to each [`Bring`], in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Brought {
+    /// So many bytes of it are here.
+    Here(Result<u32, loading::Unable>),
+    /// Whether the swap was asked for. What becomes of it then is in the record of incidents.
+    Swap(Result<(), loading::Refused>),
+    /// A part of a text.
+    Words(loading::Words),
+    /// Nobody knows what became of it: the loader was ended meanwhile, or does not answer.
+    Unknown,
+    /// The image has no loader, or it was given up.
+    Nobody,
 }
 
 /// How a component is.

@@ -3,7 +3,7 @@
 //! The kernel refuses those who have no such right; an incarnation that has ended commands nothing.
 
 pub use koboshi_core::incident::{CutShort, Incident, Noticed};
-pub use koboshi_core::kernel::{Command, Denied};
+pub use koboshi_core::kernel::{Command, Denied, Version};
 pub use koboshi_core::knock::Knock;
 pub use koboshi_core::life::{HISTORY, History};
 pub use koboshi_core::place::{Place, Registers};
@@ -11,7 +11,9 @@ pub use koboshi_core::{ComponentId, MAX_COMPONENTS};
 
 use koboshi_core::life::Facts;
 
-use crate::platform::{Point, koboshi_command, koboshi_down, koboshi_facts, koboshi_incident, koboshi_registers, step};
+use crate::platform::{
+    Point, koboshi_command, koboshi_down, koboshi_facts, koboshi_incident, koboshi_put, koboshi_registers, step,
+};
 
 /// The facts about a component.
 ///
@@ -47,5 +49,17 @@ pub fn registers(of: ComponentId) -> Option<Registers> {
 pub fn command(target: ComponentId, command: Command) -> Result<(), Denied> {
     let mut done = Err(Denied::Right);
     step(Point::Command, || done = koboshi_command(target, command));
+    done
+}
+
+/// Puts bytes into the place of a component's code that is not in use, so far behind its beginning. Offset and length are
+/// multiples of 4. What was there is gone, whether or not all of it is done.
+///
+/// # Errors
+/// [`Denied`]: [`Denied::Unknown`] where the platform takes no code from components, [`Denied::State`] while a swap is under
+/// way, [`Denied::Right`] without the right to load, or outside of the place.
+pub fn put(target: ComponentId, offset: u32, bytes: &[u8]) -> Result<(), Denied> {
+    let mut done = Err(Denied::Right);
+    step(Point::Command, || done = koboshi_put(target, offset, bytes));
     done
 }

@@ -43,7 +43,7 @@ pub use time::{Duration, Instant, now, sleep, sleep_until};
 ///
 /// `None` if the image gives none, or one of another shape.
 #[must_use]
-pub fn configuration<T: serde::de::DeserializeOwned>() -> Option<T> {
+pub fn configuration<T: serde::Deserialize<'static>>() -> Option<T> {
     match postcard::take_from_bytes(platform::koboshi_configuration()) {
         Ok((value, [])) => Some(value),
         _ => None,

@@ -96,6 +96,9 @@ unsafe extern "Rust" {
     /// What the processor held when the component's last incarnation ended, if the platform knows and the caller may read
     /// facts.
     pub safe fn koboshi_registers(of: ComponentId) -> Option<Registers>;
+    /// Puts bytes into the place of a component's code that is not in use, so far behind its beginning: only where the platform
+    /// takes code from components, and from whoever has the right to load it. Offset and length are multiples of 4.
+    pub safe fn koboshi_put(target: ComponentId, offset: u32, bytes: &[u8]) -> Result<(), Denied>;
     /// Writes a line to the log.
     pub safe fn koboshi_log(text: &str);
     /// A numbered point: a test may end the component here. False in an incarnation that has ended, whose destructors

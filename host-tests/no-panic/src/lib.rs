@@ -70,7 +70,7 @@ const NOTHING: Component<'static> = Component {
     recover_within: None,
     ports: &[],
     lines: &[],
-    rights: Rights { control: 0, facts: false, blame: false, reboot: false },
+    rights: Rights { control: 0, facts: false, blame: false, reboot: false, load: 0 },
     swappable: None,
 };
 static COMPONENTS: Global<[Component<'static>; 64]> = Global::new([NOTHING; 64]);
@@ -379,6 +379,7 @@ pub extern "C" fn describe_component(at: usize) {
         facts: argument(6) != 0,
         blame: argument(7) != 0,
         reboot: argument(8) != 0,
+        load: 0,
     };
     if let Some(component) = COMPONENTS.get().get_mut(at) {
         let (vcpu, respond_within) = (argument(9) as u8, u64::from(argument(10)));

@@ -120,7 +120,7 @@ impl House {
                 swappable: None,
                 vcpu: 0,
                 configuration: postcard::to_stdvec(&policy()).unwrap_or_default(),
-                rights: Rights { control: ADDER.bit() | CLIENT.bit(), facts: true, blame: true, reboot: true },
+                rights: Rights { control: ADDER.bit() | CLIENT.bit(), facts: true, blame: true, reboot: true, load: 0 },
                 ..component("restart-manager", Linked::new(&LOOKS_AFTER, koboshi_restart_manager::start))
             },
             component("adder", Linked::new(&SERVES, move |_| doll(Arc::clone(&of_doll)))),

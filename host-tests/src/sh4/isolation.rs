@@ -166,7 +166,7 @@ fn image(configuration: Vec<u8>, control: u64) -> Image {
             0,
             OTHERS_RESPOND_WITHIN,
             postcard::to_stdvec(&policy()).unwrap_or_default(),
-            Rights { control: restarts, facts: true, blame: true, reboot: true },
+            Rights { control: restarts, facts: true, blame: true, reboot: true, load: 0 },
         ),
         component("asker", Linked::new(&asker::DESCRIPTION, asker::start), 1, OTHERS_RESPOND_WITHIN, vec![], witness),
         component(
@@ -676,19 +676,13 @@ impl Weakness {
         let (own, asker) = (targets.of(HOSTILE), targets.of(ASKER));
         match self {
             Weakness::ReadsData => {
-                let first = format!("Region {{ start: {:#010x},", own.data.start);
-                let more =
-                    format!("Region {{ start: {:#010x}, length: 0x1000, rights: Rights::Read }},", asker.data.start);
+                let first = format!("Region::of({:#010x},", own.data.start);
+                let more = format!("Region::of({:#010x}, 0x1000, Rights::Read),", asker.data.start);
                 text.replace(&first, &format!("{more}\n            {first}"))
             }
             Weakness::WritesCode => {
                 let length = own.code.end - own.code.start;
-                let region = |rights| {
-                    format!(
-                        "Region {{ start: {:#010x}, length: {length:#x}, rights: Rights::{rights} }}",
-                        own.code.start
-                    )
-                };
+                let region = |rights| format!("Region::of({:#010x}, {length:#x}, Rights::{rights})", own.code.start);
                 text.replace(&region("Read"), &region("Write"))
             }
             Weakness::MayEndOthers => text,

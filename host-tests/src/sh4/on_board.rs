@@ -75,6 +75,7 @@ pub(crate) fn request<'a>(
         image,
         sources,
         devices,
+        rooms: Vec::new(),
         board: Board::R2D,
         optimise: Optimise::Size,
         knocks: false,

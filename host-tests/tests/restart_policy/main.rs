@@ -314,7 +314,7 @@ fn image(groups: &[Group], stage: &Stage) -> Image {
         recover_within: None,
         vcpu: 0,
         configuration,
-        rights: Rights { control: 0b1111, facts: true, blame: false, reboot: true },
+        rights: Rights { control: 0b1111, facts: true, blame: false, reboot: true, load: 0 },
         ..component("manager", Linked::new(&koboshi_restart_manager::DESCRIPTION, koboshi_restart_manager::start))
     });
     let connect = |interface, port, component, its_port| Connection {

@@ -1,4 +1,4 @@
-//! The module of one component, the same wherever it is built.
+//! The module of one component, or its program for a board, the same wherever it is built.
 //!
 //! The rules: cargo makes symbols, and thereby the order of functions, of where a crate lies below its workspace. So Koboshi
 //! lies below the one that is made here, by a link, wherever it really is. And names that stay stand for where this user's
@@ -7,13 +7,18 @@
 //! A component of another workspace names Koboshi by the path that it has there, and so does its program. It tells nothing of
 //! that path, and is the same if it is built again; elsewhere its functions may come in another order.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use koboshi_sh4::tools::{Rust, Trouble, unwritable};
+use koboshi_sh4::link::Optimise;
+use koboshi_sh4::tools::{Gcc, Rust, Trouble, unwritable};
 
-use crate::build::{RUST, Step, lock, put};
-use crate::modules::{lay_down_all, program};
-use crate::request::Source;
+use crate::build::{Step, lock, put};
+use crate::builder::{Builder, RUST};
+use crate::generate::crate_of;
+use crate::modules::{MODULE, lay_down_all, program};
+use crate::program::ForRoom;
+use crate::request::{Board, Source};
 
 /// Builds it in a folder of its own.
 pub(crate) fn module(
@@ -24,8 +29,41 @@ pub(crate) fn module(
     folder: &Path,
     say: &mut dyn FnMut(Step<'_>),
 ) -> Result<Vec<u8>, Trouble> {
+    let (folder, _lock) = laid_down(rust, name, source, (koboshi, folder), &MODULE, say)?;
+    say(Step::Part { made: 0, of: 1, name, doing: RUST });
+    Ok(program(&folder, name).build_interpreted(rust)?.0)
+}
+
+/// Builds its program for a board, to take another one's place there. `at_line_end`: one of its devices is a line's end.
+pub(crate) fn for_board(
+    rust: &Rust,
+    board: &Board,
+    (name, source, at_line_end): (&str, &Source, bool),
+    (koboshi, folder): (&Path, &Path),
+    say: &mut dyn FnMut(Step<'_>),
+) -> Result<ForRoom, Trouble> {
+    let (folder, _lock) =
+        laid_down(rust, name, source, (koboshi, folder), &[("knocks", true), ("line-end", at_line_end)], say)?;
+    // Of the packages beside it too.
+    let cache = folder.with_file_name("sh4-tools");
+    let (gcc, crates) = (Gcc::find(&cache)?, folder.join("crates"));
+    let (folder, crates, cache) = (folder.as_path(), crates.as_path(), cache.as_path());
+    let builder = Builder { rust, gcc: &gcc, cache, folder, crates, board, optimise: Optimise::Size };
+    let mut doing = |doing| say(Step::Part { made: 0, of: 1, name, doing });
+    builder.for_room((&crate_of(name), name), &source.assembler, &mut doing)
+}
+
+/// The folder with its crate in it, which is locked.
+fn laid_down(
+    rust: &Rust,
+    name: &str,
+    source: &Source,
+    (koboshi, folder): (&Path, &Path),
+    wanted: &[(&str, bool)],
+    say: &mut dyn FnMut(Step<'_>),
+) -> Result<(PathBuf, File), Trouble> {
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
-    let _lock = lock(&folder, say)?;
+    let lock = lock(&folder, say)?;
     let crates = folder.join("crates");
     let link = crates.join("koboshi");
     linked(&link, koboshi)?;
@@ -38,9 +76,8 @@ pub(crate) fn module(
         Err(_) => (koboshi.to_path_buf(), source.clone()),
     };
     put(&crates.join(".cargo/config.toml"), &configuration(rust, koboshi, source))?;
-    lay_down_all(&koboshi_there, koboshi, &crates, &[(name.to_owned(), source_there)])?;
-    say(Step::Part { made: 0, of: 1, name, doing: RUST });
-    Ok(program(&folder, name).build_interpreted(rust)?.0)
+    lay_down_all(&koboshi_there, koboshi, &crates, &[(name.to_owned(), source_there)], wanted)?;
+    Ok((folder, lock))
 }
 
 /// Makes a link to a directory, unless it is there.
@@ -77,6 +114,8 @@ mod tests {
     use std::process::Command;
 
     use koboshi_host::module::Module;
+    use koboshi_sh4_abi::PAGE;
+    use koboshi_sh4_abi::room::{SEEN_END, STACK};
     use wasmparser::{Parser, Payload};
 
     use super::*;
@@ -99,6 +138,37 @@ mod tests {
             assembler: Vec::new(),
         };
         module(rust, "echo", &source, koboshi, folder, &mut |_| {}).expect("it can be built")
+    }
+
+    /// The same for a board, and what it takes there.
+    fn echo_on_board(rust: &Rust, koboshi: &Path, folder: &Path) -> (Vec<u8>, u32) {
+        let source = Source {
+            package: "koboshi-echo".to_owned(),
+            folder: koboshi.join("components/echo"),
+            start: "koboshi_echo::start".to_owned(),
+            features: Vec::new(),
+            assembler: Vec::new(),
+        };
+        let made = for_board(rust, &Board::R2D, ("echo", &source, false), (koboshi, folder), &mut |_| {});
+        made.map(|made| (made.code, made.room)).expect("it can be built")
+    }
+
+    #[test]
+    fn a_program_for_a_board_is_the_same_wherever_it_was_made_and_says_what_it_takes() {
+        let place = tempfile::tempdir().expect("a directory");
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("it lies two deep");
+        let elsewhere = place.path().join("a/checkout/somewhere/else");
+        copied(here, &elsewhere);
+        let rust = Rust::find().expect("a compiler");
+        let (first, room) = echo_on_board(&rust, here, &place.path().join("first"));
+        let (second, _) = echo_on_board(&rust, &elsewhere, &place.path().join("the/second"));
+        assert!(first == second, "two places, two programs: {} and {} bytes", first.len(), second.len());
+        // Its table: it begins in what it reads, and so does what its variables are at the beginning, which lies before its end.
+        let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| first[4 * at + byte]));
+        let reads = SEEN_END - (first.len() as u32 - 16)..SEEN_END;
+        assert!(reads.contains(&word(0)) && reads.contains(&word(1)) && word(1) + 4 * word(2) <= SEEN_END);
+        let variables = (4 * (word(2) + word(3))).next_multiple_of(PAGE);
+        assert_eq!(room, (first.len() as u32).next_multiple_of(PAGE) + variables + 2 * STACK);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use koboshi_core::ring::Geometry;
 use koboshi_host::device::Width;
 use koboshi_host::image::{Image, PortEnd, WhenGone};
 use koboshi_interface_kit::{ContractKind, Kind};
+use koboshi_sh4_abi::PAGE;
+use koboshi_sh4_abi::room::SEEN_END;
 
 use crate::build::MadeComponent;
 use crate::interrupts::{Line, Mask};
@@ -113,10 +115,10 @@ impl Tables<'_> {
         let counts = (image.components.len(), image.connections.len(), lines.len());
         let mut text = String::from(
             "//! Made by Koboshi: the tables of an image, and its kernel.\n#![no_std]\n#![allow(unused_imports, reason = \"an image may have no interrupts, or no safe action\")]\n\n\
-             use koboshi_core::kernel::{Component, Rights as May};\nuse koboshi_core::record::Contracts;\n\
+             use koboshi_core::kernel::{Component, Rights as May, Swappable};\nuse koboshi_core::record::Contracts;\n\
              use koboshi_core::ring::Geometry;\nuse koboshi_core::{ComponentId, LineId, PortId};\n\
              use koboshi_sh4_kernel::{\n    Clock, ComponentPlan, ConstStaticCell, Controller, Group, LinePlan, Plan, PortEnd, PortPlan, Region, \
-             Reset, Rights, SafeWrite, Storage, Watchdog, Width, boot,\n};\n\n",
+             Reset, Rights, Rooms, SafeWrite, Storage, Watchdog, Width, boot,\n};\n\n",
         );
         let _ = writeln!(
             text,
@@ -142,7 +144,12 @@ impl Tables<'_> {
                 line.owner, line.number, line.code, line.group
             );
         }
-        let written = self.made.iter().flat_map(|made| [&made.data, &made.shadow, &made.stack]);
+        // Of those with rooms all of that is in the layout's.
+        let written = self
+            .made
+            .iter()
+            .filter(|made| made.room.is_none())
+            .flat_map(|made| [&made.data, &made.shadow, &made.stack]);
         let written: Vec<&Range<u32>> =
             written.chain([&self.layout.shared]).filter(|range| !range.is_empty()).collect();
         let _ = writeln!(text, "];\n\nstatic CLEARED: [(u32, u32); {}] = [", written.len());
@@ -209,14 +216,14 @@ impl Tables<'_> {
             format!("LineId({})", place.unwrap_or(NO_LINE))
         };
         let lines: Vec<String> = (0..component.linked.description().interrupts.len()).map(line).collect();
-        let Rights { control, facts, blame, reboot } = component.rights;
+        let Rights { control, facts, blame, reboot, load } = component.rights;
         let swappable = component.swappable.map_or("None".to_owned(), |rules| format!("Some({rules:?})"));
         let within = component.recover_within.map_or("None".to_owned(), |within| format!("Some({within})"));
         let _ = writeln!(
             text,
             "    Component {{\n        name: {:?},\n        vcpu: {},\n        respond_within: {},\n        recover_within: {within},\n        swappable: {swappable},\n        \
              ports: &[{}],\n        lines: &[{}],\n        rights: May {{ control: {control:#x}, facts: {facts}, blame: {blame}, \
-             reboot: {reboot} }},\n    }},",
+             reboot: {reboot}, load: {load:#x} }},\n    }},",
             component.name,
             component.vcpu,
             component.respond_within,
@@ -227,57 +234,89 @@ impl Tables<'_> {
 
     fn component(&self, text: &mut String, at: usize, made: &MadeComponent) {
         let layout = self.layout;
-        let mut regions: Vec<(u32, u32, &str)> = Vec::new();
-        let mut region = |start: u32, end: u32, rights| {
-            if start < end {
-                regions.push((start, end - start, rights));
-            }
-        };
-        // Most used first: the search is linear.
-        region(made.data.start, made.data.end, "Write");
-        region(made.shadow.start, made.shadow.end, "Write");
-        region(made.stack.start, made.stack.end, "Write");
-        region(made.code.start, made.code.end, "Read");
-        region(layout.views[at], layout.views[at] + crate::layout::VIEW, "Read");
-        region(made.constants.start, made.constants.end, "Read");
-        region(layout.outboxes[at].start, layout.outboxes[at].end, "Write");
-        for range in layout.outbox.iter().filter(|((_, peer), _)| *peer == at).map(|(_, range)| range) {
-            region(range.start, range.end, "Read");
-        }
-        region(layout.kept[at], layout.kept[at] + koboshi_sh4_abi::PAGE, "Write");
-        for base in self.devices_of(at).into_iter().flatten() {
-            let page = page_of(base);
-            region(page, page + koboshi_sh4_abi::PAGE, "Device");
-        }
-        let mut list = String::new();
-        for (start, length, rights) in regions {
-            let _ = writeln!(
-                list,
-                "            Region {{ start: {start:#010x}, length: {length:#x}, rights: Rights::{rights} }},"
-            );
-        }
-        let _ = writeln!(list, "            Region {{ start: 0, length: 0, rights: Rights::Read }},");
+        let list = self.regions(at, made, 0);
         let safe: String = self.safe(at);
         let (copied, zeroed) = made.anew();
+        let (resets, rooms) = match &made.room {
+            None => {
+                let reset = format!(
+                    "Reset {{ to: {:#010x}, from: {:#010x}, copied: {copied}, zeroed: {zeroed} }}",
+                    made.data.start, made.kept_initial
+                );
+                (reset, "None".to_owned())
+            }
+            Some(room) => {
+                let rooms = format!(
+                    "Some(&Rooms {{ at: [{:#010x}, {:#010x}], size: {:#x}, variables: {:#010x}, own: ({:#010x}, {}), \
+                     regions: &[\n{}        ] }})",
+                    room.at[0],
+                    room.at[1],
+                    room.size,
+                    room.variables,
+                    room.kept,
+                    room.program.len() / 4,
+                    self.regions(at, made, 1)
+                );
+                (String::new(), rooms)
+            }
+        };
         let _ = writeln!(
             text,
             "    ComponentPlan {{\n        entry: {:#010x},\n        stack: {:#010x},\n        shadow: {:#010x},\n        view: {:#010x},\n        \
-             window: {:#010x},\n        resets: &[Reset {{ to: {:#010x}, from: {:#010x}, copied: {}, zeroed: {} }}],\n        \
-             regions: &[\n{list}        ],\n        guards: [({:#010x}, {:#x}), ({:#010x}, {:#x})],\n        safe: &[{safe}],\n    }},",
+             window: {:#010x},\n        resets: &[{resets}],\n        \
+             regions: &[\n{list}        ],\n        rooms: {rooms},\n        guards: [({:#010x}, {:#x}), ({:#010x}, {:#x})],\n        safe: &[{safe}],\n    }},",
             made.entry,
             made.stack.end,
             made.shadow_pointer,
-            layout.views[at],
+            layout.views[at].start,
             window(layout.kept[at]),
-            made.data.start,
-            made.kept_initial,
-            copied,
-            zeroed,
             made.guards[0].start,
             made.guards[0].end - made.guards[0].start,
             made.guards[1].start,
             made.guards[1].end - made.guards[1].start,
         );
+    }
+
+    /// What a component may reach, when it runs from this one of its rooms if it has any.
+    fn regions(&self, at: usize, made: &MadeComponent, room: usize) -> String {
+        let layout = self.layout;
+        let mut list = String::new();
+        let mut region = |range: &Range<u32>, rights| {
+            if !range.is_empty() {
+                let (start, length) = (range.start, range.end - range.start);
+                let _ = writeln!(list, "            Region::of({start:#010x}, {length:#x}, Rights::{rights}),");
+            }
+        };
+        let page = |start: u32, size: u32| start..start + size;
+        // Most used first: the search is linear.
+        if made.room.is_none() {
+            region(&made.data, "Write");
+        }
+        region(&made.shadow, "Write");
+        region(&made.stack, "Write");
+        if made.room.is_none() {
+            region(&made.code, "Read");
+        }
+        region(&layout.views[at], "Read");
+        if made.room.is_none() {
+            region(&made.constants, "Read");
+        }
+        region(&layout.outboxes[at], "Write");
+        for (_, range) in layout.outbox.iter().filter(|((_, peer), _)| *peer == at) {
+            region(range, "Read");
+        }
+        region(&page(layout.kept[at], PAGE), "Write");
+        for base in devices_of(self.request, at).into_iter().flatten() {
+            region(&page(page_of(base), PAGE), "Device");
+        }
+        let seen = made.room.as_ref().map_or_else(String::new, |rooms| {
+            let (seen, size, memory, variables) = (SEEN_END - rooms.size, rooms.size, rooms.at[room], rooms.variables);
+            format!(
+                "            Region::at({SEEN_END:#010x}, {size:#x}, {variables:#010x}, Rights::Write),\n            \
+                 Region::at({seen:#010x}, {size:#x}, {memory:#010x}, Rights::Read),\n"
+            )
+        });
+        seen + &list + "            Region::LAST,\n"
     }
 
     fn safe(&self, at: usize) -> String {
@@ -300,11 +339,6 @@ impl Tables<'_> {
             }
         }
         text
-    }
-
-    /// The addresses of a component's devices as it sees them, by their numbers.
-    fn devices_of(&self, at: usize) -> Vec<Option<u32>> {
-        devices_of(self.request, at)
     }
 
     fn port(&self, text: &mut String, number: usize) {
@@ -372,15 +406,26 @@ pub(crate) fn ports_of(image: &Image, at: usize) -> Vec<Option<usize>> {
 /// The page that a component reads, and its configuration behind it, as bytes.
 pub(crate) fn view(request: &Request<'_>, layout: &Layout, ends: &[LineEnd], at: usize) -> Vec<u8> {
     use koboshi_sh4_abi::line_end::Face;
-    use koboshi_sh4_abi::{MAX_DEVICES, MAX_PORTS, PAGE, View, WAITS};
+    use koboshi_sh4_abi::{MAX_DEVICES, MAX_PORTS, View, WAITS};
     let image = request.image;
     let component = &image.components[at];
     let configuration = &component.configuration;
     let kept = layout.kept[at];
     let kept_words = koboshi_runtime::kept::WORDS as u32;
     let ports = ports_of(image, at);
-    let mut words =
-        vec![0, 0, 0, 0, 0, kept, kept_words, layout.views[at] + PAGE, configuration.len() as u32, window(kept)];
+    let mut words = vec![
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        kept,
+        kept_words,
+        layout.views[at].start + PAGE,
+        configuration.len() as u32,
+        window(kept),
+    ];
     words.push(ports.len() as u32);
     let mut devices = devices_of(request, at);
     let mut line_end = [0; 3];

@@ -2,7 +2,8 @@
 //!
 //! From the address of loading on: the kernel; each component's page to read, with its configuration; each component's
 //! *place*, which is as large as it has to be: constants, variables, guard, the module's stack, guard, the machine's stack,
-//! code, and what its variables are at the beginning; then, behind the file, what components share and keep.
+//! code, and what its variables are at the beginning (or, where others may take its place, the program that its room begins
+//! with); then, behind the file, what components share and keep, and rooms.
 //!
 //! Rule: a component's outboxes lie side by side, each on pages of its own. So one region lets it write them all, and a
 //! peer reads exactly those to itself.
@@ -16,9 +17,10 @@ use koboshi_host::image::{Connection, PortEnd};
 use koboshi_interface_kit::Kind;
 use koboshi_runtime::kept;
 use koboshi_sh4::tools::Trouble;
-use koboshi_sh4_abi::{MAX_DEVICES, MAX_PORTS, PAGE};
+use koboshi_sh4_abi::{MAX_DEVICES, MAX_PORTS, PAGE, room};
 
 use crate::line_end::{self, LineEnd};
+use crate::program::room_of;
 use crate::request::Request;
 
 /// The kernel's code and constants.
@@ -29,8 +31,8 @@ pub(crate) const KERNEL: u32 = 0x4_0000;
 pub(crate) const STACK: u32 = 0x2000;
 /// The module's own stack, in bytes, at least.
 pub(crate) const SHADOW: u32 = 0x2000;
-/// Bytes of the page to read and of the configuration behind it.
-pub(crate) const VIEW: u32 = 2 * PAGE;
+/// The most bytes of a configuration.
+const CONFIGURATION: u32 = 0x1_0000;
 
 /// A half of a connection.
 #[derive(Clone, Copy)]
@@ -47,6 +49,19 @@ pub(crate) struct PlacedConnection {
     pub(crate) far: PlacedHalf,
 }
 
+/// Where a component is whose place others may take.
+#[derive(Clone, Debug)]
+pub(crate) struct PlacedRoom {
+    /// The first address of each room.
+    pub(crate) at: [u32; 2],
+    /// Where its variables are: so many bytes as a room has.
+    pub(crate) variables: u32,
+    pub(crate) shadow: Range<u32>,
+    pub(crate) stack: Range<u32>,
+    /// What lies below both stacks, and is not mapped.
+    pub(crate) guards: [Range<u32>; 2],
+}
+
 /// Bytes of what survives a reset.
 const RECORD: u32 = 4 * koboshi_sh4_abi::words::record(INCIDENTS);
 /// Incidents that are remembered: a power of 2, of 32 at most.
@@ -54,8 +69,8 @@ pub(crate) const INCIDENTS: u32 = 32;
 
 /// Where everything is.
 pub(crate) struct Layout {
-    /// Of each component: the page to read.
-    pub(crate) views: Vec<u32>,
+    /// Of each component: the page to read, and its configuration behind it.
+    pub(crate) views: Vec<Range<u32>>,
     /// Of each component: the page with kept state, and the word of its windows.
     pub(crate) kept: Vec<u32>,
     /// Of each component: all its outboxes.
@@ -66,8 +81,10 @@ pub(crate) struct Layout {
     pub(crate) connections: Vec<PlacedConnection>,
     /// The halves of lines' ends, each with its first address: the application's, and the program's.
     pub(crate) line_ends: Vec<[u32; 2]>,
-    /// All pages of kept state and all outboxes.
+    /// All pages of kept state, all outboxes, and the variables and stacks of those whose place others may take.
     pub(crate) shared: Range<u32>,
+    /// Of each component whose place others may take: where that is.
+    pub(crate) rooms: Vec<Option<PlacedRoom>>,
     /// What survives a reset of the machine: address and bytes.
     pub(crate) record: (u32, u32),
     /// The first address behind everything.
@@ -96,9 +113,20 @@ fn bytes(slots: Option<Geometry>) -> u32 {
     (Half::words(slots) as u32 * 4).next_multiple_of(64)
 }
 
+/// What components read: the page that tells them what they are, and their configurations behind it.
+fn views(request: &Request<'_>) -> Vec<Range<u32>> {
+    let mut at = request.board.load + KERNEL;
+    let view = |configuration: &Vec<u8>| {
+        let start = at;
+        at += PAGE + (configuration.len() as u32).next_multiple_of(PAGE);
+        start..at
+    };
+    request.image.components.iter().map(|component| &component.configuration).map(view).collect()
+}
+
 /// The first address that components' places can have.
 pub(crate) fn places(request: &Request<'_>) -> u32 {
-    request.board.load + KERNEL + VIEW * request.image.components.len() as u32
+    views(request).last().map_or(request.board.load + KERNEL, |last| last.end)
 }
 
 /// Refuses what has no room in the page that a component reads.
@@ -112,10 +140,18 @@ pub(crate) fn check(request: &Request<'_>) -> Result<(), Trouble> {
                 format!("on SH-4 a component has at most {MAX_PORTS} ports and {MAX_DEVICES} devices: divide it."),
             ));
         }
-        if component.configuration.len() > PAGE as usize {
+        if component.configuration.len() > CONFIGURATION as usize {
             return Err(Trouble::new(
                 format!("the configuration of `{}` has {} bytes", component.name, component.configuration.len()),
-                format!("on SH-4 there is room for {PAGE}."),
+                format!("on SH-4 there is room for {CONFIGURATION}."),
+            ));
+        }
+    }
+    for (component, room) in request.image.components.iter().zip(&request.rooms) {
+        if room.is_some_and(|given| room_of(given).is_none()) {
+            return Err(Trouble::new(
+                format!("the `room` of `{}` has no room for a program beside its stacks", component.name),
+                format!("give it some pages more than {} bytes.", 2 * room::STACK),
             ));
         }
     }
@@ -128,12 +164,26 @@ impl Layout {
         let image = request.image;
         let count = image.components.len();
         let mut at = places_end;
-        let mut take = |size: u32| {
-            let taken = at;
-            at += size.next_multiple_of(PAGE);
+        let mut take_at = |size: u32, multiple: u32| {
+            let taken = at.next_multiple_of(multiple);
+            at = taken + size.next_multiple_of(PAGE);
             taken
         };
-        let views = (0..count as u32).map(|number| request.board.load + KERNEL + VIEW * number).collect();
+        let mut rooms: Vec<Option<PlacedRoom>> = (0..count)
+            .map(|number| {
+                let size = request.room(number).and_then(room_of)?;
+                let mut stack = || {
+                    let guard = take_at(PAGE, PAGE);
+                    let stack = take_at(room::STACK, PAGE);
+                    (guard..stack, stack..stack + room::STACK)
+                };
+                let ((below_shadow, shadow), (below_stack, stack)) = (stack(), stack());
+                let variables = take_at(size, room::COLOURS);
+                Some(PlacedRoom { at: [0; 2], variables, shadow, stack, guards: [below_shadow, below_stack] })
+            })
+            .collect();
+        let mut take = |size: u32| take_at(size, PAGE);
+        let views = views(request);
         let kept = (0..count).map(|_| take(PAGE)).collect();
 
         // Who writes how much to whom.
@@ -192,6 +242,12 @@ impl Layout {
             .collect();
         let record = (take(RECORD), RECORD);
         let shared = places_end..record.0;
+        // Behind what is cleared when the image begins anew. A room ends where a colour begins.
+        for (room, given) in rooms.iter_mut().zip(&request.rooms) {
+            let (Some(room), Some(size)) = (room, given.and_then(room_of)) else { continue };
+            let whole = size.next_multiple_of(room::COLOURS);
+            room.at = [0; 2].map(|_| take_at(whole, room::COLOURS) + whole - size);
+        }
         let end = at;
         if end > request.board.end {
             return Err(Trouble::new(
@@ -204,6 +260,6 @@ impl Layout {
             ));
         }
         let (connections, line_ends) = (connections.unwrap_or_default(), line_ends.unwrap_or_default());
-        Ok(Layout { views, kept, outboxes, outbox, connections, line_ends, shared, record, end })
+        Ok(Layout { views, kept, outboxes, outbox, connections, line_ends, shared, rooms, record, end })
     }
 }

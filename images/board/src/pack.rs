@@ -85,10 +85,9 @@ pub fn pack(
     let code = match platform {
         Platform::Host => module(anywhere::module(rust, name, source, koboshi, folder, say)?)?,
         Platform::Board(board) => {
-            return Err(Trouble::new(
-                format!("packages for a board cannot be made yet, and `{}` is one.", board.name),
-                "build it into an image for the board (`koboshi build IMAGE`), or pack it for `--platform host`.",
-            ));
+            let at_line_end = description.devices.iter().any(|device| LINE_ENDS.contains(device));
+            let made = anywhere::for_board(rust, board, (name, source, at_line_end), (koboshi, folder), say)?;
+            Code { bytes: made.code, room: made.room }
         }
     };
     let spelt = Spelt::of(description);
@@ -113,6 +112,10 @@ pub fn pack(
         .map_err(|why| Trouble::new(format!("the package cannot be written: {why}."), "mend its DESCRIPTION."))?;
     Ok(Packed { bytes })
 }
+
+/// The devices that are a line's end, by the names under which components open them: on a board their side of the platform has a
+/// part for these.
+const LINE_ENDS: [&str; 2] = ["application", "program"];
 
 /// The ways from older kept states, as the component declares them.
 fn migrations(description: &Description) -> Result<heapless::Vec<Migration, MAX_MIGRATIONS>, Trouble> {

@@ -165,6 +165,9 @@ pub struct Request<'a> {
     pub sources: Vec<Source>,
     /// Where its devices are, in the order of the image's devices.
     pub devices: Vec<Option<Placed>>,
+    /// Bytes that there are for each component's program, if others may take its place while the image runs; in the order of the
+    /// image's components. Of those behind the last one nobody takes the place.
+    pub rooms: Vec<Option<u32>>,
     /// The board.
     pub board: Board,
     /// Fast or small.
@@ -179,4 +182,11 @@ pub struct Request<'a> {
     pub name: String,
     /// What is done to the text of the kernel's tables: for a test that wants an image to be wrong.
     pub change: Option<&'a dyn Fn(String) -> String>,
+}
+
+impl Request<'_> {
+    /// The bytes that there are for a program that takes this component's place.
+    pub(crate) fn room(&self, at: usize) -> Option<u32> {
+        self.rooms.get(at).copied().flatten()
+    }
 }

@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use koboshi_console::WINDOW;
 use koboshi_console::message::{self, Ask, Assembly, FromProgram, LONGEST, PART, Sent, ToProgram, Told};
+use koboshi_interfaces::loading::Package;
 use koboshi_link::{Channel, Instant as LinkTime, Link, Session, Timing};
 use koboshi_sh4::tools::Trouble;
 use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::delivery::{Delivered, Delivery};
 use crate::emulator::{Emulator, How, NoLine};
 
 /// Bytes that may be under way to the SCIF: fewer than its FIFO holds.
@@ -69,6 +71,8 @@ pub struct Running<T> {
     to_console: VecDeque<u8>,
     from_application: Assembly,
     from_control: Assembly,
+    from_loader: Assembly,
+    delivery: Option<Delivery>,
     /// Messages, and the bytes of the program in each.
     to_application: VecDeque<(Vec<u8>, u32)>,
     questions: VecDeque<(T, Ask)>,
@@ -245,6 +249,8 @@ impl<T> Running<T> {
             to_console: VecDeque::new(),
             from_application: Assembly::default(),
             from_control: Assembly::default(),
+            from_loader: Assembly::default(),
+            delivery: None,
             to_application: VecDeque::new(),
             questions: VecDeque::new(),
             asked: VecDeque::new(),
@@ -293,6 +299,10 @@ impl<T> Running<T> {
         self.wire.received.extend(from_scif);
         moved |= self.take_messages();
         moved |= self.give_messages();
+        if let Some(delivery) = &mut self.delivery {
+            moved |= delivery.take(&mut self.from_loader, &mut self.link);
+            moved |= delivery.send(&mut self.link);
+        }
         moved |= self.send().ok_or_else(|| self.ended())?;
         Ok(moved)
     }
@@ -547,6 +557,16 @@ impl<T> Running<T> {
     /// What has come to the outside.
     pub fn take_received_outside(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.wire.received)
+    }
+
+    /// Begins to bring a package. Another one on its way is dropped.
+    pub fn bring(&mut self, package: Package, bytes: Vec<u8>) {
+        self.delivery = Some(Delivery::new(package, bytes, self.delivery.as_ref()));
+    }
+
+    /// How far the package on its way is. Its end is told once.
+    pub fn brought(&mut self) -> Option<Delivered> {
+        self.delivery.as_mut()?.state()
     }
 
     /// Asks the board something; the answer comes with `who`.

@@ -357,7 +357,9 @@ fn section_of(index: usize, segment: &Segment) -> String {
     format!(".wasm.{}.{index}", name.trim_start_matches('.').chars().map(plain).collect::<String>())
 }
 
-fn is_read_only(segment: &Segment) -> bool {
+/// Whether a segment holds constants.
+#[must_use]
+pub fn is_read_only(segment: &Segment) -> bool {
     segment.name.as_deref().is_some_and(|name| name.starts_with(".rodata"))
 }
 

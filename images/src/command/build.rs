@@ -12,7 +12,7 @@ use super::needs::cache;
 use super::progress::Progress;
 use super::{FINE, MISUSED, Paint, complain, composed, count, listen_for_stop, not_built, print_out, table};
 use crate::compose::Composed;
-use crate::compose::board::{board_of, no_place, placed};
+use crate::compose::board::{board_of, no_place, placed, rooms};
 use crate::registry::{Package, packages};
 
 pub(super) const AFTER_HELP: &str = "Example, and how the emulated R2D-PLUS boots it:
@@ -153,6 +153,7 @@ pub(super) fn make(image: &Path, how: How, composed: &Composed, board: Board) ->
         image: &composed.image,
         sources,
         devices,
+        rooms: rooms(&composed.manifest),
         board,
         optimise: how.optimise,
         knocks: how.knocks,

@@ -23,7 +23,7 @@ use crate::run::board::{Asked, OnBoard};
 ///
 /// Counted, so that the board's time stands still while the emulator has to wait for this machine: else a component that was
 /// not let run would be taken for one that is stuck.
-const INSTRUCTION: u32 = 1;
+pub(super) const INSTRUCTION: u32 = 1;
 
 /// Where a debugger is waited for, if nobody else has the port.
 const DEBUGGER: u16 = 1234;
@@ -102,7 +102,7 @@ pub(super) fn start(image: &Path, composed: &Composed, board: Board, wishes: Wis
 }
 
 /// The bit rates of its two lines.
-fn lines(composed: &Composed) -> Option<Lines> {
+pub(super) fn lines(composed: &Composed) -> Option<Lines> {
     let devices = || composed.image.devices.iter().zip(&composed.manifest.devices);
     let owner = |kind| devices().find(|(_, manifest)| manifest.settings.kind() == kind).map(|(device, _)| device.owner);
     let console = owner(DeviceKind::Program)?;

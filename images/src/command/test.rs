@@ -2,6 +2,8 @@
 //!
 //! The rule: a suite that checked nothing has not passed.
 
+mod sh4_swap;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -66,7 +68,7 @@ impl Done {
 
 /// Runs the suites, and gives the exit code.
 pub(super) fn run(arguments: &Arguments) -> i32 {
-    let all: Vec<Suite> = koboshi_host_tests::suites().iter().copied().chain([CARGO]).collect();
+    let all: Vec<Suite> = koboshi_host_tests::suites().iter().copied().chain([sh4_swap::SUITE, CARGO]).collect();
     if arguments.list {
         for suite in all {
             let on_request = if suite.on_request { " [only on request]" } else { "" };

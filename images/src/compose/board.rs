@@ -4,7 +4,7 @@ use koboshi_board::{Board, Placed, Request, Spot, Unfit, fits};
 use koboshi_host::image::{Image, ImageDevice};
 use koboshi_sh4::link::Optimise;
 
-use crate::manifest::{DeviceKind, ImageDeviceManifest, ImageManifest, PlatformKind};
+use crate::manifest::{DeviceKind, ImageDeviceManifest, ImageManifest, Instance, PlatformKind};
 use crate::problem::Rule;
 use crate::reader::Reader;
 
@@ -32,6 +32,12 @@ pub(crate) fn placed<'m>(
         place_of(device, interrupted).ok_or(device)
     };
     devices.map(place).collect()
+}
+
+/// What there is for each component's program, if others may take its place.
+pub(crate) fn rooms(manifest: &ImageManifest) -> Vec<Option<u32>> {
+    let room = |component: &Instance| Some(component.swappable.as_ref()?.value.room);
+    manifest.components.iter().map(room).collect()
 }
 
 /// What is wrong with a device without a place, and what would be right.
@@ -72,6 +78,7 @@ pub(super) fn check(reader: &mut Reader, manifest: &ImageManifest, image: &Image
         image,
         sources: Vec::new(),
         devices,
+        rooms: rooms(manifest),
         board,
         optimise: Optimise::Size,
         knocks: false,

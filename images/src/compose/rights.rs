@@ -9,7 +9,7 @@ use koboshi_interface_kit::Kind;
 use koboshi_interfaces::control;
 
 use super::Composer;
-use crate::manifest::{Instance, UNREAD_VCPU};
+use crate::manifest::{Instance, RightsManifest, UNREAD_VCPU};
 use crate::problem::Rule;
 
 impl Composer<'_> {
@@ -49,16 +49,20 @@ impl Composer<'_> {
     pub(super) fn rights(&mut self) -> Vec<Rights> {
         let mut all = vec![Rights::default(); self.image.components.len()];
         for rights in &self.image.rights {
-            let mut control = 0;
-            for name in &rights.control {
+            let [mut control, mut load] = [0; 2];
+            let names =
+                rights.control.iter().map(|name| (name, false)).chain(rights.load.iter().map(|name| (name, true)));
+            for (name, loads) in names {
                 match self.place_of(&name.value) {
+                    Some(at) if loads => load |= ComponentId(at as u8).bit(),
                     Some(at) => control |= ComponentId(at as u8).bit(),
                     None => self.unknown_component(&name.value, name.span.clone()),
                 }
             }
             match self.place_of(&rights.who.value) {
                 Some(at) => {
-                    all[at] = Rights { control, facts: rights.facts, blame: rights.blame, reboot: rights.reboot };
+                    let RightsManifest { facts, blame, reboot, .. } = *rights;
+                    all[at] = Rights { control, facts, blame, reboot, load };
                 }
                 None => self.unknown_component(&rights.who.value, rights.who.span.clone()),
             }

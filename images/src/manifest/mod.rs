@@ -318,6 +318,8 @@ pub struct RightsManifest {
     pub blame: bool,
     /// It may reboot the image.
     pub reboot: bool,
+    /// For whom it may bring packages.
+    pub load: Vec<At<String>>,
 }
 
 /// Whom a failure takes with it.

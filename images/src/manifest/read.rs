@@ -484,11 +484,13 @@ fn rights(reader: &mut Reader, image: &Section<'_>) -> Vec<RightsManifest> {
             reader.problem(Rule::WrongKind, span, message, "here", remedy);
             continue;
         };
-        let table = reader.section(table, span, "the rights of a component", &["control", "facts", "blame", "reboot"]);
+        let table =
+            reader.section(table, span, "the rights of a component", &["control", "facts", "blame", "reboot", "load"]);
         let control = table.texts(reader, "control", "driver").map_or_else(Vec::new, |list| list.value);
+        let load = table.texts(reader, "load", "driver").map_or_else(Vec::new, |list| list.value);
         let mut flag = |key| table.flag(reader, key).is_some_and(|flag| flag.value);
         let (facts, blame, reboot) = (flag("facts"), flag("blame"), flag("reboot"));
-        all.push(RightsManifest { who, control, facts, blame, reboot });
+        all.push(RightsManifest { who, control, facts, blame, reboot, load });
     }
     all
 }

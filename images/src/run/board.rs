@@ -8,17 +8,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use koboshi_board::place_of;
 use koboshi_board::running::Running;
+use koboshi_board::{Delivered, place_of};
 use koboshi_console::message::{Ask, Health, Told};
 use koboshi_core::ComponentId;
-use koboshi_core::incident::Incident;
+use koboshi_core::incident::{Incident, Verdict};
 use koboshi_core::kernel::Denied;
 use koboshi_core::life::State;
 use koboshi_host::application::Announcement;
 use koboshi_host::image::{DeviceModelKind, Image};
 use koboshi_host::strike::How;
 use koboshi_host::wire::{LineSettings, Parity};
+use koboshi_interfaces::loading::{self, Unable};
 
 use super::protocol::Process;
 use super::story;
@@ -35,6 +36,9 @@ const SETTLES: Duration = Duration::from_millis(100);
 
 /// Incidents that are asked about again at a time.
 const ASKED_AGAIN: usize = 4;
+
+/// How many bytes of a package have to come until that is told.
+const TOLD_EACH: usize = 4_096;
 
 /// Incidents that are kept.
 const INCIDENTS: usize = 1_000;
@@ -82,6 +86,8 @@ pub(crate) struct OnBoard {
     open: usize,
     lost: u64,
     said: Vec<(u64, String)>,
+    /// The package on its way, in words.
+    brings: String,
 }
 
 /// The component that has the program's side of a line's end.
@@ -113,6 +119,7 @@ impl OnBoard {
             open: 0,
             lost: 0,
             said: Vec::new(),
+            brings: String::new(),
         }
     }
 
@@ -169,8 +176,8 @@ impl OnBoard {
         }
         let now = self.heard.map_or(0, |(at, _)| at);
         let open = self.incidents.values().filter(|incident| {
-            incident.cut_short.is_none()
-                && incident.answered_at.is_none()
+            let on_probation = incident.swap.is_some_and(|swap| swap.verdict == Verdict::Open);
+            (incident.cut_short.is_none() && incident.answered_at.is_none() || on_probation)
                 && now.saturating_sub(incident.failed_at) < FOLLOWED
         });
         // What is new comes first, and of the others the last ones: the board remembers some dozens only.
@@ -346,17 +353,57 @@ impl System for OnBoard {
         Ok(())
     }
 
-    fn load(&mut self, _: ComponentId, _: Vec<u8>, _: bool) -> Result<(), (String, String)> {
-        let remedy = "build it into the image (`koboshi build`), or swap it in an image for this machine.";
-        Err(("a board takes no packages yet".to_owned(), remedy.to_owned()))
+    fn load(&mut self, id: ComponentId, package: Vec<u8>, _one_way: bool) -> Result<(), (String, String)> {
+        // The loader lets in only what keeps the same, so there is always a way back.
+        let [a, b, c, d, e, f, g, h, ..] = koboshi_package::digest(&package).0;
+        let mark = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let bytes = package.len() as u32;
+        // Its name is for people; what it is the board judges by itself.
+        self.brings = koboshi_package::Package::open(&package)
+            .and_then(|package| package.header().map(|header| format!("{} {}", header.name, header.version)))
+            .unwrap_or_else(|_| "the package".to_owned());
+        let package_of = loading::Package { component: loading::ComponentId(id.0), bytes, mark };
+        self.running.bring(package_of, package);
+        Ok(())
     }
 
     fn loading(&mut self) -> Option<Loading> {
-        None
+        let refused = |what: String, remedy: &str| Loading::Refused { what, remedy: remedy.to_owned() };
+        let anew = "say it again.";
+        Some(match self.running.brought()? {
+            // Not each few bytes: whoever follows is told in steps.
+            Delivered::Part(bytes, of) if bytes < of => Loading::Sent { bytes: bytes / TOLD_EACH * TOLD_EACH, of },
+            Delivered::Part(bytes, of) => Loading::Sent { bytes, of },
+            Delivered::Asked => Loading::Commanded { what: self.brings.clone() },
+            Delivered::Refused(code, text) if text.is_empty() => refused(
+                format!("the package is refused: {code}"),
+                "the loader was ended before it could say more; `koboshi inspect PACKAGE --for IMAGE:COMPONENT` does.",
+            ),
+            Delivered::Refused(_, text) => refused(
+                format!("the package is refused: {text}"),
+                "`koboshi inspect PACKAGE --for IMAGE:COMPONENT` says what to do, and whose fault it is.",
+            ),
+            Delivered::Unable(unable) => {
+                let (what, remedy) = unable_in_words(unable);
+                refused(what, remedy)
+            }
+            Delivered::Nobody => refused(
+                "nobody takes packages on this board".to_owned(),
+                "give the image a `loader`, connected to its console, as in images/r2d.toml; or, if it has one, look at `koboshi ps`.",
+            ),
+            Delivered::Silent => {
+                refused("the loader did not answer, again and again; nothing was swapped".to_owned(), anew)
+            }
+            Delivered::Unknown => refused(
+                "whether the swap was asked for is not known: who asked was ended meanwhile".to_owned(),
+                "look at `koboshi incidents` whether it was; if not, say it again.",
+            ),
+        })
     }
 
-    fn back(&mut self, _: ComponentId) -> Result<(), Denied> {
-        Err(Denied::Right)
+    fn back(&mut self, id: ComponentId) -> Result<(), Denied> {
+        self.ask(Asked::Command(id, "swapped back"), Ask::Back(id.0));
+        Ok(())
     }
 
     fn program(&mut self, _: &str, offered: &[u8], takes: bool) -> Carried {
@@ -423,6 +470,33 @@ impl System for OnBoard {
 
     fn wrongs(&mut self, _: &str) -> Vec<String> {
         Vec::new()
+    }
+}
+
+/// What keeps a package from being brought, and what to do.
+fn unable_in_words(unable: Unable) -> (String, &'static str) {
+    match unable {
+        Unable::NoSuch => (
+            "the component takes no packages, or the loader is not told of it".to_owned(),
+            "write `swappable` into its `[[component]]`, and its name into the loader's `load` in `[rights]`.",
+        ),
+        Unable::TooLong(most) => {
+            (format!("it is longer than any package that a board takes: {most} bytes at most"), "make it smaller.")
+        }
+        Unable::Busy => (
+            "the component cannot be swapped now: its last swap is not over, or it does not run".to_owned(),
+            "wait until that version stays, or swap it back (--back).",
+        ),
+        Unable::Denied => (
+            "the board's kernel does not let the loader put code there".to_owned(),
+            "write the component's name into the loader's `load` in `[rights]`.",
+        ),
+        Unable::Migrates => (
+            "it keeps something else than what the image's own version keeps, and a board cannot change that yet"
+                .to_owned(),
+            "compose a new image with it.",
+        ),
+        Unable::NotBegun | Unable::NotWhole(_) => ("the package did not come whole".to_owned(), "say it again."),
     }
 }
 

@@ -43,11 +43,13 @@ pub enum Channel {
     Control = 2,
     /// What is said to people.
     Log = 3,
+    /// Packages that are brought, and what becomes of them.
+    Packages = 4,
 }
 
 impl Channel {
     /// All of them.
-    pub const ALL: [Channel; 3] = [Channel::Application, Channel::Control, Channel::Log];
+    pub const ALL: [Channel; 4] = [Channel::Application, Channel::Control, Channel::Log, Channel::Packages];
 }
 
 /// Names one life of an end. It grows with each life, round the corner at 65,535; 0 is nobody.

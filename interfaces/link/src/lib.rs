@@ -200,9 +200,9 @@ pub struct Link<const WINDOW: usize> {
     outgoing: Encoded,
     /// Nothing was to be sent when last asked.
     silent: bool,
-    lanes: [Lane<WINDOW>; 3],
+    lanes: [Lane<WINDOW>; Channel::ALL.len()],
     /// The channel whose turn is next is the first in it.
-    turns: [Channel; 3],
+    turns: [Channel; Channel::ALL.len()],
     counts: Counts,
     flaws: Flaws,
 }
@@ -236,7 +236,7 @@ impl<const WINDOW: usize> Link<WINDOW> {
             decoder: Decoder::new(),
             outgoing: Encoded::new(),
             silent: true,
-            lanes: [Lane::new(&timing), Lane::new(&timing), Lane::new(&timing)],
+            lanes: [Lane::new(&timing), Lane::new(&timing), Lane::new(&timing), Lane::new(&timing)],
             turns: Channel::ALL,
             counts: Counts {
                 frames: 0,
@@ -351,20 +351,22 @@ impl<const WINDOW: usize> Link<WINDOW> {
     }
 
     fn lane(&self, channel: Channel) -> &Lane<WINDOW> {
-        let [application, control, log] = &self.lanes;
+        let [application, control, log, packages] = &self.lanes;
         match channel {
             Channel::Application => application,
             Channel::Control => control,
             Channel::Log => log,
+            Channel::Packages => packages,
         }
     }
 
     fn lane_mut(&mut self, channel: Channel) -> &mut Lane<WINDOW> {
-        let [application, control, log] = &mut self.lanes;
+        let [application, control, log, packages] = &mut self.lanes;
         match channel {
             Channel::Application => application,
             Channel::Control => control,
             Channel::Log => log,
+            Channel::Packages => packages,
         }
     }
 

@@ -856,6 +856,7 @@ impl<'a> Kernel<'a> {
         let rights = self.component(from).ok_or(Denied::Unknown)?.rights;
         let allowed = match command {
             Command::Reboot => rights.reboot,
+            Command::Swap(Version::New { .. }) => rights.load & target.bit() != 0,
             _ => rights.control & target.bit() != 0,
         };
         if !allowed {

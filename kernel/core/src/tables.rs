@@ -20,6 +20,8 @@ pub struct Rights {
     pub blame: bool,
     /// It may reboot the image.
     pub reboot: bool,
+    /// The components for which it may bring code, and have it take their place: bits of [`ComponentId::bit`].
+    pub load: u64,
 }
 
 /// A component, as the composer describes it.

@@ -9,7 +9,8 @@
 //! It must never: hold policy, or a component's memory by anything but its physical address.
 //!
 //! Where things lie: a component's addresses are physical ones, seen through P0. So the kernel reaches the same memory in
-//! P1, at the address | 0x8000_0000, both have the same cache lines, and no address means two things.
+//! P1, at the address | 0x8000_0000, both have the same cache lines, and no address means two things. Only the program and the
+//! variables of who may be swapped are seen elsewhere, at one address for both rooms, and of the same colour in the caches.
 #![no_std]
 #![allow(
     unsafe_code,
@@ -29,7 +30,7 @@ mod watchdog;
 pub use interrupts::{Controller, Group};
 pub use machine::boot::{Storage, boot};
 pub use machine::{Context, Machine};
-pub use plan::{ComponentPlan, LinePlan, Plan, PortEnd, PortPlan, Region, Reset, Rights, SafeWrite, Width};
+pub use plan::{ComponentPlan, LinePlan, Plan, PortEnd, PortPlan, Region, Reset, Rights, Rooms, SafeWrite, Width};
 /// Where generated tables keep their [`Storage`].
 pub use static_cell::ConstStaticCell;
 pub use time::Clock;

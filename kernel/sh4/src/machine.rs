@@ -6,6 +6,7 @@
 pub(crate) mod boot;
 mod calls;
 mod ends;
+mod rooms;
 
 use core::mem::offset_of;
 
@@ -18,7 +19,7 @@ use koboshi_sh4_abi::call;
 
 use crate::interrupts::Chip;
 use crate::memory;
-use crate::plan::{ComponentPlan, Plan, Region, Rights};
+use crate::plan::{ComponentPlan, Plan, Region};
 use crate::record::Record;
 use crate::registers as register;
 use crate::time::Time;
@@ -60,7 +61,7 @@ impl Context {
 }
 
 /// The regions of whoever may reach nothing.
-static NOTHING: Region = Region { start: 0, length: 0, rights: Rights::Read };
+static NOTHING: Region = Region::LAST;
 
 /// What a trap hands over, beside EXPEVT: it was an interrupt, and this is INTEVT.
 const INTERRUPT: u32 = 1 << 31;
@@ -124,6 +125,8 @@ pub struct Machine {
     turns: [Turn; MAX_VCPUS],
     /// Somebody is to be ended and has a window open: it alone runs, until then.
     closing: Option<Closing>,
+    /// Components that run from their second room, as bits.
+    in_second: u64,
 }
 
 // SAFETY: its pointers are to memory that is its own alone, and there is one processor.

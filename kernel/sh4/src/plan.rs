@@ -62,10 +62,28 @@ pub struct ComponentPlan {
     pub resets: &'static [Reset],
     /// All that it may reach. The last one has length 0.
     pub regions: &'static [Region],
+    /// Other programs may take the place of its own.
+    pub rooms: Option<&'static Rooms>,
     /// The first address and the length of each guard: who gets there has run over a stack.
     pub guards: [(u32, u32); 2],
     /// What is written when it is given up.
     pub safe: &'static [SafeWrite],
+}
+
+/// Where a component's program comes from, if others may take its place: two rooms, of which one is used and the other one may
+/// be filled. Both are seen at the same addresses, so a program does not know in which one it is.
+#[derive(Clone, Copy)]
+pub struct Rooms {
+    /// The first address of each room: a multiple of a page.
+    pub at: [u32; 2],
+    /// Bytes of each: a multiple of a page.
+    pub size: u32,
+    /// Where the component's variables are: so many bytes as a room has.
+    pub variables: u32,
+    /// The image's own program: its address, and its words. It fills the first room when the machine begins.
+    pub own: (u32, u32),
+    /// What the component may reach when it runs from the second room, as [`ComponentPlan::regions`] is from the first one.
+    pub regions: &'static [Region],
 }
 
 /// Memory that begins anew.
@@ -99,12 +117,53 @@ pub enum Rights {
 #[repr(C)]
 pub struct Region {
     /// Its first address: a multiple of a page.
-    pub start: u32,
+    start: u32,
     /// Its length in bytes: a multiple of a page. 0: there are no more.
-    pub length: u32,
-    /// What may be done in it.
-    pub rights: Rights,
+    length: u32,
+    /// What is added to an address in it to have the TLB's entry: how far away the memory is, in pages, and the rights below.
+    entry: u32,
 }
+
+impl Region {
+    /// There are no more.
+    pub const LAST: Region = Region::of(0, 0, Rights::Read);
+
+    /// Memory at its own address.
+    #[must_use]
+    pub const fn of(start: u32, length: u32, rights: Rights) -> Self {
+        Region::at(start, length, start, rights)
+    }
+
+    /// Memory that is seen at `start` and is really at `memory`. Both are multiples of a page.
+    #[must_use]
+    pub const fn at(start: u32, length: u32, memory: u32, rights: Rights) -> Self {
+        Region { start, length, entry: memory.wrapping_sub(start).wrapping_add(rights as u32) }
+    }
+
+    /// Its bytes; 0: there are no more.
+    pub(crate) const fn length(&self) -> u32 {
+        self.length
+    }
+
+    /// Where these bytes really are, if all of them lie in it.
+    pub(crate) const fn memory(&self, address: u32, bytes: u32) -> Option<u32> {
+        let offset = address.wrapping_sub(self.start);
+        if offset >= self.length || bytes > self.length.wrapping_sub(offset) {
+            return None;
+        }
+        Some(address.wrapping_add(self.entry & !OF_RIGHTS))
+    }
+
+    /// Whether it may be read, or written, as memory is.
+    pub(crate) const fn is(&self, write: bool) -> bool {
+        let rights = self.entry & OF_RIGHTS;
+        // A register is no memory: reading it may do something.
+        rights == Rights::Write as u32 || rights == Rights::Read as u32 && !write
+    }
+}
+
+/// Of [`Region::entry`]: the bits below a page's address.
+const OF_RIGHTS: u32 = koboshi_sh4_abi::PAGE - 1;
 
 /// One end of a port.
 #[derive(Clone, Copy)]

@@ -158,16 +158,16 @@ on:     .long   0x90d                   ! ICI 11, ICE 8, OCI 3, CB 2 (P1 is copi
         mov.l   @(0x0c, r0), r2         ! TEA
 1:      mov.l   @r1+, r3                ! start
         mov.l   @r1+, r4                ! length
-        mov.l   @r1+, r5                ! rights
+        mov.l   @r1+, r5                ! entry: rights, and how far away the memory is
         tst     r4, r4
         bt      2f
         mov     r2, r6
         sub     r3, r6
         cmp/hs  r4, r6
         bt      1b
-        mov.l   page, r6                ! its address is a physical one
+        mov.l   page, r6
         and     r6, r2
-        or      r5, r2
+        add     r5, r2
         mov.l   r2, @(0x04, r0)         ! PTEL; PTEH holds page and address space already
         ldtlb
         nop
@@ -179,7 +179,7 @@ on:     .long   0x90d                   ! ICI 11, ICE 8, OCI 3, CB 2 (P1 is copi
         .balign 4
 ccn_2:  .long   0xff000000
 current_2: .long koboshi_current
-page:   .long   0x1ffff000
+page:   .long   0xfffff000
 
         .org    exceptions + 0x500      ! VBR + 0x600: interrupts
         mov.l   ccn_4, r2
@@ -191,6 +191,48 @@ page:   .long   0x1ffff000
         .balign 4
 ccn_4:  .long   0xff000000
 interrupt: .long 0x80000000
+
+        ! koboshi_write_back(address, lines): what was stored in so many lines of 32 bytes is in memory, where code is
+        ! fetched from. The address is one in P1, and a multiple of 32.
+        .section .text.koboshi_write_back, "ax"
+        .balign 4
+        .global koboshi_write_back
+koboshi_write_back:
+        ocbwb   @r4
+        dt      r5
+        bf/s    koboshi_write_back
+        add     #32, r4
+        rts
+        nop
+
+        ! koboshi_forget_code(): what the instruction cache holds is forgotten. That is done from P2, where code is not cached.
+        .section .text.koboshi_forget_code, "ax"
+        .balign 4
+        .global koboshi_forget_code
+koboshi_forget_code:
+        mova    1f, r0
+        mov.l   uncached, r1
+        add     r1, r0
+        mov.l   ccr_2, r1
+        mov.l   forget, r2
+        jmp     @r0
+        nop
+        .balign 4
+1:      mov.l   r2, @r1
+        nop
+        nop
+        nop
+        nop
+        nop
+        nop
+        nop
+        nop
+        rts
+        nop
+        .balign 4
+uncached: .long 0x20000000
+ccr_2:  .long   0xff00001c
+forget: .long   0x905                   ! ICI 11, ICE 8, CB 2, OCE 0: as `on`, and the operand cache stays as it is
 
         .section .bss.koboshi, "aw", @nobits
         .balign 4

@@ -122,7 +122,7 @@ fn image(count: usize) -> Image {
     ];
     let policy = Policy { groups: heapless::Vec::from_slice(&groups).unwrap_or_default() };
     let all = (1..count as u8).fold(0, |set, id| set | ComponentId(id).bit());
-    let may = Rights { control: all, facts: true, blame: true, reboot: true };
+    let may = Rights { control: all, facts: true, blame: true, reboot: true, load: 0 };
     let none = Rights::default;
     let policy = postcard::to_stdvec(&policy).unwrap_or_default();
     let mut components = vec![

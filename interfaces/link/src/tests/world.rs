@@ -56,8 +56,8 @@ struct Reader {
 #[derive(Debug)]
 struct End<const WINDOW: usize> {
     link: Link<WINDOW>,
-    writers: [Writer; 3],
-    readers: [Reader; 3],
+    writers: [Writer; Channel::ALL.len()],
+    readers: [Reader; Channel::ALL.len()],
     /// Put on the line by this end.
     line: Line,
 }

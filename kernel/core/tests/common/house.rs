@@ -50,7 +50,7 @@ pub(crate) fn built(fit: Fit, test: impl FnOnce(&mut Kernel<'_>, &Port, &Port)) 
         rights: Rights::default(),
         swappable,
     };
-    let all = Rights { control: !MANAGER.bit(), facts: true, blame: false, reboot: true };
+    let all = Rights { control: !MANAGER.bit(), facts: true, blame: false, reboot: true, load: !MANAGER.bit() };
     let components = [
         Component { name: "manager", vcpu: 0, rights: all, ..nothing },
         Component {

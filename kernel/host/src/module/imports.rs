@@ -199,6 +199,8 @@ pub(super) fn define(linker: &mut Linker<Host>) -> Result<(), Error> {
         give(&mut caller, to, &room)?;
         Ok(1)
     })?;
+    // No component puts code anywhere here: `koboshi_put` of the host says so.
+    linker.func_wrap(MODULE, "koboshi_trap_put", |_: u32, _: u32, _: u32, _: u32| answer::UNKNOWN)?;
     linker.func_wrap(MODULE, "koboshi_trap_down", |mut caller: Caller<'_>| ask(&mut caller, koboshi_down))?;
     linker.func_wrap(MODULE, "koboshi_trap_log", |mut caller: Caller<'_>, at: u32, length: u32| {
         let text = text(&mut caller, at, length)?;

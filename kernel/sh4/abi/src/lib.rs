@@ -51,6 +51,9 @@ pub mod call {
     pub const DOWN: u32 = 13;
     /// Writes the [`Registers`](koboshi_core::place::Registers) of component r4 to r5. 1: they are known.
     pub const REGISTERS: u32 = 14;
+    /// Puts the r7 bytes at r6 into the free [`room`](crate::room) of component r4, r5 bytes behind its beginning: all of them
+    /// multiples of 4. An answer of [`answer`](crate::answer).
+    pub const PUT: u32 = 15;
     /// The first of those that translated code makes.
     pub const TRANSLATED: u32 = 0x40;
 }
@@ -99,6 +102,33 @@ pub mod version {
     pub const NEW: u32 = 1;
     /// The new one, from whose kept state there is one.
     pub const NEW_WITH_WAY_BACK: u32 = 2;
+}
+
+/// Rooms: where a component's program is that others may take the place of. What a component reads fills the end of
+/// one. What stands at its beginning tells the kernel how to begin it: [`TABLE`](room::TABLE) words.
+///
+/// A component sees the room that it runs from, and its variables behind it, at the same addresses whichever of its two rooms it
+/// is. Bits 12 and 13 of these are those of the memory's own addresses, so each byte has one line in the caches.
+pub mod room {
+    /// The address behind a room, as its component sees it, where its variables begin. Nothing else of a component lies in these
+    /// 512 MiB: neither memory nor registers.
+    pub const SEEN_END: u32 = 0x5000_0000;
+    /// Both ends of a room are multiples of this: cache lines are found by the bits below it.
+    pub const COLOURS: u32 = 0x4000;
+    /// Bytes of each of both stacks: the image's, the same for every program.
+    pub const STACK: u32 = 0x2000;
+    /// Bytes that one [`PUT`](super::call::PUT) takes at most.
+    pub const MOST: u32 = 256;
+    /// Words of the table.
+    pub const TABLE: u32 = 4;
+    /// Its word with the first instruction.
+    pub const ENTRY: u32 = 0;
+    /// Its word with the address of what variables are at the beginning.
+    pub const INITIAL: u32 = 1;
+    /// Its word with how many words of these there are.
+    pub const COPIED: u32 = 2;
+    /// Its word with how many words behind them are zero.
+    pub const ZEROED: u32 = 3;
 }
 
 /// Bytes of a page of the MMU.

@@ -38,7 +38,7 @@ use koboshi_sh4_abi::line_end::{self, Face, LineEnd};
 use koboshi_sh4_abi::{self as abi, PortView, View, WAITS, answer, command, version, words};
 
 unsafe extern "C" {
-    // Each of these is `trapa #N; rts`, in `traps.S`: r4 to r6 in, r0 and r1 out.
+    // Each of these is `trapa #N; rts`, in `traps.S`: r4 to r7 in, r0 and r1 out.
     safe fn koboshi_trap_wait(rings: u32, alarm_low: u32, alarm_high: u32);
     safe fn koboshi_trap_ring(rings: u32);
     safe fn koboshi_trap_now() -> u64;
@@ -53,6 +53,7 @@ unsafe extern "C" {
     safe fn koboshi_trap_window_closed();
     safe fn koboshi_trap_down() -> u64;
     safe fn koboshi_trap_registers(of: u32, to: *mut u32) -> u32;
+    safe fn koboshi_trap_put(target: u32, offset: u32, from: *const u8, length: usize) -> u32;
 }
 
 #[cfg(feature = "module")]
@@ -389,6 +390,18 @@ fn koboshi_incident(number: u32) -> Option<Incident> {
 fn koboshi_registers(of: ComponentId) -> Option<Registers> {
     let mut room = [0; words::REGISTERS];
     (koboshi_trap_registers(of.0.into(), room.as_mut_ptr()) != 0).then(|| words::registers(&room))
+}
+
+#[unsafe(no_mangle)]
+fn koboshi_put(target: ComponentId, offset: u32, bytes: &[u8]) -> Result<(), Denied> {
+    let mut at = offset;
+    for piece in bytes.chunks(abi::room::MOST as usize) {
+        match koboshi_trap_put(target.0.into(), at, piece.as_ptr(), piece.len()) {
+            answer::DONE => at = at.wrapping_add(piece.len() as u32),
+            refused => return Err(denied(refused)),
+        }
+    }
+    Ok(())
 }
 
 #[unsafe(no_mangle)]

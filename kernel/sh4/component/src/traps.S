@@ -1,4 +1,4 @@
-! The traps of a component: arguments in r4 to r6 and results in r0 and r1, as C has them anyway.
+! The traps of a component: arguments in r4 to r7 and results in r0 and r1, as C has them anyway.
 ! The numbers are those of `koboshi_sh4_abi::call`.
 
         .macro  call name, number
@@ -28,3 +28,4 @@
         call    koboshi_trap_nothing, 12
         call    koboshi_trap_down, 13
         call    koboshi_trap_registers, 14
+        call    koboshi_trap_put, 15

@@ -14,7 +14,7 @@ use koboshi_core::schedule::MAX_VCPUS;
 use koboshi_core::{ComponentId, Nanoseconds};
 
 use super::ends::safe_action;
-use super::{Context, Machine, NOTHING, Turn, WATCHDOG, each, stop};
+use super::{Context, Machine, NOTHING, Turn, WATCHDOG, each, rooms, stop};
 use crate::interrupts::Chip;
 use crate::memory;
 use crate::plan::{Plan, PortPlan, Reset};
@@ -93,6 +93,7 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
     // Early, so that it guards the rest of this too.
     let (signs, overflowed) = Signs::start(plan.watchdog.filter(|_| WATCHDOG), plan.manager, &Chip);
     clear(plan);
+    rooms::fill(plan);
     let mut made = 0;
     for (place, plan) in storage.ports.iter_mut().zip(plan.ports) {
         let Some(port) = port(plan) else { break };
@@ -139,6 +140,7 @@ pub fn boot<const C: usize, const P: usize, const L: usize, const I: usize>(
         current: None,
         turns: [Turn::NOBODYS; MAX_VCPUS],
         closing: None,
+        in_second: 0,
     });
     machine.start(if overflowed { Some(Fault::Watchdog) } else { None });
     let now = machine.time.now();

@@ -46,6 +46,10 @@ impl Machine {
             call::FACTS => self.facts(id, a, b).map(Into::into),
             call::INCIDENT => self.incident(id, a, b).map(Into::into),
             call::REGISTERS => self.registers_of(id, a, b).map(Into::into),
+            call::PUT => {
+                let last = self.context(id).map_or(0, |context| context.r[7]);
+                Some(self.put(id, a, b, c, last).into())
+            }
             call::LOG => {
                 self.log(id, a, b);
                 None
@@ -127,7 +131,7 @@ impl Machine {
 
     /// Where a component wants words; without them it has no right to ask.
     fn room(&mut self, id: ComponentId, address: u32, count: usize) -> Option<&'static [AtomicU32]> {
-        let regions = self.component(id)?.regions;
+        let regions = self.regions(id);
         let room = memory::wanted(regions, address, count as u32);
         if room.is_none() {
             self.fault(id, Fault::Access { address }, event::TRAPA, address);
@@ -204,7 +208,7 @@ impl Machine {
     /// Notes where a component panicked, as it says. Of the file's name the end counts.
     fn note_panic(&mut self, id: ComponentId, file: u32, length: u32, line: u32) {
         let longest = length.min(FILE as u32 + 1);
-        let regions = self.component(id).map_or(&[][..], |component| component.regions);
+        let regions = self.regions(id);
         let name = memory::shown(regions, file.wrapping_add(length.wrapping_sub(longest)), longest, longest);
         if let Some(incident) = self.kernel.incident_of(id) {
             incident.at.panicked(name.unwrap_or(b"?"), line);
@@ -212,7 +216,7 @@ impl Machine {
     }
 
     fn show_text(&mut self, id: ComponentId, what: &[u8], text: u32, length: u32) -> Trace {
-        let regions = self.component(id).map_or(&[][..], |component| component.regions);
+        let regions = self.regions(id);
         let text = memory::shown(regions, text, length, LONGEST_TEXT).unwrap_or(b"?");
         self.trace.text(b"koboshi: ").text(self.name(id).as_bytes()).text(what).text(text)
     }

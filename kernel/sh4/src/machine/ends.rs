@@ -170,6 +170,7 @@ impl Machine {
     fn load(&mut self, id: ComponentId) {
         let Some(plan) = self.component(id) else { return };
         plan.resets.iter().for_each(memory::reset);
+        let entry = plan.rooms.map_or(Some(plan.entry), |rooms| self.load_from_room(id, rooms));
         let view = memory::view(plan.view);
         let epoch = self.kernel.standing(id).map_or(0, |(_, epoch)| epoch);
         let begin = self.kernel.begin(id).map_or(0, abi::begin_in_words);
@@ -181,7 +182,8 @@ impl Machine {
         memory::word(plan.window).store(0, Ordering::Relaxed);
         if let Some(context) = self.context(id) {
             *context = Context { regions: context.regions, ended: context.ended, ..Context::EMPTY };
-            context.spc = plan.entry;
+            // What says no place to begin at begins where nobody may.
+            context.spc = entry.unwrap_or(0);
             context.ssr = USER;
             context.gbr = plan.shadow;
             let [_, _, _, _, first, .., stack] = &mut context.r;
