@@ -350,6 +350,7 @@ fn judge(mut run: Run<'_>, ended: bool, ended_at: u64, in_time: Option<u64>) -> 
     let told = |what: &[Announcement]| announced.iter().any(|(_, found)| what.contains(found));
     let told_out = told(&[Announcement::NotSent]);
     let told_back = told(&[Announcement::Gap, Announcement::Overrun, Announcement::Framing, Announcement::Parity]);
+    let told = told_out || told_back;
     let stale_accesses = run.machine.stale_accesses();
     // Whatever became of a swap, or of a death: one version of the driver lives.
     let one_runs = run.machine.facts(DRIVER).is_some_and(|facts| facts.state.alive());
@@ -359,13 +360,11 @@ fn judge(mut run: Run<'_>, ended: bool, ended_at: u64, in_time: Option<u64>) -> 
         Verdict::Repeated
     } else if out.wrong > 0 && !told_out || back.wrong > 0 && !told_back {
         Verdict::Wrong
-    } else if !one_runs {
-        Verdict::Stuck
-    } else if !(ended || told_out || told_back) || !goes_on(&run.out, &run.sent) || !goes_on(&run.back, &run.received) {
+    } else if !one_runs || !goes_on(&run.out, &run.sent) || !goes_on(&run.back, &run.received) || !ended && !told {
         Verdict::Stuck
     } else if out.lost > 0 && !told_out || back.lost > 0 && !told_back {
         Verdict::Lost
-    } else if told_out || told_back {
+    } else if told {
         Verdict::Announced
     } else if in_time.is_some_and(|in_time| ended_at > in_time + RECOVER_WITHIN) {
         Verdict::Late

@@ -183,7 +183,7 @@ fn key_of(words: &[u32], copy: usize) -> Key {
 fn stores(before: &[u32], after: &[u32], own: Key) -> Vec<(usize, u32)> {
     let mut written: Vec<usize> = (0..COPIES).filter(|copy| before[copy * COPY] != after[copy * COPY]).collect();
     let held = |copy: usize| if key_of(before, copy) == key_of(after, copy) { before[copy * COPY] } else { 0 };
-    let is_newer = |copy: usize| held(copy) > held(copy ^ 1) || held(copy) == held(copy ^ 1) && copy % 2 == 0;
+    let is_newer = |copy: usize| held(copy) > held(copy ^ 1) || held(copy) == held(copy ^ 1) && copy.is_multiple_of(2);
     written.sort_by_key(|copy| (key_of(after, *copy) != own, is_newer(*copy)));
     let mut stores = vec![];
     for copy in written.into_iter().map(|copy| copy * COPY) {

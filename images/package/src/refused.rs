@@ -70,7 +70,7 @@ pub enum Refused<'a> {
     #[error("it is for platform `{found}`, and `{expected}` was expected")]
     Platform { found: &'a str, expected: &'a str },
     /// It is another component.
-    #[error("it is the component `{found}`, and {} expected", Names(*.expected))]
+    #[error("it is the component `{found}`, and {} expected", Names(.expected))]
     Name { found: &'a str, expected: &'a [&'a str] },
     /// It is older than the image allows.
     #[error("it is version {found}, and nothing older than {lowest} was expected")]

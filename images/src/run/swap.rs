@@ -73,13 +73,11 @@ impl Following {
         let now = system.now();
         match self.stage {
             Stage::Loading(told) => match system.loading() {
-                None => {}
-                Some(Loading::Sent { bytes, of }) => {
-                    if bytes != told {
-                        self.stage = Stage::Loading(bytes);
-                        self.tell(SwapStep::Sent { bytes, of });
-                    }
+                Some(Loading::Sent { bytes, of }) if bytes != told => {
+                    self.stage = Stage::Loading(bytes);
+                    self.tell(SwapStep::Sent { bytes, of });
                 }
+                Some(Loading::Sent { .. }) | None => {}
                 Some(Loading::Refused { what, remedy }) => return Err((what, remedy)),
                 Some(Loading::Commanded { what }) => {
                     self.tell(SwapStep::LetIn { package: what.clone() });
