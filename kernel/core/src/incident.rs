@@ -81,6 +81,8 @@ pub enum Verdict {
     Stays(Nanoseconds),
     /// The incident with this number has ended its probation: the version before has its place again.
     Undone(u32),
+    /// So it has, since this time, for the component was stopped or given up, or the image began anew.
+    PutBack(Nanoseconds),
 }
 
 /// Who noticed that an incarnation was to end.

@@ -342,6 +342,9 @@ impl<'a> Kernel<'a> {
         self.has_actions = true;
         self.actions.load |= id.bit();
         self.schedule.ready(life.vcpu, id);
+        if life.swap.is_under_way() {
+            self.begin_probation(id, now);
+        }
         Ok(epoch)
     }
 
@@ -575,6 +578,7 @@ impl<'a> Kernel<'a> {
         let Some(component) = self.components.get(id.index()) else {
             return seal;
         };
+        self.count_given(id);
         let Some(life) = self.lives.get_mut(id.index()) else {
             return seal;
         };
@@ -626,6 +630,11 @@ impl<'a> Kernel<'a> {
     }
 
     fn end(&mut self, id: ComponentId, fault: Fault, noticed: Noticed, now: Nanoseconds) {
+        self.end_for(id, fault, None, noticed, now);
+    }
+
+    /// The same, for what was written in this epoch.
+    fn end_for(&mut self, id: ComponentId, fault: Fault, written_in: Option<u32>, noticed: Noticed, now: Nanoseconds) {
         if !self.alive(id) {
             return;
         }
@@ -641,10 +650,10 @@ impl<'a> Kernel<'a> {
         if let Some(number) = life.incident {
             self.incidents.cut_short(number, CutShort::DiedAgain, now);
         }
-        let wrong = life.swap.is_wrong(fault);
+        let wrong = life.swap.is_wrong(fault, written_in);
         if seal.progressed || life.commanded {
             life.fruitless_in_a_row = 0;
-        } else if fault != Fault::Told && !wrong {
+        } else if fault != Fault::Told && !wrong && !life.swap.is_asked_for() {
             // An end on purpose says nothing about the one who was ended; and what another version does is not held against
             // the one that follows.
             life.fruitless.add(now);
@@ -698,7 +707,7 @@ impl<'a> Kernel<'a> {
             }
         }
         if self.alive(peer) {
-            self.end(peer, Fault::BadMessage, noticed, now);
+            self.end_for(peer, Fault::BadMessage, Some(epoch), noticed, now);
         } else {
             // The one who wrote it has been sealed already; sealing once more opens the request again.
             self.halt(peer);
@@ -735,6 +744,7 @@ impl<'a> Kernel<'a> {
         if self.alive(id) {
             self.halt(id);
         }
+        self.put_back(id, now);
         let Some(life) = self.lives.get_mut(id.index()) else {
             return;
         };
@@ -743,7 +753,6 @@ impl<'a> Kernel<'a> {
             self.actions.safe |= id.bit();
         }
         life.state = state;
-        life.swap.call_off();
         self.down &= !id.bit();
         life.down_since = None;
         if let Some(number) = life.incident.take() {
@@ -767,12 +776,12 @@ impl<'a> Kernel<'a> {
         for at in 0..self.components.len() as u8 {
             let id = ComponentId(at);
             self.halt(id);
+            self.put_back(id, now);
             if let Some(life) = self.lives.get_mut(id.index()) {
                 if let Some(number) = life.incident {
                     self.incidents.cut_short(number, CutShort::Rebooted, now);
                 }
                 let state = if life.state == State::GivenUp { State::GivenUp } else { State::Absent };
-                life.forget_swap();
                 let Life { epoch, vcpu, respond_within, place, has_before, .. } = *life;
                 *life = Life { epoch, state, vcpu, respond_within, place, has_before, ..Life::NEW };
             }

@@ -15,7 +15,7 @@
 use super::Kernel;
 use crate::incident::{Incident, Noticed, Successor, Swapped, Verdict};
 use crate::kernel::{Denied, Life, Record, Version};
-use crate::life::{Begin, Fault, State};
+use crate::life::{Begin, Fault, History, State};
 use crate::record::Position;
 use crate::{ComponentId, Nanoseconds};
 
@@ -47,17 +47,22 @@ pub(super) struct Probation {
     /// The incident of its swap.
     incident: u32,
     way_back: bool,
+    /// Its first epoch: what was written before is none of its.
+    first: u32,
     until: Nanoseconds,
     /// How many answers it needs.
     needed: u32,
-    /// [`Kernel::answers`] at its beginning.
-    answers_from: u32,
+    /// How many incarnations of it that have ended have given.
+    given: u32,
+    /// [`Kernel::answers`] when the present one began: what the kernel itself has answered in between is not counted.
+    from: u32,
 }
 
 impl Swap {
-    /// Whether this fault brings the version before back.
-    pub(super) fn is_wrong(&self, fault: Fault) -> bool {
-        matches!(self, Swap::Probation(_)) && fault != Fault::Told
+    /// Whether this fault, by something that was written in this epoch, brings the version before back.
+    pub(super) fn is_wrong(&self, fault: Fault, written_in: Option<u32>) -> bool {
+        let Swap::Probation(probation) = self else { return false };
+        fault != Fault::Told && written_in.is_none_or(|epoch| epoch >= probation.first)
     }
 
     /// Whether there is one.
@@ -66,23 +71,9 @@ impl Swap {
         !matches!(self, Swap::None)
     }
 
-    /// A swap that has only been asked for is not made.
-    pub(super) fn call_off(&mut self) {
-        if let Swap::Quiescing(asked) = self {
-            *self = asked.probation.map_or(Swap::None, Swap::Probation);
-        }
-    }
-}
-
-impl Life {
-    /// The image begins anew: from what has proved itself.
-    pub(super) fn forget_swap(&mut self) {
-        self.swap.call_off();
-        if let Swap::Probation(_) = self.swap {
-            self.place ^= 1;
-            self.has_before = false;
-        }
-        self.swap = Swap::None;
+    /// Whether another version follows the one that runs, however it ends.
+    pub(super) const fn is_asked_for(&self) -> bool {
+        matches!(self, Swap::Quiescing(_))
     }
 }
 
@@ -148,7 +139,7 @@ impl Kernel<'_> {
         let possible = match (&life.swap, to) {
             (Swap::Quiescing(asked), Version::Before) if asked.to != to => {
                 // The version before is the one that still runs.
-                life.swap.call_off();
+                life.swap = asked.probation.map_or(Swap::None, Swap::Probation);
                 if state == State::Quiescing {
                     life.state = State::Running;
                 }
@@ -220,8 +211,7 @@ impl Kernel<'_> {
                 asked.until
             }
             Swap::Probation(probation) => {
-                let more = self.answers(id).wrapping_sub(probation.answers_from);
-                if more >= probation.needed || now >= probation.until {
+                if self.given(id, &probation) >= probation.needed || now >= probation.until {
                     self.stays(id, probation, now);
                     // Its alarm, for which the end of its probation may have stood, is set again when it waits next.
                     self.signal(id);
@@ -232,6 +222,48 @@ impl Kernel<'_> {
         };
         if !signalled {
             self.timers.set(id, alarm.min(until));
+        }
+    }
+
+    /// How many answers a version on probation has given.
+    fn given(&self, id: ComponentId, probation: &Probation) -> u32 {
+        let more = self.answers(id).wrapping_sub(probation.from);
+        // The words are its own: one that goes back with them has given none.
+        probation.given.saturating_add(if more > u32::MAX / 2 { 0 } else { more })
+    }
+
+    /// An incarnation ends, and has not been sealed: what it has answered counts, what the kernel answers for it does not.
+    pub(super) fn count_given(&mut self, id: ComponentId) {
+        let Some(Swap::Probation(probation)) = self.lives.get(id.index()).map(|life| life.swap) else { return };
+        let (given, from) = (self.given(id, &probation), self.answers(id));
+        if let Some(life) = self.lives.get_mut(id.index()) {
+            life.swap = Swap::Probation(Probation { given, from, ..probation });
+        }
+    }
+
+    /// An incarnation begins. If it is one of a version on probation, that has all of its time again: while it was down it
+    /// could show nothing.
+    pub(super) fn begin_probation(&mut self, id: ComponentId, now: Nanoseconds) {
+        let from = self.answers(id);
+        let within = self.component(id).and_then(|component| component.swappable).map_or(0, |rules| rules.within);
+        if let Some(Life { swap: Swap::Probation(probation), .. }) = self.lives.get_mut(id.index()) {
+            (probation.from, probation.until) = (from, now.saturating_add(within));
+        }
+    }
+
+    /// A component is stopped or given up, or the image begins anew: its swap is not made, and a version on probation has lost
+    /// its place.
+    pub(super) fn put_back(&mut self, id: ComponentId, now: Nanoseconds) {
+        let Some(life) = self.lives.get_mut(id.index()) else { return };
+        let probation = match core::mem::replace(&mut life.swap, Swap::None) {
+            Swap::None => None,
+            Swap::Quiescing(asked) => asked.probation,
+            Swap::Probation(probation) => Some(probation),
+        };
+        if let Some(Probation { incident, .. }) = probation {
+            life.place ^= 1;
+            life.has_before = false;
+            self.incidents.change(incident, |incident| set_verdict(incident, Verdict::PutBack(now)));
         }
     }
 
@@ -247,11 +279,10 @@ impl Kernel<'_> {
     /// A component does not live any more, by the incident with this number: starts the other version, if that is due. `wrong`:
     /// this one was on probation.
     pub(super) fn follows_another(&mut self, id: ComponentId, wrong: bool, number: u32, now: Nanoseconds) -> bool {
-        let answers_from = self.answers(id);
         let Some(rules) = self.component(id).and_then(|component| component.swappable) else { return false };
         let Some(life) = self.lives.get_mut(id.index()) else { return false };
         let (to, asked_at, undone) = match life.swap {
-            Swap::Probation(probation) if wrong && !probation.way_back && answers_from != probation.answers_from => {
+            Swap::Probation(probation) if wrong && !probation.way_back && probation.given > 0 => {
                 self.stays(id, probation, now);
                 return false;
             }
@@ -269,14 +300,19 @@ impl Kernel<'_> {
         life.place ^= 1;
         // What was wrong, or has not proved itself, is nothing to go back to.
         life.has_before = undone.is_none();
+        // Nor is what one version did held against another.
+        life.fruitless = History::EMPTY;
+        life.fruitless_in_a_row = 0;
         life.swap = match life.swap {
             Swap::Quiescing(Quiescing { to: Version::New { way_back }, .. }) => Swap::Probation(Probation {
                 incident: number,
                 way_back,
-                until: now.saturating_add(rules.within),
+                first: life.epoch.saturating_add(1),
+                until: now,
                 // Without a way back its first answer decides.
                 needed: if way_back { rules.answers.max(1) } else { 1 },
-                answers_from,
+                given: 0,
+                from: 0,
             }),
             _ => Swap::None,
         };

@@ -210,6 +210,7 @@ const fn swap_in_words(swap: Option<Swapped>) -> (u32, u64, u64) {
         Verdict::Open => (to, asked_at, 0),
         Verdict::Stays(at) => (to | 1 << 8, asked_at, at),
         Verdict::Undone(number) => (to | 2 << 8, asked_at, number as u64),
+        Verdict::PutBack(at) => (to | 3 << 8, asked_at, at),
     }
 }
 
@@ -223,6 +224,7 @@ const fn swap_of_words(kind: u32, asked_at: u64, then: u64) -> Option<Swapped> {
     let verdict = match kind >> 8 {
         1 => Verdict::Stays(then),
         2 => Verdict::Undone(then as u32),
+        3 => Verdict::PutBack(then),
         _ => Verdict::Open,
     };
     Some(Swapped { to, asked_at, verdict })
@@ -446,6 +448,7 @@ mod tests {
             Some(Swapped { to: Successor::New, asked_at: 1 << 40, verdict: Verdict::Open }),
             Some(Swapped { to: Successor::New, asked_at: 5, verdict: Verdict::Stays(1 << 41) }),
             Some(Swapped { to: Successor::New, asked_at: 5, verdict: Verdict::Undone(u32::MAX) }),
+            Some(Swapped { to: Successor::New, asked_at: 5, verdict: Verdict::PutBack(1 << 42) }),
             Some(Swapped { to: Successor::Before, asked_at: 6, verdict: Verdict::Stays(6) }),
             Some(Swapped { to: Successor::BeforeAgain, asked_at: 6, verdict: Verdict::Stays(6) }),
         ];
