@@ -307,8 +307,7 @@ impl Targets<'_> {
     fn traps(&self, all: &mut Vec<Try>) {
         let arguments = self.arguments();
         for number in 0..=u8::MAX {
-            let sets =
-                if number <= call::REGISTERS as u8 { 0..arguments.len() as u8 } else { number % 16..number % 16 + 1 };
+            let sets = if number <= call::PUT as u8 { 0..arguments.len() as u8 } else { number % 16..number % 16 + 1 };
             for set in sets {
                 let wanted = arguments[usize::from(set)];
                 let writable = wanted[1] == self.of(HOSTILE).shadow.start;
@@ -323,7 +322,10 @@ impl Targets<'_> {
                     10 => Expected::Ends(PANIC),
                     // All might be down, for who may not know.
                     13 => Expected::GoesOn(Some(u32::MAX)),
-                    15..0x40 => Expected::Ends(ILLEGAL),
+                    // Nobody here has the right to load, and nobody has rooms.
+                    15 if wanted[0] as usize >= self.made.components.len() => Expected::GoesOn(Some(answer::UNKNOWN)),
+                    15 => Expected::GoesOn(Some(answer::RIGHT)),
+                    16..0x40 => Expected::Ends(ILLEGAL),
                     0x40.. => Expected::Ends(PANIC),
                 };
                 let about = format!("trapa #{number} with {}", wanted.map(|word| format!("{word:#x}")).join(", "));

@@ -118,7 +118,8 @@ fn views(request: &Request<'_>) -> Vec<Range<u32>> {
     let mut at = request.board.load + KERNEL;
     let view = |configuration: &Vec<u8>| {
         let start = at;
-        at += PAGE + (configuration.len() as u32).next_multiple_of(PAGE);
+        // A page for it at least: so what lies behind stays where it is when a short one changes.
+        at += PAGE + (configuration.len() as u32).next_multiple_of(PAGE).max(PAGE);
         start..at
     };
     request.image.components.iter().map(|component| &component.configuration).map(view).collect()
