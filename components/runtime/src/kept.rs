@@ -61,7 +61,8 @@ impl Whole {
         if sequence == 0 || length > MAX_MESSAGE {
             return None;
         }
-        for (to, from) in room.chunks_mut(4).zip(copy.get(HEAD..)?) {
+        // Of what is short not all of the room is filled: each store reads several copies.
+        for (to, from) in room.chunks_mut(4).zip(copy.get(HEAD..)?).take(length.div_ceil(4)) {
             to.copy_from_slice(from.load(Ordering::Relaxed).to_le_bytes().get(..to.len())?);
         }
         let bytes = room.get(..length)?;
