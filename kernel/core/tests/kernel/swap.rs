@@ -288,6 +288,7 @@ fn an_image_that_begins_anew_runs_what_has_proved_itself() {
         on_probation(kernel, NEW, 5);
         kernel.reboot(6);
         assert_eq!((kernel.place(SERVER), kernel.swap_phase(SERVER)), (0, SwapPhase::None));
+        assert_eq!(verdict(kernel, 0), Verdict::PutBack(6));
     });
     swappable(|kernel, _, _| {
         on_probation(kernel, NEW, 5);
@@ -309,11 +310,23 @@ fn the_restart_manager_can_be_swapped_and_its_death_on_probation_brings_the_one_
     });
 }
 
+/// The incidents that are remembered.
+fn remembered(kernel: &Kernel<'_>) -> Vec<Incident> {
+    (0..kernel.incidents().count()).filter_map(|number| kernel.incidents().get(number).copied()).collect()
+}
+
+/// The incident by which whoever is on probation has come.
+fn trial(kernel: &Kernel<'_>) -> Option<u32> {
+    let is_open = |found: &&Incident| found.swap.is_some_and(|swap| swap.verdict == Verdict::Open);
+    remembered(kernel).iter().find(is_open).map(|found| found.number)
+}
+
 /// What may happen to a component in any order.
 #[derive(Clone, Copy, Debug)]
 enum Happens {
     Command(Command),
     Fault(Fault),
+    Reboot,
     Turn,
     Answers(u32),
     Time(u64),
@@ -324,6 +337,7 @@ fn anything() -> impl Strategy<Value = Happens> {
     prop_oneof![
         proptest::sample::select(commands).prop_map(Happens::Command),
         proptest::sample::select(vec![Fault::Panic, Fault::Late, Fault::Told]).prop_map(Happens::Fault),
+        Just(Happens::Reboot),
         Just(Happens::Turn),
         (1..4u32).prop_map(Happens::Answers),
         (1..2_000u64).prop_map(Happens::Time),
@@ -333,16 +347,19 @@ fn anything() -> impl Strategy<Value = Happens> {
 proptest! {
     #![proptest_config(cases(2_000))]
 
-    /// Whatever happens: the place changes only with an incident that says so, and what is on probation has one that is open.
+    /// Whatever happens: the place changes only with an incident that says so, or where a version on probation is put back; and
+    /// what is told of a swap is over when it is.
     #[test]
     fn the_place_changes_only_with_an_incident_that_says_so(happens in proptest::collection::vec(anything(), 1..40)) {
         swappable(|kernel, port, _| {
             let mut now = 10;
             for one in happens {
                 let (place, count) = (kernel.place(SERVER), kernel.incidents().count());
+                let trial = trial(kernel);
                 match one {
                     Happens::Command(command) => _ = kernel.command(SERVER, command, now),
                     Happens::Fault(fault) => kernel.fault(SERVER, fault, now),
+                    Happens::Reboot => kernel.reboot(now),
                     Happens::Turn => {
                         kernel.wake(SERVER);
                         rest(kernel, now);
@@ -358,19 +375,86 @@ proptest! {
                 }
                 kernel.take_actions();
                 let swaps = (count..kernel.incidents().count()).filter(|n| incident(kernel, *n).swap.is_some()).count();
-                assert_eq!(usize::from(kernel.place(SERVER) != place), swaps % 2, "{:?}", one);
-                if let SwapPhase::Probation(number) = kernel.swap_phase(SERVER)
-                    && let Some(found) = kernel.incidents().get(number)
-                {
-                    assert_eq!(found.swap.map(|swap| swap.verdict), Some(Verdict::Open));
+                let moved = usize::from(kernel.place(SERVER) != place);
+                let put_back = trial.and_then(|number| kernel.incidents().get(number)).is_some_and(|found| {
+                    found.swap.is_some_and(|swap| matches!(swap.verdict, Verdict::PutBack(_)))
+                });
+                assert!(moved == (swaps + usize::from(put_back)) % 2, "{one:?}: {moved} {swaps}");
+                for found in remembered(kernel) {
+                    let open = found.swap.is_some_and(|swap| swap.verdict == Verdict::Open);
+                    let phase = kernel.swap_phase(SERVER);
+                    assert!(open || phase != SwapPhase::Probation(found.number), "{one:?}");
+                    // One that is asked to give its place back is on probation until it has.
+                    let expected = phase == SwapPhase::Probation(found.number) || phase == SwapPhase::Quiescing;
+                    assert!(!open || expected, "{one:?}");
                 }
-                assert_eq!(
-                    state(kernel, SERVER) == State::Quiescing,
-                    kernel.swap_phase(SERVER) == SwapPhase::Quiescing && state(kernel, SERVER) != State::Starting
-                        && state(kernel, SERVER).alive()
-                );
+                let quiesces = kernel.swap_phase(SERVER) == SwapPhase::Quiescing;
+                let (state, alive) = (state(kernel, SERVER), state(kernel, SERVER).alive());
+                assert_eq!(state == State::Quiescing, quiesces && state != State::Starting && alive);
             }
+            // Whoever is asked comes to an end, whatever it does.
+            now += RULES.quiesce_within + WITHIN;
+            while kernel.expire(now) {}
+            rest(kernel, now);
+            assert!(kernel.swap_phase(SERVER) != SwapPhase::Quiescing);
+        });
+    }
+}
 
+#[test]
+fn what_the_kernel_answers_is_no_answer_of_the_new_version() {
+    swappable(|kernel, port, _| {
+        // The second operation must never be repeated: of one that was in hand the kernel says that it was interrupted.
+        on_probation(kernel, ONE_WAY, 5);
+        let (mut client, mut server) = (Client::open(port.record(), 1), Server::open(port.record(), 2));
+        client.send(1, b"once");
+        server.take().unwrap();
+        kernel.fault(SERVER, Fault::Panic, 6);
+        assert_eq!(incident(kernel, 1).seal.interrupted, 1);
+        assert_eq!((kernel.place(SERVER), verdict(kernel, 0)), (0, Verdict::Undone(1)), "it had answered nothing");
+    });
+    swappable(|kernel, port, _| {
+        on_probation(kernel, NEW, 5);
+        let (mut client, mut server) = (Client::open(port.record(), 1), Server::open(port.record(), 2));
+        for _ in 0..3 {
+            client.send(1, b"once");
+            server.take().unwrap();
+        }
+        kernel.command(SERVER, Command::End(Fault::Told), 6).unwrap();
+        kernel.command(SERVER, Command::Start, 7).unwrap();
+        rest(kernel, 8);
+        assert_eq!(kernel.swap_phase(SERVER), SwapPhase::Probation(0), "nor was it asked what it would answer");
+        assert_eq!(kernel.next_deadline(), 7 + RULES.within, "and it has all of its time again");
+    });
+}
+
+#[test]
+fn a_complaint_about_the_one_before_does_not_undo_the_new_version() {
+    swappable(|kernel, port, _| {
+        answers(port, 1, 0);
+        let (mut client, mut server) = (Client::open(port.record(), 1), Server::open(port.record(), 1));
+        client.send(0, b"ask");
+        let taken = server.take().unwrap();
+        server.answer(taken.position, b"rubbish");
+        on_probation(kernel, NEW, 5);
+        assert!(kernel.blame(CLIENT, 0, taken.position, 1, 6));
+        assert_eq!((kernel.place(SERVER), kernel.swap_phase(SERVER)), (1, SwapPhase::Probation(0)));
+    });
+}
+
+#[test]
+fn one_that_is_stopped_or_given_up_on_probation_is_put_back() {
+    for gone in [Command::Stop, Command::GiveUp] {
+        swappable(|kernel, _, _| {
+            on_probation(kernel, NEW, 5);
+            kernel.command(SERVER, gone, 6).unwrap();
+            assert_eq!((kernel.place(SERVER), verdict(kernel, 0)), (0, Verdict::PutBack(6)));
+            kernel.command(SERVER, NEW, 7).unwrap();
+            assert_eq!(
+                (kernel.place(SERVER), kernel.begin(SERVER)),
+                (1, Some(Begin::Fresh)),
+                "and can be swapped again"
+            );
         });
     }
 }
