@@ -41,12 +41,6 @@ pub enum Part {
     FailsAfterAnswers,
 }
 
-impl Part {
-    /// The versions of the SCIF driver that are wrong.
-    pub const WRONG: [Part; 5] =
-        [Part::FailsAtOnce, Part::Hangs, Part::AnswersUndecodably, Part::AnswersLate, Part::FailsAfterAnswers];
-}
-
 /// Each of them: its crate, what starts it, and what it says of itself.
 const PARTS: [(Part, &str, &str, &Description); 12] = [
     (Part::Manager, "restart-manager", "koboshi_restart_manager::start", &koboshi_restart_manager::DESCRIPTION),

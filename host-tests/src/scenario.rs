@@ -1,13 +1,14 @@
 //! Scenarios: what happens on the line while somebody is knocked over, and how one run of it is judged.
 
 use koboshi_core::ComponentId;
-use koboshi_core::kernel::{Command, Swappable, Version};
+use koboshi_core::kernel::{Command, SwapPhase, Swappable, Version};
 use koboshi_host::application::Announcement;
 use koboshi_host::image::DeviceModelKind;
 use koboshi_host::journal::Depth;
 use koboshi_host::machine::{Machine, Options};
 use koboshi_host::strike::{Planned, Struck};
 
+use crate::swap;
 use crate::system::{APPLICATION, DRIVER, Drives, EVERYBODY, MANAGER, MONITOR, SCIF, SOS, Setup, image, versions};
 use crate::verdict::{Comparison, Verdict, compare};
 
@@ -256,13 +257,8 @@ impl Run<'_> {
 
     /// Another version of the driver takes its place.
     fn swap(&mut self) {
-        let new = Command::Swap(Version::New { way_back: true });
         let [_, polled] = versions();
-        let done = self
-            .machine
-            .put(DRIVER, polled, Some(koboshi_serial_line::KEPT))
-            .map(|()| self.machine.command(DRIVER, new));
-        debug_assert_eq!(done, Ok(Ok(())), "nobody else swaps");
+        swap::swap(&mut self.machine, &polled);
     }
 
     /// Runs until everything has arrived; false: it never did.
@@ -352,8 +348,11 @@ fn judge(mut run: Run<'_>, ended: bool, ended_at: u64, in_time: Option<u64>) -> 
     let told_back = told(&[Announcement::Gap, Announcement::Overrun, Announcement::Framing, Announcement::Parity]);
     let told = told_out || told_back;
     let stale_accesses = run.machine.stale_accesses();
-    // Whatever became of a swap, or of a death: one version of the driver lives.
-    let one_runs = run.machine.facts(DRIVER).is_some_and(|facts| facts.state.alive());
+    // Whatever became of a swap, or of a death: one version of the driver lives, and what was asked for has come to pass.
+    let lives = run.machine.facts(DRIVER).is_some_and(|facts| facts.state.alive());
+    let wants = matches!(run.scenario.event, Event::Swap | Event::SwapAndBack | Event::SwapCut) && run.happened;
+    let swapped = !wants || run.machine.incidents(0).1.iter().any(|incident| incident.swap.is_some());
+    let one_runs = lives && swapped && run.machine.swap_phase(DRIVER) != SwapPhase::Quiescing;
     let verdict = if stale_accesses > 0 || !run.machine.panics().is_empty() || misuses > 0 {
         Verdict::Wrong
     } else if out.repeated > 0 || back.repeated > 0 {

@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use koboshi_core::life::Fault;
 use koboshi_host::journal::Depth;
 use koboshi_host::strike::How;
 
@@ -230,6 +229,7 @@ fn fuel(context: &Context<'_>) -> Report {
         Ok(subjects) => subjects,
         Err(trouble) => return cannot_begin(&trouble),
     };
+    let in_turn = scenario::all().len() - subjects.len();
     let progress = |done: usize, of: usize| (context.progress)(done as u64, of as u64);
     let extent = if context.quick { fuel::Extent::QUICK } else { fuel::Extent::FULL };
     let found = fuel::campaign(&subjects, extent, context.seed, &progress);
@@ -237,6 +237,7 @@ fn fuel(context: &Context<'_>) -> Report {
     let mut report = Report { passed: found.runs() as u64 - bad, failed: bad, ..Report::default() };
     check(&mut report, found.complete(), || "the runs do not stand for every amount".to_owned());
     let _ = write!(report.text, "{found}");
+    let _ = writeln!(report.text, "left out: {in_turn} scenarios with two drivers in turn, which no module is");
     let _ = match (context.quick, extent.again) {
         (true, again) => {
             let runs = "one run for all stops in a row that leave the same behind";
@@ -293,15 +294,6 @@ fn soaks(context: &Context<'_>) -> Report {
 /// Swaps of a full run, and of a quick one.
 const SWAPS: [u32; 2] = [1_000, 100];
 
-/// The wrong versions, and what the record has to say of each.
-const UNDONE: [(Part, &str, Fault); 5] = [
-    (Part::FailsAtOnce, "fails at once", Fault::Panic),
-    (Part::Hangs, "hangs", Fault::RunAway),
-    (Part::AnswersUndecodably, "answers undecodably", Fault::BadMessage),
-    (Part::AnswersLate, "answers late", Fault::Late),
-    (Part::FailsAfterAnswers, "fails after answers", Fault::Panic),
-];
-
 fn swaps(context: &Context<'_>) -> Report {
     let mut report = Report::default();
     let count = SWAPS[usize::from(context.quick)];
@@ -320,7 +312,7 @@ fn swaps(context: &Context<'_>) -> Report {
         );
         check(&mut report, found.exact(count), || format!("not exact: {found:?}"));
     }
-    for (part, name, fault) in UNDONE {
+    for (part, name, fault) in swap::WRONG {
         let found = swap::wrong(&setup, &module(part));
         let took = found.took / 1_000;
         let why = found.why.map_or_else(|| "it stays".to_owned(), |why| why.to_string());

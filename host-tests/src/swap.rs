@@ -7,11 +7,21 @@ use koboshi_host::journal::Depth;
 use koboshi_host::linked::Linked;
 use koboshi_host::machine::Machine;
 
+use crate::modules::Part;
 use crate::soak::{self, Plan, soak_with};
 use crate::system::{DRIVER, Setup};
 
 /// When the first swap is asked for: the line is used by then.
 const FIRST: u64 = 10_000_000;
+
+/// The versions that are wrong, what is wrong with each, and what the record has to say of it.
+pub const WRONG: [(Part, &str, Fault); 5] = [
+    (Part::FailsAtOnce, "fails at once", Fault::Panic),
+    (Part::Hangs, "hangs", Fault::RunAway),
+    (Part::AnswersUndecodably, "answers undecodably", Fault::BadMessage),
+    (Part::AnswersLate, "answers late", Fault::Late),
+    (Part::FailsAfterAnswers, "fails after answers", Fault::Panic),
+];
 
 /// The line at which swaps are tried: 1 Mbaud both ways, with flow control.
 #[must_use]
@@ -43,10 +53,13 @@ impl Swaps {
 }
 
 /// Puts another version into the driver's place.
-fn swap(machine: &mut Machine, code: &Linked) {
+///
+/// # Panics
+/// If its last swap is not over.
+pub(crate) fn swap(machine: &mut Machine, code: &Linked) {
     let new = Command::Swap(Version::New { way_back: true });
     let done =
-        machine.put(DRIVER, code.clone(), Some(koboshi_serial_line::KEPT)).map(|()| machine.command(DRIVER, new));
+        machine.put(DRIVER, code.clone(), vec![koboshi_serial_line::KEPT]).map(|()| machine.command(DRIVER, new));
     assert_eq!(done, Ok(Ok(())), "the suite asks for one swap at a time");
 }
 
@@ -121,7 +134,7 @@ pub fn wrong(setup: &Setup, code: &Linked) -> Undone {
     let swap = incidents.first().and_then(|first| first.swap);
     let undone = swap.and_then(|swap| match swap.verdict {
         Verdict::Undone(number) => incidents.iter().find(|incident| incident.number == number),
-        Verdict::Open | Verdict::Stays(_) => None,
+        Verdict::Open | Verdict::Stays(_) | Verdict::PutBack(_) => None,
     });
     let back = undone.and_then(|incident| incident.answered_at).unwrap_or(u64::MAX);
     let took = back.saturating_sub(swap.map_or(0, |swap| swap.asked_at));

@@ -1,12 +1,14 @@
 //! Swaps of the driver under traffic, and the proof that a wrong one would be seen.
 #![allow(missing_docs, reason = "the names of tests say what they say")]
 
-use koboshi_core::life::Fault;
 use koboshi_core::record::Outcome;
+use koboshi_host::journal::Depth;
 use koboshi_host::linked::Linked;
 use koboshi_host_tests::modules::{Part, linked, module};
-use koboshi_host_tests::swap::{many, setup, wrong};
+use koboshi_host_tests::scenario::{named, run};
+use koboshi_host_tests::swap::{WRONG, many, setup, wrong};
 use koboshi_host_tests::system::versions;
+use koboshi_host_tests::verdict::Verdict;
 use koboshi_interfaces::serial;
 use koboshi_runtime::{Exit, ServicePort};
 
@@ -26,9 +28,7 @@ fn many_swaps_under_traffic_lose_and_repeat_nothing() {
 
 #[test]
 fn whatever_a_new_version_does_wrong_the_one_before_is_back_and_the_record_says_why() {
-    for (which, why) in
-        Part::WRONG.into_iter().zip([Fault::Panic, Fault::RunAway, Fault::BadMessage, Fault::Late, Fault::Panic])
-    {
+    for (which, _, why) in WRONG {
         let found = wrong(&setup(), &part(which));
         assert!(found.line.exact() && found.why == Some(why) && found.incidents == 2, "{which:?}: {found:?}");
     }
@@ -50,9 +50,9 @@ fn a_new_version_that_lies_is_seen_in_the_bytes() {
 
 #[test]
 fn a_swap_that_is_cut_offers_its_write_again() {
-    let scenario = koboshi_host_tests::scenario::named("swap-cut").expect("there is one of this name");
-    let outcome = koboshi_host_tests::scenario::run(&scenario, vec![], None, koboshi_host::journal::Depth::All);
-    assert_eq!(outcome.verdict, koboshi_host_tests::verdict::Verdict::Exact, "{}", outcome.journal);
+    let scenario = named("swap-cut").expect("there is one of this name");
+    let outcome = run(&scenario, vec![], None, Depth::All);
+    assert_eq!(outcome.verdict, Verdict::Exact, "{}", outcome.journal);
     let ended = outcome.journal.lines().find(|line| line.contains("swapped")).expect("the driver gave its place away");
     assert!(ended.contains("1 offered again"), "{ended}");
 }

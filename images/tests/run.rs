@@ -557,4 +557,8 @@ fn a_driver_is_swapped_and_swapped_back_while_its_line_is_used() {
     assert_eq!(run.json(&["incidents"]).len(), 4);
     readers.into_iter().for_each(|reader| assert!(reader.join().unwrap() == sent, "a byte is missing, or wrong"));
     writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
+    // With nobody to wait for it happens at once, and is told all the same.
+    let back = run.ask(&["swap", "driver", "--back"]);
+    assert!(back.contains("(incident 4)\n") && !back.contains("on probation"), "{back}");
+    assert_eq!(package(&run), "scif-polled-driver 0.1.0");
 }

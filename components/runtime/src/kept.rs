@@ -16,6 +16,7 @@ use core::marker::PhantomData;
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_interface_kit::{Key, MAX_MESSAGE, Message, decode, encode};
 
+use crate::describe::KeptDescription;
 use crate::migrate::Way;
 use crate::platform::{Point, koboshi_kept, step};
 
@@ -91,9 +92,9 @@ fn newest(all: impl Iterator<Item = Whole>) -> Option<Whole> {
 /// For whoever looks at the kept memory of another: whether it holds a whole value with this key. `None`: nothing was
 /// ever kept in it.
 #[must_use]
-pub fn holds_whole(memory: &[AtomicU32], key: Key) -> Option<bool> {
+pub fn holds_whole(memory: &[AtomicU32], keys: &[Key]) -> Option<bool> {
     let ever = (0..COPIES).any(|number| word(copy_of(memory, number), 0) != 0);
-    ever.then(|| Whole::all(memory).any(|copy| copy.key == key))
+    ever.then(|| Whole::all(memory).any(|copy| keys.contains(&copy.key)))
 }
 
 /// A kept value.
@@ -111,10 +112,10 @@ impl<T: Message> Kept<T> {
         Kept { key, ways: &[], holds: PhantomData }
     }
 
-    /// The same, with ways from older states: those of its [`KeptDescription`](crate::KeptDescription).
+    /// The same as it is described, with the ways from older states: so the code does what its package says.
     #[must_use]
-    pub const fn with_ways(self, ways: &'static [Way]) -> Self {
-        Kept { ways, ..self }
+    pub const fn described(description: &KeptDescription) -> Self {
+        Kept { key: description.key, ways: description.ways, holds: PhantomData }
     }
 
     /// The newest copy of its own schema, or of an older one; of equally new ones its own, and then in the order of the ways.

@@ -1,7 +1,7 @@
 //! Ways between what one version of a component keeps and what an older one has kept.
 //!
 //! An author writes one type for each older state, with the way up, and the way down if there is one; and one list of them,
-//! which both the component's [`Description`](crate::Description) and its [`Kept`](crate::Kept) take:
+//! of which the component's [`Description`](crate::Description) and its [`Kept`](crate::Kept) are made:
 //!
 //! ```
 //! use koboshi_runtime::kit::{Key, MaxSize, Schema};
@@ -30,7 +30,7 @@
 //!
 //! const WAYS: &[Way] = &[Way::and_back::<FromFirst>()];
 //! const KEPT: KeptDescription = KeptDescription::of::<State>().with_ways(WAYS);
-//! let kept = Kept::<State>::open(KEPT.key).with_ways(WAYS);
+//! let kept = Kept::<State>::described(&KEPT);
 //! ```
 //!
 //! The rules: both directions are total. Where the older state cannot say what the newer one says, `down` says what comes nearest:

@@ -80,11 +80,11 @@ const THERE_AND_BACK: &[Way] = &[Way::and_back::<ToNext>()];
 const TO_LAST: &[Way] = &[Way::and_back::<ToLast>(), Way::and_back::<FromFirstToLast>()];
 
 fn next() -> Kept<Next> {
-    Kept::open(NEXT).with_ways(THERE_AND_BACK)
+    Kept::described(&const { KeptDescription::of::<Next>().with_ways(THERE_AND_BACK) })
 }
 
 fn last() -> Kept<Last> {
-    Kept::open(Key::of_state::<Last>()).with_ways(TO_LAST)
+    Kept::described(&const { KeptDescription::of::<Last>().with_ways(TO_LAST) })
 }
 
 fn newer(number: u8, more: u8) -> Next {
@@ -116,7 +116,7 @@ fn a_version_that_goes_back_and_forth_without_a_store_loses_nothing() {
 #[test]
 fn without_a_way_down_what_the_older_version_has_kept_stays_as_it_was() {
     inside(|| {
-        let mut one_way = Kept::<Next>::open(NEXT).with_ways(THERE);
+        let mut one_way = Kept::<Next>::described(&const { KeptDescription::of::<Next>().with_ways(THERE) });
         open().store(&value(1));
         one_way.store(&newer(2, 7));
         one_way.store(&newer(3, 8));

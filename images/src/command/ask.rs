@@ -423,6 +423,9 @@ fn swap_story(number: u32, swap: &Swap) -> String {
     match (swap.to, swap.undone_by, swap.stays_since_ns) {
         (SwapTo::Before, ..) => "the one before took its place, as somebody wanted".to_owned(),
         (SwapTo::BeforeAgain, ..) => "the one before took its place again, by itself".to_owned(),
+        (SwapTo::New, ..) if swap.put_back_at_ns.is_some() => {
+            "a new one took its place, and the one before was put back: a stop, or the image began anew".to_owned()
+        }
         (SwapTo::New, Some(by), _) => format!("a new one took its place; incident {by} has undone that"),
         (SwapTo::New, None, Some(_)) => "a new one took its place, and stays".to_owned(),
         (SwapTo::New, None, None) => {
@@ -514,9 +517,12 @@ fn swap_in_words(step: &SwapStep) -> String {
         SwapStep::Sent { bytes, of } => format!("sent: {} of {} bytes\n", count(*bytes as u64), count(*of as u64)),
         SwapStep::LetIn { package } => format!("let in: {package} is signed, and fits\n"),
         SwapStep::Quiescing => "quiescing: the version that runs answers what it has in hand\n".to_owned(),
-        SwapStep::Runs { epoch, pause_ns, incident } => {
+        SwapStep::Runs { epoch, pause_ns, incident, on_probation } => {
             let pause = pause_ns.map_or_else(String::new, |pause| format!(", answered after {}", time(pause)));
-            format!("swapped: epoch {epoch} runs{pause} (incident {incident}); on probation\n")
+            format!(
+                "swapped: epoch {epoch} runs{pause} (incident {incident}){}\n",
+                if *on_probation { "; on probation" } else { "" }
+            )
         }
     }
 }

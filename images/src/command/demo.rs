@@ -514,7 +514,7 @@ impl<'a, S: System> Demo<'a, S> {
                 knock_at = self.next_knock();
             }
             if let Some(swaps) = self.swaps.as_mut().filter(|_| all_there_since.is_none())
-                && let Some(refused) = swaps.turn(&mut self.system, self.incidents.values())
+                && let Some(refused) = swaps.turn(&mut self.system)
             {
                 self.refused.get_or_insert(refused);
             }

@@ -43,6 +43,9 @@ const TOLD_EACH: usize = 4_096;
 /// Incidents that are kept.
 const INCIDENTS: usize = 1_000;
 
+/// What was commanded has been told of after so long, in nanoseconds of the board's time.
+const TOLD_WITHIN: u64 = 1_000_000_000;
+
 /// An incident that is not over is asked about again for so long, in nanoseconds of the board's time.
 const FOLLOWED: u64 = 5_000_000_000;
 
@@ -88,6 +91,10 @@ pub(crate) struct OnBoard {
     said: Vec<(u64, String)>,
     /// The package on its way, in words.
     brings: String,
+    /// For which component it is.
+    target: ComponentId,
+    /// Of which component a swap was commanded last, and when.
+    commanded: Option<(ComponentId, u64)>,
 }
 
 /// The component that has the program's side of a line's end.
@@ -120,6 +127,8 @@ impl OnBoard {
             lost: 0,
             said: Vec::new(),
             brings: String::new(),
+            target: ComponentId::IMAGE,
+            commanded: None,
         }
     }
 
@@ -177,8 +186,8 @@ impl OnBoard {
         let now = self.heard.map_or(0, |(at, _)| at);
         let open = self.incidents.values().filter(|incident| {
             let on_probation = incident.swap.is_some_and(|swap| swap.verdict == Verdict::Open);
-            (incident.cut_short.is_none() && incident.answered_at.is_none() || on_probation)
-                && now.saturating_sub(incident.failed_at) < FOLLOWED
+            let open = incident.cut_short.is_none() && incident.answered_at.is_none();
+            on_probation || open && now.saturating_sub(incident.failed_at) < FOLLOWED
         });
         // What is new comes first, and of the others the last ones: the board remembers some dozens only.
         let mut again = vec![self.next];
@@ -362,6 +371,7 @@ impl System for OnBoard {
         self.brings = koboshi_package::Package::open(&package)
             .and_then(|package| package.header().map(|header| format!("{} {}", header.name, header.version)))
             .unwrap_or_else(|_| "the package".to_owned());
+        self.target = id;
         let package_of = loading::Package { component: loading::ComponentId(id.0), bytes, mark };
         self.running.bring(package_of, package);
         Ok(())
@@ -374,7 +384,10 @@ impl System for OnBoard {
             // Not each few bytes: whoever follows is told in steps.
             Delivered::Part(bytes, of) if bytes < of => Loading::Sent { bytes: bytes / TOLD_EACH * TOLD_EACH, of },
             Delivered::Part(bytes, of) => Loading::Sent { bytes, of },
-            Delivered::Asked => Loading::Commanded { what: self.brings.clone() },
+            Delivered::Asked => {
+                self.commanded = Some((self.target, self.now()));
+                Loading::Commanded { what: self.brings.clone() }
+            }
             Delivered::Refused(code, text) if text.is_empty() => refused(
                 format!("the package is refused: {code}"),
                 "the loader was ended before it could say more; `koboshi inspect PACKAGE --for IMAGE:COMPONENT` does.",
@@ -401,7 +414,16 @@ impl System for OnBoard {
         })
     }
 
+    fn swap_is_under_way(&self, id: ComponentId) -> bool {
+        let open = |incident: &Incident| incident.swap.is_some_and(|swap| swap.verdict == Verdict::Open);
+        let just_now = self.commanded.is_some_and(|(whose, at)| whose == id && self.now() < at + TOLD_WITHIN);
+        just_now
+            || self.state(id) == State::Quiescing
+            || self.incidents.values().any(|one| one.component == id && open(one))
+    }
+
     fn back(&mut self, id: ComponentId) -> Result<(), Denied> {
+        self.commanded = Some((id, self.now()));
         self.ask(Asked::Command(id, "swapped back"), Ask::Back(id.0));
         Ok(())
     }

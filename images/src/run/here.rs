@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
-use koboshi_core::kernel::{Command, Denied, Version};
+use koboshi_core::kernel::{Command, Denied, SwapPhase, Version};
 use koboshi_core::life::State;
 use koboshi_host::image::DeviceModelKind;
 use koboshi_host::journal::Event;
@@ -62,14 +62,18 @@ impl Here {
     fn let_in(&mut self, id: ComponentId, bytes: &[u8], one_way: bool) -> Result<String, (String, String)> {
         let name = self.names.get(id.index()).cloned().unwrap_or_default();
         let place = self.machine.place(id);
-        let LetIn { what, way_back, module, keeps } = self.judge(id, place, bytes)?;
+        let LetIn { what, way_back, module, keeps, reads } = self.judge(id, place, bytes)?;
         if !way_back && !one_way {
             let why = format!("from what {what} keeps there is no way back to what `{name}` keeps now");
             let remedy = "after its first answer it could not be undone; if that is what you want, say --one-way.";
             return Err((why, remedy.to_owned()));
         }
+        let state = self.state(id);
+        if state == State::Absent {
+            return Err(swap::denied(&name, Denied::State(state), false));
+        }
         let under_way = |_| swap::denied(&name, Denied::State(State::Running), false);
-        self.machine.put(id, module, keeps.as_ref().map(|(key, _)| *key)).map_err(under_way)?;
+        self.machine.put(id, module, reads).map_err(under_way)?;
         self.keeps[id.index()][place ^ 1] = keeps;
         self.packages[id.index()][place ^ 1].clone_from(&what);
         let done = self.machine.command(id, Command::Swap(Version::New { way_back }));
@@ -94,7 +98,8 @@ impl Here {
             (format!("{what} was signed, and is no module that can run here: {bad}"), "pack it anew.".to_owned())
         })?;
         let way_back = !matches!(header.carries(kept), Some(package::Carried::Migrated { down: false }));
-        Ok(LetIn { what, way_back, module, keeps: keeps(header.kept) })
+        let reads = header.kept.map(|kept| kept.key).into_iter().chain(header.migrations.iter().map(|way| way.from));
+        Ok(LetIn { what, way_back, module, keeps: keeps(header.kept), reads: reads.collect() })
     }
 }
 
@@ -106,6 +111,8 @@ struct LetIn {
     way_back: bool,
     module: Linked,
     keeps: Keeps,
+    /// The keys of all that it can go on with.
+    reads: Vec<Key>,
 }
 
 impl System for Here {
@@ -201,6 +208,10 @@ impl System for Here {
 
     fn loading(&mut self) -> Option<Loading> {
         self.loading.take()
+    }
+
+    fn swap_is_under_way(&self, id: ComponentId) -> bool {
+        self.machine.swap_phase(id) != SwapPhase::None
     }
 
     fn back(&mut self, id: ComponentId) -> Result<(), Denied> {

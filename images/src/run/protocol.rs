@@ -120,7 +120,7 @@ pub(crate) enum SwapStep {
     /// The version that runs answers what it has in hand.
     Quiescing,
     /// The other one runs, and the time from when it was asked for to its first answer or item.
-    Runs { epoch: u32, pause_ns: Option<u64>, incident: u32 },
+    Runs { epoch: u32, pause_ns: Option<u64>, incident: u32, on_probation: bool },
 }
 
 /// One component, as `koboshi ps` shows it.
@@ -205,6 +205,9 @@ pub(crate) struct Swap {
     pub(crate) stays_since_ns: Option<u64>,
     /// The incident that has brought the version before back.
     pub(crate) undone_by: Option<u32>,
+    /// The version before was put back, for the component was stopped or given up, or the image began anew.
+    #[serde(default)]
+    pub(crate) put_back_at_ns: Option<u64>,
 }
 
 /// Which version has taken a component's place.

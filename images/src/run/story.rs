@@ -196,6 +196,7 @@ pub(crate) fn of(incident: &Incident, found: Found, known: &Known) -> Story {
             asked_at_ns: swap.asked_at,
             stays_since_ns: if let Verdict::Stays(at) = swap.verdict { Some(at) } else { None },
             undone_by: if let Verdict::Undone(number) = swap.verdict { Some(number) } else { None },
+            put_back_at_ns: if let Verdict::PutBack(at) = swap.verdict { Some(at) } else { None },
         }),
         told: told.map(|id| known.name(id)).collect(),
     }

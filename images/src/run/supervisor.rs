@@ -6,7 +6,8 @@
 //! It must never: decide what becomes of a component. It knocks, ends and starts what a person names; the rest is policy.
 
 use std::collections::VecDeque;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,9 @@ const NOT_OVER: u64 = 1_000_000_000;
 
 /// How long those who listen may take to hear the rest when a run is over.
 const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Bytes of the largest package that is read.
+const MOST_PACKAGE: u64 = 64 << 20;
 
 /// How often it is looked whether they have heard more.
 const LOOK: Duration = Duration::from_millis(2);
@@ -264,6 +268,7 @@ impl<S: System> Supervisor<S> {
     /// Tells those who listen the rest, and that it is over.
     pub(crate) fn finish(mut self, why: &str) {
         self.stop = true;
+        std::mem::take(&mut self.swaps).into_iter().for_each(Following::ends);
         let until = Instant::now() + GOODBYE;
         let mut listeners = std::mem::take(&mut self.listeners);
         loop {
@@ -379,14 +384,20 @@ impl<S: System> Supervisor<S> {
             }
             Ask::Kill { component, how } => self.kill(&component, &how),
             Ask::Restart { component } => self.restart(&component),
-            Ask::Swap { component, package, one_way } => match self.swap(&component, package.as_deref(), one_way) {
-                Ok(id) => {
-                    let follow = if package.is_some() { Following::loading } else { Following::back };
-                    self.swaps.push(follow(id, &component, answers, &self.system));
-                    return;
+            Ask::Swap { component, package, one_way } => {
+                // Of one who waits it is made at once.
+                let (since, now) = (self.system.incident_count(), self.system.now());
+                match self.swap(&component, package.as_deref(), one_way) {
+                    Ok(id) => {
+                        self.swaps.push(match package {
+                            Some(_) => Following::loading(id, &component, answers, since),
+                            None => Following::back(id, &component, answers, since, now),
+                        });
+                        return;
+                    }
+                    Err(refusal) => Err(refusal),
                 }
-                Err(refusal) => Err(refusal),
-            },
+            }
             Ask::Line { end, change } => self.line(end.as_deref(), &change),
             Ask::Stop {} => {
                 self.stop = true;
@@ -487,15 +498,16 @@ impl<S: System> Supervisor<S> {
     fn swap(&mut self, component: &str, package: Option<&Path>, one_way: bool) -> Result<ComponentId, Refusal> {
         let id = self.named(component)?;
         self.answers_at_all()?;
-        if !self.swaps.is_empty() && package.is_some() {
-            let remedy = "wait until it is over, or say `koboshi swap NAME --back`.".to_owned();
-            return Err(Refusal { later: true, ..Refusal::new("a swap is under way".to_owned(), remedy) });
+        if let (Some(_), Some(other)) = (package, self.swaps.first()) {
+            let remedy = format!("wait until it is over, or say `koboshi swap {} --back`.", other.name());
+            let what = format!("a swap of `{}` is under way, and packages come one at a time", other.name());
+            return Err(Refusal { later: true, ..Refusal::new(what, remedy) });
         }
         let Some(path) = package else {
             let done = self.system.back(id).map_err(|denied| swap::denied(component, denied, true));
             return done.map(|()| id).map_err(|(what, remedy)| Refusal::new(what, remedy));
         };
-        let bytes = std::fs::read(path).map_err(|error| {
+        let bytes = package_in(path).map_err(|error| {
             let what = format!("the package {} cannot be read: {error}", path.display());
             Refusal::new(what, "name a file that `koboshi pack` has made.".to_owned())
         })?;
@@ -520,6 +532,20 @@ impl<S: System> Supervisor<S> {
         end.change(&mut self.system, change).map_err(|(what, remedy)| Refusal::new(what, remedy))?;
         Ok(Answer::Lines(vec![end.shows()]))
     }
+}
+
+/// The bytes of a package. Nobody can make the image wait here: only files are read, and no large ones.
+fn package_in(path: &Path) -> io::Result<Vec<u8>> {
+    let found = std::fs::metadata(path)?;
+    if !found.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    if found.len() > MOST_PACKAGE {
+        return Err(io::Error::other(format!("it has {} bytes, and no package has so many", found.len())));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_PACKAGE).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Why something is not done, and what would be right.

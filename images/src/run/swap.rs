@@ -12,9 +12,9 @@ use super::protocol::{Answer, SwapStep};
 use super::socket::Answers;
 use super::system::{Loading, System};
 
-/// Platform time in which a swap must have begun once it was commanded: beyond what any component may be given to quiesce
-/// there would be nothing to follow. It was called off.
-const BEGINS_WITHIN: u64 = 60_000_000_000;
+/// Platform time after which a swap that was commanded, is not under way, and has left no incident was called off. What is
+/// known of a board is some hundredths of a second old.
+const CALLED_OFF: u64 = 500_000_000;
 
 /// A swap that somebody follows.
 pub(super) struct Following {
@@ -31,26 +31,41 @@ pub(super) struct Following {
 enum Stage {
     /// The package is on its way. So many bytes were told of.
     Loading(usize),
-    /// It was commanded at this time; whether it was told that the component quiesces.
+    /// It was commanded, and was last seen under way at this time; whether it was told that the component quiesces.
     Asked { at: u64, told: bool },
     /// The new version runs: by this incident.
     Runs(u32),
 }
 
+/// What `--back` puts in place, in words.
+const BEFORE: &str = "the version before";
+
 /// Why something came to no good end: what, and what would be right.
 type Failed = (String, String);
 
 impl Following {
-    /// A package is on its way.
-    pub(super) fn loading(id: ComponentId, name: &str, answers: Answers, system: &impl System) -> Self {
-        let (name, since) = (name.to_owned(), system.incident_count());
+    /// A package is on its way. `since`: how many incidents there were before it was asked for.
+    pub(super) fn loading(id: ComponentId, name: &str, answers: Answers, since: u32) -> Self {
+        let name = name.to_owned();
         Following { id, name, what: String::new(), answers, stage: Stage::Loading(0), since }
     }
 
     /// The version before was asked for.
-    pub(super) fn back(id: ComponentId, name: &str, answers: Answers, system: &impl System) -> Self {
-        let stage = Stage::Asked { at: system.now(), told: false };
-        Following { what: "the version before".to_owned(), stage, ..Self::loading(id, name, answers, system) }
+    pub(super) fn back(id: ComponentId, name: &str, answers: Answers, since: u32, now: u64) -> Self {
+        let stage = Stage::Asked { at: now, told: false };
+        Following { what: BEFORE.to_owned(), stage, ..Self::loading(id, name, answers, since) }
+    }
+
+    /// The component.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The run is over, and with it the swap.
+    pub(super) fn ends(self) {
+        let what = format!("the run ends, and with it the swap of `{}`", self.name);
+        let remedy = "an image begins from its own packages: start it, and swap again.".to_owned();
+        self.answers.give(Answer::Error { what, remedy, later: false });
     }
 
     /// Tells what is new; false: there is no more to come.
@@ -86,20 +101,22 @@ impl Following {
             },
             Stage::Asked { at, told } => {
                 let Some((incident, swap)) = self.begun(system) else {
-                    if system.state(self.id) == State::Quiescing && !told {
-                        self.stage = Stage::Asked { at, told: true };
+                    let quiesces = system.state(self.id) == State::Quiescing;
+                    if quiesces && !told {
                         self.tell(SwapStep::Quiescing);
                     }
-                    if now.saturating_sub(at) > BEGINS_WITHIN {
-                        let what = format!("the swap of `{}` did not begin: somebody has called it off", self.name);
-                        return Err((what, "look at `koboshi ps`, and say it again.".to_owned()));
+                    let under_way = system.swap_is_under_way(self.id);
+                    self.stage = Stage::Asked { at: if under_way { now } else { at }, told: told || quiesces };
+                    if !under_way && now.saturating_sub(at) > CALLED_OFF {
+                        return self.called_off();
                     }
                     return Ok(None);
                 };
                 if incident.answered_at.is_some() || incident.cut_short.is_some() || swap.verdict != Verdict::Open {
                     let pause_ns = incident.answered_at.map(|answered| answered.saturating_sub(swap.asked_at));
-                    self.tell(SwapStep::Runs { epoch: incident.epoch + 1, pause_ns, incident: incident.number });
-                    self.stage = Stage::Runs(incident.number);
+                    let (epoch, incident) = (incident.epoch + 1, incident.number);
+                    self.tell(SwapStep::Runs { epoch, pause_ns, incident, on_probation: swap.to == Successor::New });
+                    self.stage = Stage::Runs(incident);
                 }
             }
             Stage::Runs(number) => {
@@ -116,6 +133,11 @@ impl Following {
                     Verdict::Undone(by) => {
                         let undone = system.incident_from(by).filter(|incident| incident.number == by);
                         return Err(self.undone(by, undone));
+                    }
+                    Verdict::PutBack(_) => {
+                        let why = "it was stopped or given up, or the image began anew";
+                        let what = format!("the version before of `{}` has its place again: {why}", self.name);
+                        return Err((what, "look at `koboshi incidents`, and swap it again.".to_owned()));
                     }
                 }
             }
@@ -136,11 +158,23 @@ impl Following {
         None
     }
 
+    /// It was commanded, and did not come to pass.
+    fn called_off(&self) -> Result<Option<String>, Failed> {
+        if self.what == BEFORE {
+            return Ok(Some(format!("{}: the swap is called off, and the version before still runs", self.name)));
+        }
+        let what = format!("the swap of `{}` was called off before it began", self.name);
+        Err((what, "somebody wanted the version before, or stopped the component; say it again.".to_owned()))
+    }
+
     fn undone(&self, by: u32, incident: Option<Incident>) -> Failed {
         let (name, what) = (&self.name, &self.what);
         let wanted = incident.is_some_and(|incident| incident.swap.is_some_and(|swap| swap.to == Successor::Before));
+        if wanted {
+            let what = format!("the version before of `{name}` has its place again: somebody wanted it");
+            return (what, format!("`koboshi incidents {by}` tells who; swap it again if that was a mistake."));
+        }
         let why = match incident {
-            Some(_) if wanted => "somebody wanted it".to_owned(),
             Some(incident) => format!("{what} did something wrong on probation: {}", incident.fault),
             None => "the record does not say why any more".to_owned(),
         };
@@ -154,12 +188,16 @@ pub(super) fn denied(name: &str, denied: Denied, back: bool) -> (String, String)
     match denied {
         Denied::Right => (
             format!("`{name}` is not swappable in this image"),
-            "write `swappable = { room = \"64 KiB\" }` into its `[[component]]`, and run the image anew.".to_owned(),
+            "write `swappable = { room = \"1 MiB\" }` into its `[[component]]`, and run the image anew.".to_owned(),
         ),
         Denied::Unknown => (format!("there is no component `{name}`"), "look at `koboshi ps`.".to_owned()),
         Denied::State(_) if back => (
             format!("`{name}` has no version before to go back to"),
             "it was not swapped, or the last version went back by itself, or left no way back.".to_owned(),
+        ),
+        Denied::State(State::Absent) => (
+            format!("`{name}` was never started, so there is nothing to swap"),
+            "wait until it runs (`koboshi ps`), and say it again.".to_owned(),
         ),
         Denied::State(_) => (
             format!("`{name}` cannot be swapped now: its last swap is not over"),

@@ -108,6 +108,8 @@ pub(crate) trait System {
     fn load(&mut self, id: ComponentId, package: Vec<u8>, one_way: bool) -> Result<(), (String, String)>;
     /// How far the last one is; its end is told once.
     fn loading(&mut self) -> Option<Loading>;
+    /// Whether a component's swap is not over: what was asked for, or is on probation, as far as that is known.
+    fn swap_is_under_way(&self, id: ComponentId) -> bool;
     /// Puts the version before in a component's place.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use koboshi_runtime::platform::PortMemory;
 use crate::fitness::{ImageError, geometry};
 use crate::image::{Image, WhenGone};
 use crate::lend::Lender;
+use crate::machine::keys_of;
 use crate::world::Seat;
 
 /// One end of a connection, as its component has it.
@@ -132,7 +133,7 @@ pub(crate) fn assemble(image: &Image, lender: &mut Lender<'_>, incidents: usize)
             ports: joined.iter().map(|place| place.map(|joined| joined.memory)).collect(),
             peers: joined.iter().map(|place| place.map(|joined| joined.peer)).collect(),
             kept: &kept_memory[at * kept_words..][..kept::WORDS],
-            kept_key: description.kept.map(|kept| kept.key).into(),
+            reads: keys_of(description).into(),
             configuration: lender.lend(component.configuration.clone().into_boxed_slice()),
             points: 0.into(),
             knock: None.into(),

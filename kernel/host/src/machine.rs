@@ -4,6 +4,7 @@
 //! of the machine decides what happens; with the real clock the same events come at their time, and when this process is
 //! held up, platform time (and with it the line) stands still.
 
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::Poll;
@@ -15,7 +16,8 @@ use koboshi_core::life::{Begin, Facts, Fault};
 use koboshi_core::sync::{AtomicU32, Ordering};
 use koboshi_core::{ComponentId, NEVER};
 use koboshi_interface_kit::Key;
-use koboshi_runtime::describe::Description;
+use koboshi_runtime::Way;
+use koboshi_runtime::describe::{Description, KeptDescription};
 use koboshi_runtime::life::Exit;
 
 use crate::application::Application;
@@ -91,9 +93,15 @@ impl Default for Options {
     }
 }
 
+/// The keys of all kept state that a component can go on with.
+pub(crate) fn keys_of(description: &Description) -> Vec<Key> {
+    let older = |kept: KeptDescription| kept.ways.iter().map(Way::from);
+    description.kept.into_iter().flat_map(|kept| iter::once(kept.key).chain(older(kept))).collect()
+}
+
 impl Code {
     fn of(linked: &Linked) -> Self {
-        Code { linked: linked.clone(), kept: linked.description().kept.map(|kept| kept.key) }
+        Code { linked: linked.clone(), reads: keys_of(linked.description()) }
     }
 }
 
@@ -125,8 +133,8 @@ pub enum NotPut {
 /// What lies in a place of code.
 struct Code {
     linked: Linked,
-    /// The key of what it keeps.
-    kept: Option<Key>,
+    /// The keys of all kept state that it can go on with.
+    reads: Vec<Key>,
 }
 
 /// An image that runs.
@@ -420,12 +428,12 @@ impl Machine {
     /// Puts another version of a component into its place that is not in use, for [`Version::New`](koboshi_core::kernel::Version) to begin
     /// there. What lay there is gone, and with it the way back to it.
     ///
-    /// Nothing is judged here: its ports must be those of the component, and there must be a way to what it keeps, whose key
-    /// is `kept`.
+    /// Nothing is judged here: its ports must be those of the component, and there must be a way to what it keeps. `reads`: the
+    /// keys of all kept state that it can go on with.
     ///
     /// # Errors
     /// [`NotPut`], and nothing has changed.
-    pub fn put(&mut self, id: ComponentId, linked: Linked, kept: Option<Key>) -> Result<(), NotPut> {
+    pub fn put(&mut self, id: ComponentId, linked: Linked, reads: Vec<Key>) -> Result<(), NotPut> {
         let mut kernel = self.world.kernel.borrow_mut();
         let places = self.codes.get_mut(id.index()).ok_or(NotPut::Unknown)?;
         if kernel.swap_phase(id) != SwapPhase::None {
@@ -433,7 +441,7 @@ impl Machine {
         }
         let free = usize::from(kernel.place(id) ^ 1) & 1;
         kernel.forget_before(id);
-        places[free] = Some(Code { linked, kept });
+        places[free] = Some(Code { linked, reads });
         Ok(())
     }
 
@@ -555,7 +563,7 @@ impl Machine {
             && !arena.holds_code(&code.linked)
         {
             *arena = Arena::new(code.linked.clone());
-            self.world.seats[id.index()].kept_key.set(code.kept);
+            self.world.seats[id.index()].reads.borrow_mut().clone_from(&code.reads);
         }
         let loaded = within(&world, || catch_unwind(AssertUnwindSafe(|| arena.load())));
         self.world.current.set(None);

@@ -53,8 +53,8 @@ pub(crate) struct Seat {
     /// Who is at the other end of each of them.
     pub(crate) peers: Vec<Option<ComponentId>>,
     pub(crate) kept: &'static [AtomicU32],
-    /// The key of what it keeps; `None`: it keeps nothing.
-    pub(crate) kept_key: Cell<Option<Key>>,
+    /// The keys of all kept state that it can go on with; none: it keeps nothing.
+    pub(crate) reads: RefCell<Vec<Key>>,
     pub(crate) configuration: &'static [u8],
     pub(crate) points: Cell<u64>,
     pub(crate) knock: Cell<Option<How>>,
@@ -170,7 +170,8 @@ impl World {
         for number in before..kernel.incidents().count() {
             if let Some(incident) = kernel.incidents().get(number) {
                 let seat = self.seats.get(incident.component.index());
-                let kept = seat.and_then(|seat| kept::holds_whole(seat.kept, seat.kept_key.get()?));
+                let keys = seat.map(|seat| seat.reads.borrow()).filter(|keys| !keys.is_empty());
+                let kept = seat.zip(keys).and_then(|(seat, keys)| kept::holds_whole(seat.kept, &keys));
                 let mut keeps = self.kept_at_deaths.borrow_mut();
                 if keeps.len() >= self.most_incidents {
                     keeps.pop_front();

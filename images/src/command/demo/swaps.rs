@@ -46,7 +46,7 @@ impl Count {
         for swap in incidents.filter_map(|incident| incident.swap).filter(|swap| swap.to == Successor::New) {
             match swap.verdict {
                 Verdict::Stays(_) => count.stayed += 1,
-                Verdict::Undone(_) => count.undone += 1,
+                Verdict::Undone(_) | Verdict::PutBack(_) => count.undone += 1,
                 Verdict::Open => count.open += 1,
             }
         }
@@ -99,11 +99,7 @@ impl Swaps {
     }
 
     /// Asks for the next swap when it is time, and the last one is over; a package that is refused is a fault of the demo's.
-    pub(super) fn turn<'a>(
-        &mut self,
-        system: &mut impl System,
-        mut incidents: impl Iterator<Item = &'a Incident>,
-    ) -> Option<String> {
+    pub(super) fn turn(&mut self, system: &mut impl System) -> Option<String> {
         match system.loading() {
             Some(Loading::Refused { what, .. }) => {
                 self.on_its_way = false;
@@ -113,11 +109,8 @@ impl Swaps {
             Some(Loading::Sent { .. }) | None => {}
         }
         let now = system.now();
-        let waits = self.on_its_way || now < self.next_at;
-        let is_open = |incident: &Incident| {
-            incident.component == self.id && incident.swap.is_some_and(|swap| swap.verdict == Verdict::Open)
-        };
-        if waits || !system.state(self.id).alive() || incidents.any(is_open) {
+        if self.on_its_way || now < self.next_at || !system.state(self.id).alive() || system.swap_is_under_way(self.id)
+        {
             return None;
         }
         self.next_at = now + self.every;

@@ -247,7 +247,7 @@ impl Bench {
             let Some(incident) = self.incident(number)? else { continue };
             match incident.swap.filter(|_| incident.component.0 == self.driver).map(|swap| swap.verdict) {
                 Some(Verdict::Stays(_)) if incident.answered_at.is_none() => {}
-                Some(Verdict::Stays(_) | Verdict::Undone(_)) => return Ok(incident),
+                Some(Verdict::Stays(_) | Verdict::Undone(_) | Verdict::PutBack(_)) => return Ok(incident),
                 Some(Verdict::Open) => {}
                 None => number = incident.number + 1,
             }
