@@ -106,7 +106,7 @@ pub struct SwapArguments {
     /// The package that takes it, from `koboshi pack`
     #[arg(required_unless_present = "back")]
     package: Option<PathBuf>,
-    /// Put the version before in its place again, at once
+    /// Put the version before in its place again
     #[arg(long, conflicts_with = "package")]
     back: bool,
     /// Also if there is no way back from what it keeps, once it has answered

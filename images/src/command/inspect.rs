@@ -124,7 +124,7 @@ impl Place {
         };
         let Some(gate) = Gate::of(&composed.manifest, instance, part) else {
             let what = format!("`{component}` of {} is not swappable: it takes no package.", image.display());
-            let remedy = "write `swappable = { room = \"64 KiB\" }` into its `[[component]]`.".to_owned();
+            let remedy = "write `swappable = { room = \"1 MiB\" }` into its `[[component]]`.".to_owned();
             return Err(misused(what, remedy));
         };
         Ok(Place { gate, component: component.to_owned(), image })
