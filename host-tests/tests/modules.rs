@@ -36,7 +36,7 @@ fn plan(whom: Vec<ComponentId>, how: &[How]) -> Plan {
 
 #[test]
 fn every_scenario_is_exact_with_everybody_a_module_and_a_twentieth_of_the_fuel() {
-    for scenario in all() {
+    for scenario in all().into_iter().filter(|scenario| driver_of(&scenario.setup).is_some()) {
         let little = of_modules(&scenario, &|_, module| module.with_turn(TURN / 20));
         let outcome = run(&little, vec![], None, Depth::All);
         assert_eq!(outcome.verdict, Verdict::Exact, "{}: {:?}", scenario.name, outcome.panics);

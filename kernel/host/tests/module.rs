@@ -1,6 +1,8 @@
 //! Components that are modules: how they end is what happened, their memory is new each time, and they reach nothing else.
 #![allow(missing_docs, reason = "the names of tests say what they say")]
 
+use std::mem::offset_of;
+
 use koboshi_core::ComponentId;
 use koboshi_core::life::{Fault, State};
 use koboshi_host::journal::{Depth, Event};
@@ -11,6 +13,7 @@ use koboshi_host::testing::{image, run};
 use koboshi_runtime::{
     Description, Duration, Exit, PortDescription, RequestPort, ServicePort, Side, Start, log, sleep,
 };
+use koboshi_sh4_abi::View;
 
 mod counter {
     koboshi_interface_kit::interface! {
@@ -329,12 +332,17 @@ fn an_incarnation_ends_after_the_fuel_that_was_chosen_and_only_that_one() {
     assert!(lives.is_sorted() && lives.first() == Some(&0) && lives.last() == Some(&9), "{lives:?}");
 }
 
+/// Reads this field of a module's page.
+fn field(offset: usize) -> String {
+    format!("(i32.load offset={offset} (local.get $view))")
+}
+
 #[test]
 fn where_it_can_be_stopped_is_known_and_what_differs_in_what_it_leaves_behind() {
     // It says what it finds in its kept memory, and leaves 1 there, then 2; in between it does what nobody can notice.
-    let kept = "(i32.load offset=20 (local.get $view))";
-    let window = "(i32.load offset=36 (local.get $view))";
-    let wanted = "(i32.load offset=12 (local.get $view))";
+    let kept = field(offset_of!(View, kept));
+    let window = field(offset_of!(View, window));
+    let wanted = field(offset_of!(View, end_wanted));
     let quiet =
         "(loop $quiet (br_if $quiet (i32.rem_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 3))))";
     let body = format!(
@@ -426,8 +434,8 @@ fn a_second_end_is_its_successors() {
 #[test]
 fn an_end_from_outside_waits_until_an_open_window_is_closed() {
     // The word at $window is told behind the view's configuration; here it is found as components find it.
-    let window = "(i32.load offset=36 (local.get $view))";
-    let wanted = "(i32.load offset=12 (local.get $view))";
+    let window = field(offset_of!(View, window));
+    let wanted = field(offset_of!(View, end_wanted));
     let closes = format!(
         "(call $log (i32.const 16) (i32.const 1))
         (i32.store {window} (i32.const 1))
