@@ -241,7 +241,7 @@ fn ctrl_c_ends_a_build_with_the_compilers_that_it_has_started() {
     let mut build = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut said = BufReader::new(build.stderr.take().expect("it is piped"));
     let mut line = String::new();
-    while !line.starts_with("building 1 of 7") {
+    while !line.starts_with("building 1 of 8") {
         line.clear();
         assert!(said.read_line(&mut line).expect("text") > 0, "it ended");
     }

@@ -115,6 +115,8 @@ fn packs_its_own(here: &Path) {
     let tells = |text: &str| package.code.windows(text.len()).any(|part| part == text.as_bytes());
     assert!(!tells(&here.display().to_string()), "it does not tell where it was made");
     fine(here, &["run", "images/own.toml", "--for", "10ms", "--engine", "wasm"]);
+    // Nobody has to look at what cargo left there.
+    fs::remove_dir_all(here.join("target")).expect("it is there");
 }
 
 #[test]

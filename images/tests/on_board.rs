@@ -116,7 +116,7 @@ fn an_image_on_the_emulated_board_is_used_asked_and_knocked_over_as_one_here_is(
     run.ask(&["line", "wire0", "--baud", "115200"]);
 
     let processes = run.ask(&["ps"]);
-    assert_eq!(processes.matches("running").count(), 6, "{processes}");
+    assert_eq!(processes.matches("running").count(), 7, "{processes}");
 
     assert!(run.ask(&["kill", "driver"]).contains("driver is knocked over: panic"));
     let found = run.after_incidents(1);
