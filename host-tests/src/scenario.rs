@@ -24,9 +24,6 @@ const QUIET: u64 = 20_000_000;
 /// A run that takes longer than this is stuck. The longest wait by design is a report about SOS: under 1 s.
 const AT_MOST: u64 = 8_000_000_000;
 
-/// How long after a swap the driver's first version has its place again.
-const BACK_AFTER: u64 = 2_000_000;
-
 /// How much later than without faults a run may end and still be in time: hang detection, restarts and backoff.
 pub const RECOVER_WITHIN: u64 = 50_000_000;
 
@@ -48,7 +45,7 @@ pub enum Event {
     Death(ComponentId),
     /// The driver's other version takes its place half way.
     Swap,
-    /// And the first one does again soon after.
+    /// And the first one does again as soon as it has.
     SwapAndBack,
     /// As [`Event::Swap`], but the outside end holds the line longer than the first one may take to come to an end.
     SwapCut,
@@ -201,7 +198,8 @@ struct Run<'s> {
     received: Vec<u8>,
     happened: bool,
     released_at: u64,
-    back_at: u64,
+    /// The first version is to have its place again as soon as the other one has it.
+    wants_back: bool,
 }
 
 impl Run<'_> {
@@ -240,7 +238,7 @@ impl Run<'_> {
             Event::Swap => self.swap(),
             Event::SwapAndBack => {
                 self.swap();
-                self.back_at = self.machine.now() + BACK_AFTER;
+                self.wants_back = true;
             }
             Event::SwapCut => {
                 self.hold();
@@ -280,10 +278,9 @@ impl Run<'_> {
                 self.released_at = 0;
                 self.machine.wire(SCIF, |wire| wire.hold(false));
             }
-            if self.machine.now() >= self.back_at {
-                self.back_at = u64::MAX;
-                // It may have gone back by itself: then there is nothing to go back to.
-                let _ = self.machine.command(DRIVER, Command::Swap(Version::Before));
+            // It may have gone back by itself before: then there is nothing to go back to.
+            if self.wants_back && matches!(self.machine.swap_phase(DRIVER), SwapPhase::Probation(_)) {
+                self.wants_back = self.machine.command(DRIVER, Command::Swap(Version::Before)).is_err();
             }
             if self.all_there(out, back) && self.happened {
                 return true;
@@ -317,7 +314,7 @@ pub fn run(scenario: &Scenario, plan: Vec<Planned>, in_time: Option<u64>, journa
         received: vec![],
         happened: false,
         released_at: 0,
-        back_at: u64::MAX,
+        wants_back: false,
     };
     run.machine.run_until(UP);
     let ended = run.runs_to_the_end();
