@@ -10,7 +10,7 @@ use koboshi_host::module::Module;
 use koboshi_runtime::Description;
 use koboshi_sh4::tools::{Rust, Trouble};
 
-use crate::system::{Drives, EVERYBODY, Setup};
+use crate::system::{DRIVER, Drives, EVERYBODY, Setup};
 
 /// A component that can be a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,5 +144,6 @@ pub fn as_modules(setup: &Setup, change: &dyn Fn(ComponentId, Module) -> Module)
     let Some(driver) = driver_of(setup) else { panic!("no module is two drivers") };
     let parts = [Part::Manager, Part::Sos, driver, Part::Monitor];
     let code = EVERYBODY.iter().zip(parts).map(|(id, part)| linked(part, &change(*id, module(part))));
-    Setup { code: Some(code.collect()), ..setup.clone() }
+    let other = linked(Part::ScifPolled, &change(DRIVER, module(Part::ScifPolled)));
+    Setup { code: Some(code.collect()), other: Some(other), ..setup.clone() }
 }

@@ -256,7 +256,8 @@ impl Run<'_> {
     /// Another version of the driver takes its place.
     fn swap(&mut self) {
         let [_, polled] = versions();
-        swap::swap(&mut self.machine, &polled);
+        let other = self.scenario.setup.other.clone().unwrap_or(polled);
+        swap::swap(&mut self.machine, &other);
     }
 
     /// Runs until everything has arrived; false: it never did.

@@ -108,6 +108,8 @@ pub struct Setup {
     pub drives: Drives,
     /// The driver's code, if it is not the real one.
     pub driver: Option<Linked>,
+    /// The version that takes the driver's place, if it is not the one that is linked in.
+    pub other: Option<Linked>,
     /// How another version takes the driver's place.
     pub swappable: Swappable,
     /// Everybody's code, if it is not linked in: in the order of [`EVERYBODY`].
@@ -125,6 +127,7 @@ impl Default for Setup {
             costs: Costs::default(),
             drives: Drives::default(),
             driver: None,
+            other: None,
             swappable: Swappable { quiesce_within: 20_000_000, answers: 5, within: 10_000_000_000 },
             code: None,
         }

@@ -10,7 +10,7 @@ use koboshi_host::machine::{Machine, Options};
 use koboshi_host::module::{Meter, Module, TURN};
 use koboshi_host::strike::How;
 use koboshi_host::testing;
-use koboshi_host_tests::modules::{Part, as_modules, linked, module};
+use koboshi_host_tests::modules::{Part, as_modules, driver_of, linked, module};
 use koboshi_host_tests::scenario::{Scenario, all, named, run};
 use koboshi_host_tests::soak::{Plan, soak};
 use koboshi_host_tests::system::{DRIVER, EVERYBODY, MONITOR, SOS, Setup};
