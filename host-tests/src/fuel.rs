@@ -388,7 +388,8 @@ impl Campaign<'_> {
             let (name, _, row) = &mut report.rows[*subject];
             let name = *name;
             row.count(&stops);
-            if stops.is_empty() {
+            // After an end that comes during a swap the other version follows, which is linked in.
+            if stops.is_empty() && !self.subjects[*subject].scenario.event.swaps() {
                 report.complain(format!("{name}: nobody recovers from an end after {}", first.amounts.start));
             }
         }
