@@ -3,7 +3,7 @@
 //! An author writes one type for each older state, with the way up, and the way down if there is one; and one list of them,
 //! of which the component's [`Description`](crate::Description) and its [`Kept`](crate::Kept) are made:
 //!
-//! ```
+//! ```no_run
 //! use koboshi_runtime::kit::{Key, MaxSize, Schema};
 //! use koboshi_runtime::{Kept, KeptDescription, Migration, Way, WayBack};
 //! use serde::{Deserialize, Serialize};
