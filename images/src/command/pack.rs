@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use koboshi_board::pack::{Platform, Wanted};
-use koboshi_package::Version;
+use koboshi_package::{SecretKey, Version};
 use koboshi_sh4::tools::{Rust, Trouble, unwritable};
 
 use super::build::{koboshi, source};
@@ -51,7 +51,36 @@ fn platform(text: &str) -> Result<PlatformKind, String> {
 }
 
 /// The version of all of Koboshi's own crates: they have the workspace's. A workspace's own are new with it.
-pub(super) const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// That version.
+///
+/// # Errors
+/// It is none that a package can have.
+pub(super) fn own_version() -> Result<Version, Trouble> {
+    let wrong = |why| Trouble::new(format!("its crate has version {OWN_VERSION}: {why}."), "name one (--version).");
+    OWN_VERSION.parse().map_err(wrong)
+}
+
+/// Builds a component for a platform and signs it: the bytes of its package.
+///
+/// # Errors
+/// A step failed: which, and why.
+pub(super) fn packed(
+    package: &Package,
+    platform: PlatformKind,
+    version: Version,
+    key: &SecretKey,
+) -> Result<Vec<u8>, Trouble> {
+    let board = board_of(platform);
+    let platform = board.as_ref().map_or(Platform::Host, Platform::Board);
+    let (description, source) = ((package.linked)().description(), source(package)?);
+    let wanted = Wanted { description, source: &source, platform, version };
+    let folder = Path::new("target/koboshi/pack").join(package.name);
+    let mut progress = Progress::new();
+    let made = koboshi_board::pack(&Rust::find()?, &wanted, key, &koboshi(), &folder, &mut |step| progress.show(step))?;
+    Ok(made.bytes)
+}
 
 pub(super) fn run(arguments: &Arguments) -> i32 {
     let wanted = &arguments.component;
@@ -78,25 +107,12 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
 fn made(arguments: &Arguments, package: &Package) -> Result<(), Trouble> {
     // Before anything that takes a minute.
     let key = key::read(&key::place(arguments.key.as_deref())?)?;
-    let version = match (arguments.version, OWN_VERSION.parse()) {
-        (Some(version), _) | (None, Ok(version)) => version,
-        (None, Err(why)) => {
-            return Err(Trouble::new(format!("its crate has version {OWN_VERSION}: {why}."), "name one (--version)."));
-        }
-    };
-    let board = board_of(arguments.platform);
-    let platform = board.as_ref().map_or(Platform::Host, Platform::Board);
-    let (description, source) = ((package.linked)().description(), source(package)?);
-    let wanted = Wanted { description, source: &source, platform, version };
-    let folder = Path::new("target/koboshi/pack").join(package.name);
-    let mut progress = Progress::new();
-    let packed =
-        koboshi_board::pack(&Rust::find()?, &wanted, &key, &koboshi(), &folder, &mut |step| progress.show(step))?;
-    drop(progress);
-    let name = format!("{}-{version}-{}.package", package.name, platform.word());
+    let version = arguments.version.map_or_else(own_version, Ok)?;
+    let bytes = packed(package, arguments.platform, version, &key)?;
+    let name = format!("{}-{version}-{}.package", package.name, arguments.platform.word());
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("target/koboshi/packages").join(name));
-    put(&out, &packed.bytes).map_err(|error| unwritable(&out, &error))?;
-    let size = count(packed.bytes.len() as u64);
+    put(&out, &bytes).map_err(|error| unwritable(&out, &error))?;
+    let size = count(bytes.len() as u64);
     say!("{} {} ({size} bytes), signed by {}", Paint::stdout().good("made:"), out.display(), key.public());
     Ok(())
 }

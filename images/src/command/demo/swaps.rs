@@ -2,20 +2,14 @@
 //!
 //! They are packages like any other, signed by a key that is made for this run and forgotten with it.
 
-use std::path::Path;
-
-use koboshi_board::pack::{Platform, Wanted};
 use koboshi_core::ComponentId;
 use koboshi_core::incident::{Incident, Successor, Verdict};
 use koboshi_host::image::ImageDevice;
 use koboshi_package::SecretKey;
-use koboshi_sh4::tools::{Rust, Trouble};
+use koboshi_sh4::tools::Trouble;
 
 use crate::Composed;
-use crate::command::build::{koboshi, source};
-use crate::command::pack::OWN_VERSION;
-use crate::command::progress::Progress;
-use crate::compose::board::board_of;
+use crate::command::pack::{own_version, packed};
 use crate::registry::packages;
 use crate::run::system::{Loading, System};
 
@@ -74,28 +68,20 @@ impl Swaps {
                 "write `swappable = { room = \"1 MiB\" }` into its `[[component]]`.",
             ));
         };
-        let version = OWN_VERSION.parse().map_err(|_| Trouble::new("its own version is none.", "please report it."))?;
-        let board = board_of(composed.manifest.platform);
-        let platform = board.as_ref().map_or(Platform::Host, Platform::Board);
-        let (rust, all) = (Rust::find()?, packages());
+        let (version, all) = (own_version()?, packages());
         // The one that runs comes last.
         let (own, others): (Vec<_>, Vec<_>) =
             swappable.value.packages.iter().partition(|package| **package == instance.package.value);
-        let mut packed = Vec::new();
+        let mut made = Vec::new();
         for wanted in others.into_iter().chain(own) {
             let Some(package) = all.iter().find(|package| package.name == wanted) else {
                 let what =
                     format!("`{wanted}` may take the place of `{name}`, and nothing of that name is known here.");
                 return Err(Trouble::new(what, "name packages that are, in `swappable`."));
             };
-            let (description, source) = ((package.linked)().description(), source(package)?);
-            let wanted = Wanted { description, source: &source, platform, version };
-            let folder = Path::new("target/koboshi/pack").join(package.name);
-            let mut progress = Progress::new();
-            let made = koboshi_board::pack(&rust, &wanted, key, &koboshi(), &folder, &mut |step| progress.show(step))?;
-            packed.push(made.bytes);
+            made.push(packed(package, composed.manifest.platform, version, key)?);
         }
-        Ok(Swaps { id, packages: packed, every, next_at: every, asked: 0, on_its_way: false })
+        Ok(Swaps { id, packages: made, every, next_at: every, asked: 0, on_its_way: false })
     }
 
     /// Asks for the next swap when it is time, and the last one is over; a package that is refused is a fault of the demo's.
