@@ -65,11 +65,10 @@ fn laid_down(
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
     let lock = lock(&folder, say)?;
     let crates = folder.join("crates");
-    let link = crates.join("koboshi");
-    linked(&link, koboshi)?;
     let (koboshi_there, source_there) = match source.folder.strip_prefix(koboshi) {
         // As the component's crate sees it, which lies beside the link.
         Ok(inside) => {
+            linked(&crates.join("koboshi"), koboshi)?;
             let there = PathBuf::from("../koboshi");
             (there.clone(), Source { folder: there.join(inside), ..source.clone() })
         }
@@ -128,28 +127,25 @@ mod tests {
         assert!(copy.current_dir(koboshi).status().expect("cp runs").success());
     }
 
-    /// `echo`, built of the Koboshi in this directory.
-    fn echo(rust: &Rust, koboshi: &Path, folder: &Path) -> Vec<u8> {
-        let source = Source {
+    /// `echo`, of the Koboshi in this directory.
+    fn source(koboshi: &Path) -> Source {
+        Source {
             package: "koboshi-echo".to_owned(),
             folder: koboshi.join("components/echo"),
             start: "koboshi_echo::start".to_owned(),
             features: Vec::new(),
             assembler: Vec::new(),
-        };
-        module(rust, "echo", &source, koboshi, folder, &mut |_| {}).expect("it can be built")
+        }
     }
 
-    /// The same for a board, and what it takes there.
+    /// Its module.
+    fn echo(rust: &Rust, koboshi: &Path, folder: &Path) -> Vec<u8> {
+        module(rust, "echo", &source(koboshi), koboshi, folder, &mut |_| {}).expect("it can be built")
+    }
+
+    /// Its program for a board, and what it takes there.
     fn echo_on_board(rust: &Rust, koboshi: &Path, folder: &Path) -> (Vec<u8>, u32) {
-        let source = Source {
-            package: "koboshi-echo".to_owned(),
-            folder: koboshi.join("components/echo"),
-            start: "koboshi_echo::start".to_owned(),
-            features: Vec::new(),
-            assembler: Vec::new(),
-        };
-        let made = for_board(rust, &Board::R2D, ("echo", &source, false), (koboshi, folder), &mut |_| {});
+        let made = for_board(rust, &Board::R2D, ("echo", &source(koboshi), false), (koboshi, folder), &mut |_| {});
         made.map(|made| (made.code, made.room)).expect("it can be built")
     }
 
