@@ -85,12 +85,14 @@ impl Subject {
         (outcome, meter.ended())
     }
 
-    /// Where it can be stopped in the first turn after an end that comes at this stop.
-    fn recovery(&self, end: &Stop) -> Vec<Stop> {
+    /// Where it can be stopped in the first turn after an end that comes at this stop; whether another version, which is linked
+    /// in, has followed it instead.
+    fn recovery(&self, end: &Stop) -> (Vec<Stop>, bool) {
         let meter = Meter::watching();
         meter.end_at(end.amounts.start);
-        self.run(&meter, None, Depth::None);
-        meter.stops().into_iter().filter(|stop| stop.turn == end.turn + 1).collect()
+        let outcome = self.run(&meter, None, Depth::None);
+        let stops = meter.stops().into_iter().filter(|stop| stop.turn == end.turn + 1).collect();
+        (stops, outcome.another_followed)
     }
 }
 
@@ -382,14 +384,13 @@ impl Campaign<'_> {
     }
 
     fn again(&self, Case { subject, stop: first, .. }: &Case) {
-        let stops = self.subjects[*subject].recovery(first);
+        let (stops, another_followed) = self.subjects[*subject].recovery(first);
         {
             let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
             let (name, _, row) = &mut report.rows[*subject];
             let name = *name;
             row.count(&stops);
-            // After an end that comes during a swap the other version follows, which is linked in.
-            if stops.is_empty() && !self.subjects[*subject].scenario.event.swaps() {
+            if stops.is_empty() && !another_followed {
                 report.complain(format!("{name}: nobody recovers from an end after {}", first.amounts.start));
             }
         }

@@ -2,6 +2,7 @@
 
 use koboshi_core::ComponentId;
 use koboshi_core::kernel::{Command, SwapPhase, Swappable, Version};
+use koboshi_core::life::Fault;
 use koboshi_host::application::Announcement;
 use koboshi_host::image::DeviceModelKind;
 use koboshi_host::journal::Depth;
@@ -182,6 +183,8 @@ pub struct Outcome {
     pub stale_accesses: u64,
     /// Panics that nobody asked for.
     pub panics: Vec<String>,
+    /// The driver has ended by a fault, and another version of it has followed at once.
+    pub another_followed: bool,
     /// Reads of an empty device, writes into a full one: the device's own word for bytes made up or lost.
     pub misuses: u64,
     /// The event log, as much of it as was asked for.
@@ -357,7 +360,10 @@ fn judge(mut run: Run<'_>, ended: bool, ended_at: u64, in_time: Option<u64>) -> 
     // Whatever became of a swap, or of a death: one version of the driver lives, and what was asked for has come to pass.
     let lives = run.machine.facts(DRIVER).is_some_and(|facts| facts.state.alive());
     let wants = run.scenario.event.swaps() && run.happened;
-    let swapped = !wants || run.machine.incidents(0).1.iter().any(|incident| incident.swap.is_some());
+    let incidents = run.machine.incidents(0).1;
+    let swapped = !wants || incidents.iter().any(|incident| incident.swap.is_some());
+    let another_followed =
+        incidents.iter().any(|one| one.component == DRIVER && one.fault != Fault::Swapped && one.swap.is_some());
     let one_runs = lives && swapped && run.machine.swap_phase(DRIVER) != SwapPhase::Quiescing;
     let verdict = if stale_accesses > 0 || !run.machine.panics().is_empty() || misuses > 0 {
         Verdict::Wrong
@@ -386,6 +392,7 @@ fn judge(mut run: Run<'_>, ended: bool, ended_at: u64, in_time: Option<u64>) -> 
         points: EVERYBODY.map(|id| run.machine.points(id)),
         stale_accesses,
         panics: run.machine.panics().to_vec(),
+        another_followed,
         misuses,
         journal: run.machine.journal().to_string(),
     }

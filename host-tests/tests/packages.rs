@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use koboshi_board::pack::{Platform, Wanted};
-use koboshi_board::{Packed, Source, pack};
+use koboshi_board::{Source, pack};
 use koboshi_host::journal::Depth;
 use koboshi_host::linked::Linked;
 use koboshi_host::module::Module;
@@ -15,7 +15,7 @@ use koboshi_sh4::tools::Rust;
 
 const KEY: [u8; 32] = [7; 32];
 
-fn packed(folder: &str, start: &str, description: &'static Description, rust: &Rust) -> Packed {
+fn packed(folder: &str, start: &str, description: &'static Description, rust: &Rust) -> Vec<u8> {
     let koboshi = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it has a parent");
     let source = Source {
         package: format!("koboshi-{folder}"),
@@ -41,10 +41,10 @@ fn a_packed_driver_runs_as_a_module_and_carries_every_byte() {
         ("scif-polled-driver", "koboshi_scif_polled_driver::start", polled),
     ] {
         let packed = packed(folder, start, description, &rust);
-        let header = packed.header().expect("it can be read");
+        let package = Package::open(&packed).expect("it is one");
+        let header = package.header().expect("it can be read");
         assert_eq!((header.name, header.platform, header.ports.len()), (folder, "host", 2));
         assert_eq!(header.kept.map(|kept| kept.key), Some(koboshi_scif_driver::KEPT));
-        let package = Package::open(&packed.bytes).expect("it is one");
         assert!(package.is_signed() && package.signer == SecretKey::of_seed(&KEY).public());
         let module = Module::new(package.code).expect("the host runs it");
         // In the place of the one with interrupts, whose lines the kernel has.

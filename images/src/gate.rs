@@ -1,10 +1,38 @@
 //! What an image expects of a package that is to take a component's place.
 
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
 use koboshi_board::Spelt;
 use koboshi_host::image::ImageComponent;
 use koboshi_package::{Expected, Header, Kept, Port, PublicKey, Refused, Version, judge, judge_all};
 
 use crate::manifest::{ImageManifest, Instance};
+
+/// Bytes of the largest package that is read.
+const MOST: u64 = 64 << 20;
+
+/// The bytes of a package. Nobody can make whoever reads it wait: only files are read, and no large ones.
+///
+/// # Errors
+/// It is no file, or too large, or cannot be read.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // Else the opening of a pipe would wait for somebody at its other end.
+    let at_once = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(at_once).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    if found.len() > MOST {
+        return Err(io::Error::other(format!("it has {} bytes, and no package has so many", found.len())));
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// What is expected of a package for one component of an image.
 pub(crate) struct Gate {

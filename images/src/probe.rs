@@ -220,11 +220,12 @@ impl Probe {
             };
             let shown = path.strip_prefix(&self.workspace.root).unwrap_or(path);
             let (name, shown, path) = (&manifest.package, shown.display().to_string(), path.display().to_string());
-            let (package, folder) = (&member.name, member.directory.display().to_string());
+            let (package, folder, version) = (&member.name, member.directory.display().to_string(), &member.version);
             lines.push_str(&format!(
                 "        Package::of({name:?}, {shown:?}, include_str!({path:?}), \
                  || Linked::new(&::{library}::DESCRIPTION, ::{library}::start))\
-                 .built_of(Program {{ package: {package:?}, folder: {folder:?}, start: \"{library}::start\" }}),\n"
+                 .built_of(Program {{ package: {package:?}, folder: {folder:?}, start: \"{library}::start\", \
+                 version: {version:?} }}),\n"
             ));
         }
         Ok(format!(

@@ -50,6 +50,8 @@ pub struct Program {
     pub folder: &'static str,
     /// Its function from `Start` to a future.
     pub start: &'static str,
+    /// Its version.
+    pub version: &'static str,
 }
 
 impl Package {
@@ -104,6 +106,8 @@ fn own() -> Vec<Package> {
                     package: concat!("koboshi-", $name),
                     folder: concat!("components/", $name),
                     start: concat!(stringify!($package), "::start"),
+                    // They all have the workspace's.
+                    version: env!("CARGO_PKG_VERSION"),
                 }),
                 configure: $configure,
             }

@@ -64,6 +64,8 @@ pub enum Unable {
     Busy,
     /// It keeps something else than what runs, and changes that into its own: a board cannot do that yet.
     Migrates,
+    /// Its code is no program of whole words, behind its table.
+    NoProgram,
     /// The platform takes no code from a component, or the image gives the loader no right to load this one's.
     Denied,
 }

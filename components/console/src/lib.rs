@@ -332,6 +332,7 @@ fn told(ask: Ask) -> Told {
                 now: now().as_ticks(),
                 state: facts.state,
                 epoch: facts.epoch,
+                on_probation: facts.on_probation,
                 starts: facts.starts.count(),
                 fault: facts.fault,
             }),

@@ -132,6 +132,8 @@ pub struct Health {
     pub state: State,
     /// Its incarnation.
     pub epoch: u32,
+    /// Its version is on probation.
+    pub on_probation: bool,
     /// How often it was started since the image booted.
     pub starts: u32,
     /// What ended its last incarnation.

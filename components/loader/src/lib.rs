@@ -151,10 +151,12 @@ impl Loader<'_> {
     }
 }
 
-/// Puts code into the free place of a component, and asks for it to be used.
+/// Puts code into the free place of a component, and asks for it to be used. What was there before is gone with the first byte, so
+/// whatever can be seen to be wrong is seen before.
 fn put(place: &Place<'_>, code: &[u8]) -> Result<(), Unable> {
     let target = authority::ComponentId(place.component);
-    let (table, program) = code.split_at_checked(TABLE).ok_or(Unable::Denied)?;
+    let words = code.split_at_checked(TABLE).filter(|(_, program)| program.len().is_multiple_of(size_of::<u32>()));
+    let (table, program) = words.ok_or(Unable::NoProgram)?;
     let offset = (place.size as usize).checked_sub(program.len()).ok_or(Unable::TooLong(place.size))?;
     authority::put(target, 0, table).map_err(in_short)?;
     authority::put(target, offset as u32, program).map_err(in_short)?;
@@ -200,6 +202,10 @@ impl loading::Server for Loader<'_> {
         let mut words = String::new();
         let done = self.let_in(package, &mut words);
         self.held.words = words;
+        if matches!(done, Err(Refused::Gate(_))) {
+            // Perhaps it was spoilt on its way: brought once more, it comes from its first byte on.
+            self.held.package = None;
+        }
         done
     }
 

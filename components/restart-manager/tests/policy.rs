@@ -37,6 +37,7 @@ impl World {
         let absent = Facts {
             state: State::Absent,
             epoch: 0,
+            on_probation: false,
             fault: None,
             failed_at: 0,
             starts: History::EMPTY,

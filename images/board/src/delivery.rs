@@ -14,7 +14,8 @@ use koboshi_link::{Channel, Link};
 /// Pieces that are sent before the first of them is answered: enough to fill the link's window.
 const AHEAD: usize = 4;
 
-/// How often a package is begun anew, because the loader had lost what it had of it or did not answer.
+/// How often a package is begun anew without more of it being there than ever before: the loader has lost what it had of it, or
+/// does not answer.
 const ATTEMPTS: u32 = 20;
 
 /// How far a package on its way is.
@@ -55,6 +56,8 @@ pub(crate) struct Delivery {
     /// Where the next piece begins; `None`: it is begun first.
     next: Option<usize>,
     there: usize,
+    /// The most that was ever there.
+    most: usize,
     open: VecDeque<Open>,
     attempts: u32,
     /// The gate's word, and as much of its message as has come.
@@ -68,7 +71,18 @@ impl Delivery {
     /// A package, and the one that was on its way before it.
     pub(crate) fn new(package: Package, bytes: Vec<u8>, before: Option<&Delivery>) -> Self {
         let open = vec![Open::Stale; before.map_or(0, |before| before.open.len())].into();
-        Delivery { package, bytes, next: None, there: 0, open, attempts: 0, refused: None, over: None, told: false }
+        Delivery {
+            package,
+            bytes,
+            next: None,
+            there: 0,
+            most: 0,
+            open,
+            attempts: 0,
+            refused: None,
+            over: None,
+            told: false,
+        }
     }
 
     /// How far it is; its end once.
@@ -76,6 +90,11 @@ impl Delivery {
         let state = self.over.clone().unwrap_or(Delivered::Part(self.there, self.bytes.len()));
         let told = std::mem::replace(&mut self.told, self.over.is_some());
         (!told).then_some(state)
+    }
+
+    /// Whether it is not at its end.
+    pub(crate) const fn is_under_way(&self) -> bool {
+        self.over.is_none()
     }
 
     /// What is to be sent next.
@@ -145,11 +164,11 @@ impl Delivery {
         match (open, brought) {
             (_, Brought::Nobody) => self.over = Some(Delivered::Nobody),
             (Open::Begin, Brought::Here(Ok(there))) => {
-                self.there = there as usize;
+                self.comes_to(there);
                 self.next = Some(self.there);
             }
             (Open::Piece(_, end), Brought::Here(Ok(there))) => {
-                self.there = there as usize;
+                self.comes_to(there);
                 if self.there != end {
                     // One before it was lost: those behind it are too early.
                     self.anew();
@@ -178,6 +197,14 @@ impl Delivery {
             }
             // An answer to something else: this console and this computer do not fit together.
             _ => self.over = Some(Delivered::Silent),
+        }
+    }
+
+    /// So much of it is there.
+    fn comes_to(&mut self, there: u32) {
+        self.there = there as usize;
+        if self.there > self.most {
+            (self.most, self.attempts) = (self.there, 0);
         }
     }
 
@@ -266,6 +293,29 @@ mod tests {
             assert_eq!(end, Delivered::Asked, "forgotten at step {forgets_after}");
             assert_eq!(loader.there, bytes);
         }
+    }
+
+    #[test]
+    fn one_that_advances_is_not_given_up_however_often_it_is_cut() {
+        let bytes = [5; 30 * 96];
+        let (mut there, mut turn) = (0, 0);
+        let mut delivery = package(&bytes);
+        let end = brought(&mut delivery, |step| match step {
+            Bring::Begin(_) => Brought::Here(Ok(there)),
+            Bring::Piece(piece) => {
+                turn += 1;
+                if piece.at == there && turn % 3 == 0 {
+                    return Brought::Unknown;
+                }
+                if piece.at == there {
+                    there += piece.bytes.as_slice().len() as u32;
+                }
+                Brought::Here(Ok(there))
+            }
+            _ => Brought::Swap(Ok(())),
+        });
+        assert_eq!((end, there), (Delivered::Asked, 30 * 96));
+        assert!(turn > 3 * ATTEMPTS, "it was cut more often than that");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub use delivery::Delivered;
 pub use fit::{Spot, Unfit, fits};
 pub use line_end::LINE_END_ROOM;
 pub use modules::modules;
-pub use pack::{Packed, pack};
+pub use pack::pack;
 pub use places::place_of;
 pub use request::{Board, Placed, Request, Source, Watchdog};
 pub use spelt::Spelt;

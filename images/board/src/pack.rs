@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use koboshi_package::{Digest, Header, MAX_MIGRATIONS, MAX_PORTS, Migration, Package, SecretKey, Version, write};
+use koboshi_package::{Digest, Header, MAX_MIGRATIONS, MAX_PORTS, Migration, SecretKey, Version, write};
 use koboshi_runtime::Description;
 use koboshi_sh4::tools::{Rust, Trouble};
 use wasmparser::{Parser, Payload};
@@ -46,21 +46,6 @@ pub struct Wanted<'a> {
     pub version: Version,
 }
 
-/// A package.
-#[derive(Clone, Debug)]
-pub struct Packed {
-    /// The whole file.
-    pub bytes: Vec<u8>,
-}
-
-impl Packed {
-    /// What it says of itself.
-    #[must_use]
-    pub fn header(&self) -> Option<Header<'_>> {
-        Package::open(&self.bytes).and_then(|package| package.header()).ok()
-    }
-}
-
 /// A component's code, and what it takes.
 struct Code {
     bytes: Vec<u8>,
@@ -68,7 +53,7 @@ struct Code {
     room: u32,
 }
 
-/// Packs a component, built in a folder of its own, and signs it. `koboshi`: Koboshi's own directory.
+/// Packs a component, built in a folder of its own, and signs it: the bytes of the file. `koboshi`: Koboshi's own directory.
 ///
 /// # Errors
 /// It cannot be built, or no package can have what it describes: why.
@@ -79,7 +64,7 @@ pub fn pack(
     koboshi: &Path,
     folder: &Path,
     say: &mut dyn FnMut(Step<'_>),
-) -> Result<Packed, Trouble> {
+) -> Result<Vec<u8>, Trouble> {
     let Wanted { description, source, platform, version } = *wanted;
     let name = description.name;
     let code = match platform {
@@ -108,9 +93,8 @@ pub fn pack(
         // Put there by who writes it.
         digest: Digest([0; 32]),
     };
-    let bytes = write(&header, &code.bytes, key)
-        .map_err(|why| Trouble::new(format!("the package cannot be written: {why}."), "mend its DESCRIPTION."))?;
-    Ok(Packed { bytes })
+    write(&header, &code.bytes, key)
+        .map_err(|why| Trouble::new(format!("the package cannot be written: {why}."), "mend its DESCRIPTION."))
 }
 
 /// The devices that are a line's end, by the names under which components open them: on a board their side of the platform has a
@@ -132,19 +116,28 @@ fn migrations(description: &Description) -> Result<heapless::Vec<Migration, MAX_
 
 /// A module, and what it takes.
 fn module(bytes: Vec<u8>) -> Result<Code, Trouble> {
-    let unreadable =
-        || Trouble::new("the module that was built cannot be read", "please report it, with the version of Rust.");
-    let mut memory: u64 = 0;
-    for part in Parser::new(0).parse_all(&bytes) {
-        if let Payload::MemorySection(memories) = part.map_err(|_| unreadable())? {
+    let room = module_room(&bytes).ok_or_else(|| {
+        Trouble::new(
+            "the module that was built cannot be read, or is larger than 4 GiB",
+            "please report it, with the version of Rust.",
+        )
+    })?;
+    Ok(Code { bytes, room })
+}
+
+/// Bytes that a module takes when it is loaded: its own, and those of the memory that it begins with. `None`: it cannot be read, or
+/// it is larger than 4 GiB.
+#[must_use]
+pub fn module_room(bytes: &[u8]) -> Option<u32> {
+    let mut room = bytes.len() as u64;
+    for part in Parser::new(0).parse_all(bytes) {
+        if let Payload::MemorySection(memories) = part.ok()? {
             for found in memories {
-                memory += found.map_err(|_| unreadable())?.initial * PAGE;
+                room = room.checked_add(found.ok()?.initial.checked_mul(PAGE)?)?;
             }
         }
     }
-    let room = u32::try_from(memory + bytes.len() as u64);
-    let room = room.map_err(|_| Trouble::new("the module is larger than 4 GiB.", "make it smaller."))?;
-    Ok(Code { bytes, room })
+    u32::try_from(room).ok()
 }
 
 /// Bytes of a page of a module's memory.

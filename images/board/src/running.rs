@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use koboshi_console::WINDOW;
 use koboshi_console::message::{self, Ask, Assembly, FromProgram, LONGEST, PART, Sent, ToProgram, Told};
-use koboshi_interfaces::loading::Package;
+use koboshi_interfaces::loading::{ComponentId, Package};
 use koboshi_link::{Channel, Instant as LinkTime, Link, Session, Timing};
 use koboshi_sh4::tools::Trouble;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -559,9 +559,18 @@ impl<T> Running<T> {
         std::mem::take(&mut self.wire.received)
     }
 
-    /// Begins to bring a package. Another one on its way is dropped.
-    pub fn bring(&mut self, package: Package, bytes: Vec<u8>) {
+    /// Begins to bring a package for a component. Another one on its way is dropped.
+    pub fn bring(&mut self, component: ComponentId, bytes: Vec<u8>) {
+        let [a, b, c, d, e, f, g, h, ..] = koboshi_package::digest(&bytes).0;
+        let mark = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let package = Package { component, bytes: bytes.len() as u32, mark };
         self.delivery = Some(Delivery::new(package, bytes, self.delivery.as_ref()));
+    }
+
+    /// Whether a package is on its way.
+    #[must_use]
+    pub fn brings(&self) -> bool {
+        self.delivery.as_ref().is_some_and(Delivery::is_under_way)
     }
 
     /// How far the package on its way is. Its end is told once.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::check::print_json;
 use super::{FINE, MISUSED, Paint, WRONG, complain, composed, count, print_out, table};
-use crate::gate::{Gate, Judged};
+use crate::gate::{self, Gate, Judged};
 use crate::problem::instead;
 
 /// Arguments of `koboshi inspect`.
@@ -153,7 +153,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         Err(code) => return code,
     };
     let file = &arguments.package;
-    let bytes = match std::fs::read(file) {
+    let bytes = match gate::read(file) {
         Ok(bytes) => bytes,
         Err(error) => {
             let remedy = "name a file that `koboshi pack` has made.";

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use koboshi_package::SecretKey;
 use koboshi_sh4::tools::{Trouble, unwritable};
+use zeroize::Zeroizing;
 
 use super::{FINE, WRONG, complain};
 
@@ -76,8 +77,8 @@ pub(super) fn place(named: Option<&Path>) -> Result<PathBuf, Trouble> {
 /// # Errors
 /// It has none.
 pub(super) fn random() -> Result<SecretKey, Trouble> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(seed.as_mut_slice())
         .map_err(|error| Trouble::new(format!("this system gives no random numbers: {error}"), "use another one."))?;
     Ok(SecretKey::of_seed(&seed))
 }
@@ -111,6 +112,9 @@ fn made(file: &Path) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Bytes that are read of a file with a key, which has fewer.
+const MOST: usize = 4_096;
+
 /// Reads a key, if nobody else could have.
 pub(super) fn read(file: &Path) -> Result<SecretKey, Trouble> {
     let shown = file.display();
@@ -120,7 +124,7 @@ pub(super) fn read(file: &Path) -> Result<SecretKey, Trouble> {
         }
         _ => Trouble::new(format!("{shown} cannot be read: {error}"), "may you read it?"),
     };
-    let mut open = File::open(file).map_err(unreadable)?;
+    let open = File::open(file).map_err(unreadable)?;
     let mode = open.metadata().map_err(unreadable)?.mode();
     if mode & 0o077 != 0 {
         return Err(Trouble::new(
@@ -128,8 +132,9 @@ pub(super) fn read(file: &Path) -> Result<SecretKey, Trouble> {
             format!("if nobody has, `chmod 600 {shown}`; else make another one."),
         ));
     }
-    let mut text = String::new();
-    open.read_to_string(&mut text).map_err(unreadable)?;
+    // A text that grows would leave what it held before behind.
+    let mut text = Zeroizing::new(String::with_capacity(MOST));
+    open.take(MOST as u64).read_to_string(&mut text).map_err(unreadable)?;
     SecretKey::of_text(&text).map_err(|error| {
         Trouble::new(format!("{shown} is no key: {error}."), "name a file that `koboshi key new` has made.")
     })

@@ -1,5 +1,8 @@
 //! `koboshi pack`: one component, built for one platform, in one signed file.
 
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use koboshi_board::pack::{Platform, Wanted};
@@ -50,16 +53,14 @@ fn platform(text: &str) -> Result<PlatformKind, String> {
     found.ok_or_else(|| instead(text, PlatformKind::ALL.iter().map(|(word, _)| *word)))
 }
 
-/// The version of all of Koboshi's own crates: they have the workspace's. A workspace's own are new with it.
-const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// That version.
+/// The version of a component's crate.
 ///
 /// # Errors
 /// It is none that a package can have.
-pub(super) fn own_version() -> Result<Version, Trouble> {
-    let wrong = |why| Trouble::new(format!("its crate has version {OWN_VERSION}: {why}."), "name one (--version).");
-    OWN_VERSION.parse().map_err(wrong)
+pub(super) fn own_version(package: &Package) -> Result<Version, Trouble> {
+    let version = package.program.map_or("", |program| program.version);
+    let wrong = |why| Trouble::new(format!("its crate has version {version}: {why}."), "name one (--version).");
+    version.parse().map_err(wrong)
 }
 
 /// Builds a component for a platform and signs it: the bytes of its package.
@@ -78,8 +79,7 @@ pub(super) fn packed(
     let wanted = Wanted { description, source: &source, platform, version };
     let folder = Path::new("target/koboshi/pack").join(package.name);
     let mut progress = Progress::new();
-    let made = koboshi_board::pack(&Rust::find()?, &wanted, key, &koboshi(), &folder, &mut |step| progress.show(step))?;
-    Ok(made.bytes)
+    koboshi_board::pack(&Rust::find()?, &wanted, key, &koboshi(), &folder, &mut |step| progress.show(step))
 }
 
 pub(super) fn run(arguments: &Arguments) -> i32 {
@@ -107,7 +107,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
 fn made(arguments: &Arguments, package: &Package) -> Result<(), Trouble> {
     // Before anything that takes a minute.
     let key = key::read(&key::place(arguments.key.as_deref())?)?;
-    let version = arguments.version.map_or_else(own_version, Ok)?;
+    let version = arguments.version.map_or_else(|| own_version(package), Ok)?;
     let bytes = packed(package, arguments.platform, version, &key)?;
     let name = format!("{}-{version}-{}.package", package.name, arguments.platform.word());
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("target/koboshi/packages").join(name));
@@ -121,8 +121,10 @@ fn made(arguments: &Arguments, package: &Package) -> Result<(), Trouble> {
 fn put(out: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
-    let mut name = out.as_os_str().to_owned();
-    name.push(".new");
-    std::fs::write(&name, bytes)?;
-    std::fs::rename(&name, out)
+    // As others make files; one of its own for each who packs at the same time.
+    let mode = Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(out)?;
+    Ok(())
 }

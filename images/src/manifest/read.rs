@@ -233,7 +233,17 @@ fn swappable(reader: &mut Reader, component: &Section<'_>, package: &str) -> Opt
         answers: table
             .number(reader, "answers", ANSWERS.into(), 1, MOST_WORD)
             .map_or(ANSWERS, |count| count.value as u32),
-        within: time(reader, "probation", PROBATION),
+        within: match table.quantity(reader, "probation", Quantity::Time) {
+            None => PROBATION,
+            Some(At { value: 0, span }) => {
+                let message = "no version can prove itself within no time".to_owned();
+                let remedy =
+                    "write for how long its clients may wait for an answer, and more, as in `probation = \"10 s\"`.";
+                reader.problem(Rule::Swappable, span, message, "no time", remedy.to_owned());
+                return None;
+            }
+            Some(time) => time.value,
+        },
     };
     Some(At { value: Swappable { room: bytes, lowest, packages, rules }, span: table.span.clone() })
 }

@@ -78,6 +78,8 @@ pub(crate) struct Member {
     pub(crate) name: String,
     /// Where it lies.
     pub(crate) directory: PathBuf,
+    /// Its version.
+    pub(crate) version: String,
     /// What its library is called in code, if it has one.
     pub(crate) library: Option<String>,
     /// Where the `koboshi-runtime` lies that it is built with, if it is named by path.
@@ -123,6 +125,7 @@ struct Metadata {
 #[derive(Deserialize)]
 struct MetadataPackage {
     name: String,
+    version: String,
     manifest_path: PathBuf,
     dependencies: Vec<MetadataDependency>,
     targets: Vec<MetadataTarget>,
@@ -169,6 +172,7 @@ impl Workspace {
             let runtime = package.dependencies.into_iter().find(|dependency| dependency.name == "koboshi-runtime");
             Member {
                 name: package.name,
+                version: package.version,
                 directory: package.manifest_path.parent().map(Path::to_owned).unwrap_or_default(),
                 library,
                 runtime: runtime.and_then(|dependency| dependency.path),

@@ -4,7 +4,7 @@
 //! is known, and what is wanted of it waits.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use koboshi_board::running::Running;
 use koboshi_board::{Delivered, place_of};
 use koboshi_console::message::{Ask, Health, Told};
 use koboshi_core::ComponentId;
-use koboshi_core::incident::{Incident, Verdict};
+use koboshi_core::incident::{Incident, Successor, Verdict};
 use koboshi_core::kernel::Denied;
 use koboshi_core::life::State;
 use koboshi_host::application::Announcement;
@@ -22,8 +22,8 @@ use koboshi_host::wire::{LineSettings, Parity};
 use koboshi_interfaces::loading::{self, Unable};
 
 use super::protocol::Process;
-use super::story;
-use super::system::{Carried, CarriedOutside, Loading, Over, System, panic_of};
+use super::system::{Carried, CarriedOutside, Failed, Loading, Over, System, panic_of};
+use super::{story, swap};
 
 /// How often the board is asked how its components are.
 const ASK_EVERY: Duration = Duration::from_millis(25);
@@ -55,6 +55,8 @@ pub(crate) enum Asked {
     Health(u8),
     Incident(u32),
     Registers(ComponentId),
+    /// The version before, for a component.
+    Back(ComponentId),
     /// About whom, and what was to be done, for people.
     Command(ComponentId, &'static str),
 }
@@ -67,8 +69,10 @@ pub(crate) struct OnBoard {
     /// What was held when these incarnations ended.
     registers: BTreeMap<(ComponentId, u32), [u32; 16]>,
     names: Vec<String>,
-    /// What runs in each of them, in words.
-    packages: Vec<String>,
+    /// What runs in each of them, and what is to come back there, as far as that is known.
+    versions: Vec<[Version; 2]>,
+    /// Incidents of code that is not the image's own.
+    of_packages: BTreeSet<u32>,
     /// Whom all questions go to.
     console: ComponentId,
     vcpus: Vec<u8>,
@@ -95,6 +99,23 @@ pub(crate) struct OnBoard {
     target: ComponentId,
     /// Of which component a swap was commanded last, and when.
     commanded: Option<(ComponentId, u64)>,
+    /// Answers to who has asked for the version before.
+    asked_back: Vec<(ComponentId, Result<(), Failed>)>,
+}
+
+/// Code that runs in a component.
+#[derive(Clone)]
+struct Version {
+    /// For people.
+    words: String,
+    /// It came with the image, whose programs lie in its folder.
+    own: bool,
+}
+
+/// Both places of a component's code at first.
+fn own(name: &str) -> [Version; 2] {
+    let version = Version { words: name.to_owned(), own: true };
+    [version.clone(), version]
 }
 
 /// The component that has the program's side of a line's end.
@@ -113,7 +134,8 @@ impl OnBoard {
             registers: BTreeMap::new(),
             console: console_of(image),
             names: components.iter().map(|component| component.name.clone()).collect(),
-            packages: components.iter().map(|component| component.linked.description().name.to_owned()).collect(),
+            versions: components.iter().map(|component| component.linked.description().name).map(own).collect(),
+            of_packages: BTreeSet::new(),
             vcpus: components.iter().map(|component| component.vcpu).collect(),
             health: vec![None; components.len()],
             incidents: BTreeMap::new(),
@@ -129,6 +151,7 @@ impl OnBoard {
             brings: String::new(),
             target: ComponentId::IMAGE,
             commanded: None,
+            asked_back: Vec::new(),
         }
     }
 
@@ -195,8 +218,38 @@ impl OnBoard {
         again.into_iter().for_each(|number| self.ask(Asked::Incident(number), Ask::Incident(number)));
     }
 
+    /// Takes over which version runs in a component, from what has become known of an incident. `known`: what was known of it.
+    fn learn_version(&mut self, known: Option<&Incident>, incident: &Incident) {
+        let Some(versions) = self.versions.get_mut(incident.component.index()) else { return };
+        if known.is_none() && !versions[0].own {
+            self.of_packages.insert(incident.number);
+            if self.of_packages.len() > INCIDENTS {
+                self.of_packages.pop_first();
+            }
+        }
+        let Some(swap) = incident.swap else { return };
+        let is_back = |verdict: Verdict| matches!(verdict, Verdict::PutBack(_));
+        let was_back = known.and_then(|known| known.swap).is_some_and(|known| is_back(known.verdict));
+        if known.is_none() {
+            versions.swap(0, 1);
+            if swap.to == Successor::New {
+                let words =
+                    if self.target == incident.component { self.brings.clone() } else { "a package".to_owned() };
+                versions[0] = Version { words, own: false };
+            }
+        }
+        if is_back(swap.verdict) && !was_back {
+            versions.swap(0, 1);
+        }
+    }
+
     fn note(&mut self, asked: Asked, told: Option<Told>) {
         let Some(told) = told else {
+            if let Asked::Back(id) = asked {
+                let what = "whether the version before was asked for is not known: the console was ended meanwhile";
+                self.asked_back
+                    .push((id, Err((what.to_owned(), "look at `koboshi incidents`, and say it again.".to_owned()))));
+            }
             if let Asked::Command(id, what) = asked
                 && id != self.console
             {
@@ -217,7 +270,12 @@ impl OnBoard {
                 self.hear(now);
                 let Some(incident) = incident else { return };
                 let found = incident.number;
-                self.incidents.insert(found, incident);
+                if found > number && number < self.next {
+                    // The board has forgotten it: how it went on nobody will ever know.
+                    self.incidents.remove(&number);
+                }
+                let known = self.incidents.insert(found, incident);
+                self.learn_version(known.as_ref(), &incident);
                 if self.incidents.len() > INCIDENTS {
                     self.incidents.pop_first();
                 }
@@ -237,6 +295,18 @@ impl OnBoard {
                 }
             }
             (Asked::Command(..), Told::Done) => {}
+            (Asked::Back(id), told) => {
+                let name = self.names.get(id.index()).map_or("?", String::as_str);
+                let answer = match told {
+                    Told::Done => {
+                        self.commanded = Some((id, self.now()));
+                        Ok(())
+                    }
+                    Told::NotNow(state) => Err(swap::denied(name, Denied::State(state), true)),
+                    _ => Err(swap::denied(name, Denied::Right, true)),
+                };
+                self.asked_back.push((id, answer));
+            }
             (Asked::Command(id, what), told) => {
                 let why = match told {
                     Told::NotNow(state) => format!("it is {}", story::state(state)),
@@ -297,7 +367,8 @@ impl System for OnBoard {
             let health = self.health.get(at).copied().flatten();
             Process {
                 name: name.clone(),
-                package: self.packages.get(at).cloned().unwrap_or_default(),
+                package: self.versions.get(at).map_or("", |[runs, _]| runs.words.as_str()).to_owned()
+                    + story::on_probation(health.is_some_and(|health| health.on_probation)),
                 state: health.map_or("unknown", |health| story::state(health.state)).to_owned(),
                 epoch: health.map_or(0, |health| health.epoch),
                 vcpu: self.vcpus.get(at).copied().unwrap_or(0),
@@ -335,6 +406,11 @@ impl System for OnBoard {
         let at = &incident.at;
         let name = self.names.get(incident.component.index())?;
         // What is not in the program's own source is in what it called: then where that returns to says more.
+        if self.of_packages.contains(&incident.number) {
+            // Its program is not here.
+            let place = panic_of(at).unwrap_or_else(|| "in a package's code".to_owned());
+            return Some(format!("{place} (pc {:#010x}, pr {:#010x})", at.pc, at.returns_to));
+        }
         let line = |pc| place_of(&self.folder, name, pc).ok().flatten().filter(|place| place.line.file.is_some());
         let source = || Some(line(at.pc).or_else(|| line(at.returns_to))?.to_string());
         let source = panic_of(at).or_else(source).unwrap_or_else(|| "no line is known".to_owned());
@@ -362,18 +438,14 @@ impl System for OnBoard {
         Ok(())
     }
 
-    fn load(&mut self, id: ComponentId, package: Vec<u8>, _one_way: bool) -> Result<(), (String, String)> {
+    fn load(&mut self, id: ComponentId, package: Vec<u8>, _one_way: bool) -> Result<(), Failed> {
         // The loader lets in only what keeps the same, so there is always a way back.
-        let [a, b, c, d, e, f, g, h, ..] = koboshi_package::digest(&package).0;
-        let mark = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let bytes = package.len() as u32;
         // Its name is for people; what it is the board judges by itself.
         self.brings = koboshi_package::Package::open(&package)
             .and_then(|package| package.header().map(|header| format!("{} {}", header.name, header.version)))
             .unwrap_or_else(|_| "the package".to_owned());
         self.target = id;
-        let package_of = loading::Package { component: loading::ComponentId(id.0), bytes, mark };
-        self.running.bring(package_of, package);
+        self.running.bring(loading::ComponentId(id.0), package);
         Ok(())
     }
 
@@ -415,17 +487,25 @@ impl System for OnBoard {
     }
 
     fn swap_is_under_way(&self, id: ComponentId) -> bool {
-        let open = |incident: &Incident| incident.swap.is_some_and(|swap| swap.verdict == Verdict::Open);
-        let just_now = self.commanded.is_some_and(|(whose, at)| whose == id && self.now() < at + TOLD_WITHIN);
-        just_now
-            || self.state(id) == State::Quiescing
-            || self.incidents.values().any(|one| one.component == id && open(one))
+        let health = self.health.get(id.index()).copied().flatten();
+        let told = health.map_or(0, |health| health.now);
+        // What is known may be older than the command; how much, only the board can say.
+        let just_now = self.commanded.is_some_and(|(whose, at)| whose == id && told < at + TOLD_WITHIN);
+        just_now || health.is_some_and(|health| health.on_probation || health.state == State::Quiescing)
+    }
+
+    fn brings(&self) -> Option<ComponentId> {
+        self.running.brings().then_some(self.target)
     }
 
     fn back(&mut self, id: ComponentId) -> Result<(), Denied> {
-        self.commanded = Some((id, self.now()));
-        self.ask(Asked::Command(id, "swapped back"), Ask::Back(id.0));
+        self.ask(Asked::Back(id), Ask::Back(id.0));
         Ok(())
+    }
+
+    fn asked_back(&mut self, id: ComponentId) -> Option<Result<(), Failed>> {
+        let at = self.asked_back.iter().position(|(whose, _)| *whose == id)?;
+        Some(self.asked_back.remove(at).1)
     }
 
     fn program(&mut self, _: &str, offered: &[u8], takes: bool) -> Carried {
@@ -513,6 +593,7 @@ fn unable_in_words(unable: Unable) -> (String, &'static str) {
             "the board's kernel does not let the loader put code there".to_owned(),
             "write the component's name into the loader's `load` in `[rights]`.",
         ),
+        Unable::NoProgram => ("its code is no program of a board".to_owned(), "pack it anew with `koboshi pack`."),
         Unable::Migrates => (
             "it keeps something else than what the image's own version keeps, and a board cannot change that yet"
                 .to_owned(),

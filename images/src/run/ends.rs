@@ -15,7 +15,7 @@ use koboshi_host::application::{Announcement, framing};
 use koboshi_host::wire::{self, LineEvent, LineSettings};
 
 use super::protocol::{Change, LineEnd, Parity};
-use super::system::{Carried, CarriedOutside, System};
+use super::system::{Carried, CarriedOutside, Failed, System};
 use super::tally::Tally;
 use super::terminal::{Setting, Terminal};
 use crate::compose::reachable_speed;
@@ -153,7 +153,7 @@ impl End {
     ///
     /// # Errors
     /// What is wrong with the wish, and what would be right; nothing was changed then.
-    pub(crate) fn change(&mut self, system: &mut impl System, change: &Change) -> Result<(), (String, String)> {
+    pub(crate) fn change(&mut self, system: &mut impl System, change: &Change) -> Result<(), Failed> {
         let wrong = |what: String, right: &str| Err((what, right.to_owned()));
         let mut settings = self.settings;
         match change.baud {

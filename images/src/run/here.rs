@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use koboshi_board::pack::module_room;
 use koboshi_core::ComponentId;
 use koboshi_core::incident::Incident;
 use koboshi_core::kernel::{Command, Denied, SwapPhase, Version};
@@ -14,10 +15,10 @@ use koboshi_host::module::Module;
 use koboshi_host::strike::How;
 use koboshi_host::wire::LineSettings;
 use koboshi_interface_kit::Key;
-use koboshi_package::{self as package, Kept, Package};
+use koboshi_package::{self as package, Kept, Package, Whose};
 
 use super::protocol::Process;
-use super::system::{Carried, CarriedOutside, Loading, Over, System, panic_of};
+use super::system::{Carried, CarriedOutside, Failed, Loading, Over, System, panic_of};
 use super::{story, swap};
 use crate::compose::Composed;
 use crate::gate::Gate;
@@ -59,7 +60,7 @@ impl Here {
     }
 
     /// Judges a package, and has it take the component's place: the package, in words.
-    fn let_in(&mut self, id: ComponentId, bytes: &[u8], one_way: bool) -> Result<String, (String, String)> {
+    fn let_in(&mut self, id: ComponentId, bytes: &[u8], one_way: bool) -> Result<String, Failed> {
         let name = self.names.get(id.index()).cloned().unwrap_or_default();
         let place = self.machine.place(id);
         let LetIn { what, way_back, module, keeps, reads } = self.judge(id, place, bytes)?;
@@ -81,7 +82,7 @@ impl Here {
     }
 
     /// Judges a package for the place of a component, whose present code is in this place.
-    fn judge(&self, id: ComponentId, place: usize, bytes: &[u8]) -> Result<LetIn, (String, String)> {
+    fn judge(&self, id: ComponentId, place: usize, bytes: &[u8]) -> Result<LetIn, Failed> {
         let name = self.names.get(id.index()).map_or("?", String::as_str);
         let gate = self.gates.get(id.index()).and_then(Option::as_ref);
         let gate = gate.ok_or_else(|| swap::denied(name, Denied::Right, false))?;
@@ -93,6 +94,12 @@ impl Here {
             (format!("the package is refused: {reason}"), remedy)
         })?;
         let what = format!("{} {}", header.name, header.version);
+        let takes = module_room(package.code).unwrap_or(u32::MAX);
+        if takes > header.room {
+            let why = format!("{what} says that it needs {} bytes, and takes {takes}", header.room);
+            let remedy = format!("pack it anew with `koboshi pack`.\n  Whose fault: that of {}.", Whose::Maker.text());
+            return Err((format!("the package is refused: {why}"), remedy));
+        }
         let built = Module::new(package.code).and_then(|module| Linked::module(self.machine.description(id), &module));
         let module = built.map_err(|bad| {
             (format!("{what} was signed, and is no module that can run here: {bad}"), "pack it anew.".to_owned())
@@ -200,7 +207,7 @@ impl System for Here {
         self.machine.command(id, Command::Start)
     }
 
-    fn load(&mut self, id: ComponentId, package: Vec<u8>, one_way: bool) -> Result<(), (String, String)> {
+    fn load(&mut self, id: ComponentId, package: Vec<u8>, one_way: bool) -> Result<(), Failed> {
         let what = self.let_in(id, &package, one_way)?;
         self.loading = Some(Loading::Commanded { what });
         Ok(())
@@ -214,8 +221,16 @@ impl System for Here {
         self.machine.swap_phase(id) != SwapPhase::None
     }
 
+    fn brings(&self) -> Option<ComponentId> {
+        None
+    }
+
     fn back(&mut self, id: ComponentId) -> Result<(), Denied> {
         self.machine.command(id, Command::Swap(Version::Before))
+    }
+
+    fn asked_back(&mut self, _: ComponentId) -> Option<Result<(), Failed>> {
+        Some(Ok(()))
     }
 
     fn program(&mut self, device: &str, offered: &[u8], takes: bool) -> Carried {

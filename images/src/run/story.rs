@@ -55,7 +55,8 @@ pub(crate) fn processes(machine: &Machine, packages: &[[String; 2]]) -> Vec<Proc
         });
         Some(Process {
             name: found.name,
-            package: packages.get(at)?.get(machine.place(id))?.clone() + on_probation(machine.swap_phase(id)),
+            package: packages.get(at)?.get(machine.place(id))?.clone()
+                + on_probation(matches!(machine.swap_phase(id), SwapPhase::Probation(_))),
             state: state(found.state).to_owned(),
             epoch: found.epoch,
             vcpu: found.vcpu,
@@ -70,8 +71,8 @@ pub(crate) fn processes(machine: &Machine, packages: &[[String; 2]]) -> Vec<Proc
 }
 
 /// The mark of a version on probation.
-pub(crate) const fn on_probation(phase: SwapPhase) -> &'static str {
-    if matches!(phase, SwapPhase::Probation(_)) { " (on probation)" } else { "" }
+pub(crate) const fn on_probation(is: bool) -> &'static str {
+    if is { " (on probation)" } else { "" }
 }
 
 /// What is known of an image, to put its numbers into words.

@@ -6,8 +6,7 @@
 //! It must never: decide what becomes of a component. It knocks, ends and starts what a person names; the rest is policy.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,7 +27,8 @@ use super::protocol::{Answer, Ask, Change, Said, Story};
 use super::socket::{Answers, Given, Question, Server};
 use super::story::{self, Known};
 use super::swap::{self, Following};
-use super::system::{Over, System};
+use super::system::{Failed, Over, System};
+use crate::gate;
 use crate::manifest::DeviceKind;
 use crate::problem::instead;
 
@@ -50,9 +50,6 @@ const NOT_OVER: u64 = 1_000_000_000;
 
 /// How long those who listen may take to hear the rest when a run is over.
 const GOODBYE: Duration = Duration::from_millis(500);
-
-/// Bytes of the largest package that is read.
-const MOST_PACKAGE: u64 = 64 << 20;
 
 /// How often it is looked whether they have heard more.
 const LOOK: Duration = Duration::from_millis(2);
@@ -132,7 +129,7 @@ impl<S: System> Supervisor<S> {
     ///
     /// # Errors
     /// What is wrong, and what to do about it.
-    pub(crate) fn new(image: &Image, system: S, directory: &RunDirectory) -> Result<Self, (String, String)> {
+    pub(crate) fn new(image: &Image, system: S, directory: &RunDirectory) -> Result<Self, Failed> {
         let mut ends = Vec::new();
         let (mut programs, mut outsides) = (0, 0);
         // The other end of a console's line is this process itself.
@@ -386,12 +383,12 @@ impl<S: System> Supervisor<S> {
             Ask::Restart { component } => self.restart(&component),
             Ask::Swap { component, package, one_way } => {
                 // Of one who waits it is made at once.
-                let (since, now) = (self.system.incident_count(), self.system.now());
+                let since = self.system.incident_count();
                 match self.swap(&component, package.as_deref(), one_way) {
                     Ok(id) => {
                         self.swaps.push(match package {
                             Some(_) => Following::loading(id, &component, answers, since),
-                            None => Following::back(id, &component, answers, since, now),
+                            None => Following::back(id, &component, answers, since),
                         });
                         return;
                     }
@@ -498,16 +495,18 @@ impl<S: System> Supervisor<S> {
     fn swap(&mut self, component: &str, package: Option<&Path>, one_way: bool) -> Result<ComponentId, Refusal> {
         let id = self.named(component)?;
         self.answers_at_all()?;
-        if let (Some(_), Some(other)) = (package, self.swaps.first()) {
-            let remedy = format!("wait until it is over, or say `koboshi swap {} --back`.", other.name());
-            let what = format!("a swap of `{}` is under way, and packages come one at a time", other.name());
+        // Somebody who has gone may have left one on its way.
+        let brings = self.system.brings().and_then(|id| self.known.names.get(id.index())).map(String::as_str);
+        if let (Some(_), Some(other)) = (package, self.swaps.first().map(Following::name).or(brings)) {
+            let remedy = format!("wait until it is over, or say `koboshi swap {other} --back` once it is there.");
+            let what = format!("a swap of `{other}` is under way, and packages come one at a time");
             return Err(Refusal { later: true, ..Refusal::new(what, remedy) });
         }
         let Some(path) = package else {
             let done = self.system.back(id).map_err(|denied| swap::denied(component, denied, true));
             return done.map(|()| id).map_err(|(what, remedy)| Refusal::new(what, remedy));
         };
-        let bytes = package_in(path).map_err(|error| {
+        let bytes = gate::read(path).map_err(|error| {
             let what = format!("the package {} cannot be read: {error}", path.display());
             Refusal::new(what, "name a file that `koboshi pack` has made.".to_owned())
         })?;
@@ -532,20 +531,6 @@ impl<S: System> Supervisor<S> {
         end.change(&mut self.system, change).map_err(|(what, remedy)| Refusal::new(what, remedy))?;
         Ok(Answer::Lines(vec![end.shows()]))
     }
-}
-
-/// The bytes of a package. Nobody can make the image wait here: only files are read, and no large ones.
-fn package_in(path: &Path) -> io::Result<Vec<u8>> {
-    let found = std::fs::metadata(path)?;
-    if !found.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    if found.len() > MOST_PACKAGE {
-        return Err(io::Error::other(format!("it has {} bytes, and no package has so many", found.len())));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MOST_PACKAGE).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Why something is not done, and what would be right.

@@ -10,7 +10,7 @@ use koboshi_core::life::State;
 
 use super::protocol::{Answer, SwapStep};
 use super::socket::Answers;
-use super::system::{Loading, System};
+use super::system::{Failed, Loading, System};
 
 /// Platform time after which a swap that was commanded, is not under way, and has left no incident was called off. What is
 /// known of a board is some hundredths of a second old.
@@ -31,6 +31,8 @@ pub(super) struct Following {
 enum Stage {
     /// The package is on its way. So many bytes were told of.
     Loading(usize),
+    /// The version before was asked for.
+    AskedBack,
     /// It was commanded, and was last seen under way at this time; whether it was told that the component quiesces.
     Asked { at: u64, told: bool },
     /// The new version runs: by this incident.
@@ -40,9 +42,6 @@ enum Stage {
 /// What `--back` puts in place, in words.
 const BEFORE: &str = "the version before";
 
-/// Why something came to no good end: what, and what would be right.
-type Failed = (String, String);
-
 impl Following {
     /// A package is on its way. `since`: how many incidents there were before it was asked for.
     pub(super) fn loading(id: ComponentId, name: &str, answers: Answers, since: u32) -> Self {
@@ -51,9 +50,8 @@ impl Following {
     }
 
     /// The version before was asked for.
-    pub(super) fn back(id: ComponentId, name: &str, answers: Answers, since: u32, now: u64) -> Self {
-        let stage = Stage::Asked { at: now, told: false };
-        Following { what: BEFORE.to_owned(), stage, ..Self::loading(id, name, answers, since) }
+    pub(super) fn back(id: ComponentId, name: &str, answers: Answers, since: u32) -> Self {
+        Following { what: BEFORE.to_owned(), stage: Stage::AskedBack, ..Self::loading(id, name, answers, since) }
     }
 
     /// The component.
@@ -99,6 +97,12 @@ impl Following {
                     (self.what, self.stage) = (what, Stage::Asked { at: now, told: false });
                 }
             },
+            Stage::AskedBack => {
+                if let Some(answer) = system.asked_back(self.id) {
+                    answer?;
+                    self.stage = Stage::Asked { at: now, told: false };
+                }
+            }
             Stage::Asked { at, told } => {
                 let Some((incident, swap)) = self.begun(system) else {
                     let quiesces = system.state(self.id) == State::Quiescing;
@@ -120,12 +124,16 @@ impl Following {
                 }
             }
             Stage::Runs(number) => {
-                let gone =
-                    || (format!("incident {number} is not remembered any more"), "look at `koboshi ps`.".to_owned());
-                let found =
-                    system.incident_from(number).filter(|incident| incident.number == number).ok_or_else(gone)?;
-                let verdict = found.swap.ok_or_else(gone)?.verdict;
-                match verdict {
+                let found = system.incident_from(number).filter(|incident| incident.number == number);
+                let Some(swap) = found.and_then(|incident| incident.swap) else {
+                    // So much has happened since that its record is gone; whether it is over is known all the same.
+                    if system.swap_is_under_way(self.id) {
+                        return Ok(None);
+                    }
+                    let what = format!("how the swap of `{}` ended is not remembered any more", self.name);
+                    return Err((what, "`koboshi ps` shows which version runs.".to_owned()));
+                };
+                match swap.verdict {
                     Verdict::Open => {}
                     Verdict::Stays(_) => {
                         return Ok(Some(format!("{}: {} stays (incident {number})", self.name, self.what)));
@@ -184,7 +192,7 @@ impl Following {
 }
 
 /// Why a command of a swap was refused, in words.
-pub(super) fn denied(name: &str, denied: Denied, back: bool) -> (String, String) {
+pub(super) fn denied(name: &str, denied: Denied, back: bool) -> Failed {
     match denied {
         Denied::Right => (
             format!("`{name}` is not swappable in this image"),

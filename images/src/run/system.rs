@@ -60,6 +60,9 @@ pub(crate) enum Loading {
     Commanded { what: String },
 }
 
+/// Why something came to no good end: what, and what would be right.
+pub(crate) type Failed = (String, String);
+
 /// A running image. Devices are named as in the image; of one that is not there nothing comes.
 pub(crate) trait System {
     fn now(&self) -> u64;
@@ -105,16 +108,20 @@ pub(crate) trait System {
     ///
     /// # Errors
     /// It cannot begin: what, and what would be right.
-    fn load(&mut self, id: ComponentId, package: Vec<u8>, one_way: bool) -> Result<(), (String, String)>;
+    fn load(&mut self, id: ComponentId, package: Vec<u8>, one_way: bool) -> Result<(), Failed>;
     /// How far the last one is; its end is told once.
     fn loading(&mut self) -> Option<Loading>;
     /// Whether a component's swap is not over: what was asked for, or is on probation, as far as that is known.
     fn swap_is_under_way(&self, id: ComponentId) -> bool;
-    /// Puts the version before in a component's place.
+    /// The component for which a package is on its way.
+    fn brings(&self) -> Option<ComponentId>;
+    /// Asks for the version before to take a component's place.
     ///
     /// # Errors
-    /// It cannot.
+    /// It cannot, as is known at once.
     fn back(&mut self, id: ComponentId) -> Result<(), Denied>;
+    /// What became of that, once: what, and what would be right, if it was refused. `None`: nobody has answered yet.
+    fn asked_back(&mut self, id: ComponentId) -> Option<Result<(), Failed>>;
 
     /// Carries bytes through a program's end; what has arrived is taken if `takes`.
     fn program(&mut self, device: &str, offered: &[u8], takes: bool) -> Carried;

@@ -235,6 +235,7 @@ impl<'a> Kernel<'a> {
         self.lives.get(id.index()).map(|life| Facts {
             state: life.state,
             epoch: life.epoch,
+            on_probation: life.swap.is_on_probation(),
             fault: life.fault,
             failed_at: life.failed_at,
             starts: life.starts,

@@ -238,6 +238,8 @@ pub struct Facts {
     pub state: State,
     /// Its present or last epoch.
     pub epoch: u32,
+    /// Its version is on probation.
+    pub on_probation: bool,
     /// What ended its last incarnation.
     pub fault: Option<Fault>,
     /// When that was.

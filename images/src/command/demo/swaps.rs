@@ -68,7 +68,7 @@ impl Swaps {
                 "write `swappable = { room = \"1 MiB\" }` into its `[[component]]`.",
             ));
         };
-        let (version, all) = (own_version()?, packages());
+        let all = packages();
         // The one that runs comes last.
         let (own, others): (Vec<_>, Vec<_>) =
             swappable.value.packages.iter().partition(|package| **package == instance.package.value);
@@ -79,7 +79,7 @@ impl Swaps {
                     format!("`{wanted}` may take the place of `{name}`, and nothing of that name is known here.");
                 return Err(Trouble::new(what, "name packages that are, in `swappable`."));
             };
-            made.push(packed(package, composed.manifest.platform, version, key)?);
+            made.push(packed(package, composed.manifest.platform, own_version(package)?, key)?);
         }
         Ok(Swaps { id, packages: made, every, next_at: every, asked: 0, on_its_way: false })
     }

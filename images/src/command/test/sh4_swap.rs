@@ -3,6 +3,7 @@
 //! The rule: bytes are numbered and checked at both ends, and everything here is the real thing: `images/r2d.toml` as it is but for
 //! who may sign and how long probation is, packages as `koboshi pack` makes them, the loader on the board that judges them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,8 +18,7 @@ use koboshi_core::life::{Fault, State};
 use koboshi_host_tests::suite::{Context, Report, Suite};
 use koboshi_interface_kit::Key;
 use koboshi_interfaces::ComponentId;
-use koboshi_interfaces::loading::Package;
-use koboshi_package::{Digest, Header, SecretKey, Version, digest, seal, write};
+use koboshi_package::{Digest, Header, SecretKey, Version, seal, write};
 use koboshi_sh4::link::Optimise;
 use koboshi_sh4::tools::{Qemu, Rust, Trouble};
 
@@ -40,6 +40,12 @@ pub(super) const SUITE: Suite = Suite {
 
 /// Packages that are brought, and how often it is gone back and forth behind each, in full and in a quick run.
 const BROUGHT: [(u32, u32); 2] = [(20, 49), (3, 3)];
+
+/// Every so manieth byte of a package is flipped, in full and in a quick run: each time it takes a second over the link.
+const FLIPPED: [usize; 2] = [29, 367];
+
+/// With less than so many bytes each way for each swap nothing could be said of them.
+const LEAST_BYTES: u32 = 10;
 
 /// A byte of ten bits at 115,200 baud.
 const BYTE_TIME: Duration = Duration::from_nanos(86_806);
@@ -212,21 +218,36 @@ impl Bench {
         }
     }
 
+    /// The incidents from this number on.
+    fn since(&mut self, from: u32) -> Result<Vec<Incident>, Trouble> {
+        let mut found: Vec<Incident> = Vec::new();
+        while let Some(incident) = self.incident(found.last().map_or(from, |last| last.number + 1))? {
+            found.push(incident);
+        }
+        Ok(found)
+    }
+
     /// How many incidents there were.
     fn incidents(&mut self) -> Result<u32, Trouble> {
-        let mut count = 0;
-        while let Some(incident) = self.incident(count)? {
-            count = incident.number + 1;
+        Ok(self.since(0)?.last().map_or(0, |last| last.number + 1))
+    }
+
+    /// In words, those from this number on by which nothing was swapped.
+    fn others_since(&mut self, from: u32) -> Result<String, Trouble> {
+        let mut text = String::new();
+        for one in self.since(from)?.iter().filter(|one| one.swap.is_none()) {
+            let _ = write!(
+                text,
+                "; incident {}: component {} {}, {:?}, at {} ns",
+                one.number, one.component.0, one.fault, one.noticed, one.failed_at
+            );
         }
-        Ok(count)
+        Ok(text)
     }
 
     /// Brings a package, and gives its end. After so many bytes somebody is ended, if that is wanted.
     fn bring(&mut self, package: &[u8], mut ends: Option<(u8, usize)>) -> Result<Delivered, Trouble> {
-        let [a, b, c, d, e, f, g, h, ..] = digest(package).0;
-        let mark = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let what = Package { component: ComponentId(self.driver), bytes: package.len() as u32, mark };
-        self.running.bring(what, package.to_vec());
+        self.running.bring(ComponentId(self.driver), package.to_vec());
         self.until("a package to be brought", |bench| match bench.running.brought() {
             Some(Delivered::Part(bytes, _)) => {
                 if let Some((whom, _)) = ends.filter(|(_, at)| bytes >= *at) {
@@ -236,6 +257,17 @@ impl Bench {
                 None
             }
             end => end,
+        })
+    }
+
+    /// Brings a package that the gate has to refuse: its word and its words, or what was not as on the host.
+    fn refused(&mut self, package: &[u8], gate: &Gate) -> Result<Result<(String, String), String>, Trouble> {
+        let parts = gate.parts();
+        let here = gate.let_in(package, &parts, gate.kept());
+        let here = here.err().map(|refused| (refused.code().to_owned(), refused.to_string()));
+        Ok(match (self.bring(package, None)?, here) {
+            (Delivered::Refused(word, text), Some(here)) if (&word, &text) == (&here.0, &here.1) => Ok(here),
+            (found, here) => Err(format!("{found:?}, and on the host {here:?}")),
         })
     }
 
@@ -313,7 +345,7 @@ fn built(rust: &Rust, name: &str, source: &Source) -> Result<Built, Trouble> {
     let wanted = Wanted { description, source, platform: Platform::Board(&board), version };
     let folder = koboshi().join("target/koboshi/pack/sh4-swap").join(name);
     let packed = koboshi_board::pack(rust, &wanted, &SecretKey::of_seed(&SIGNER), &koboshi(), &folder, &mut |_| {})?;
-    let package = koboshi_package::Package::open(&packed.bytes).ok();
+    let package = koboshi_package::Package::open(&packed).ok();
     let parts = package.and_then(|package| Some((package.code.to_vec(), package.header().ok()?.room)));
     let (code, room) =
         parts.ok_or_else(|| Trouble::new("a package that was made cannot be read", "please report it."))?;
@@ -429,7 +461,13 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
         for back in 0..=each {
             if back > 0 {
                 let driver = bench.driver;
-                while bench.ask("a swap back", Ask::Back(driver))? != Told::Done {}
+                let late = Instant::now() + PATIENCE;
+                while bench.ask("a swap back", Ask::Back(driver))? != Told::Done {
+                    if Instant::now() > late {
+                        check(false, format!("a swap back is not taken: {}", bench.last_words()));
+                        return Ok(report);
+                    }
+                }
             }
             let incident = bench.followed(from)?;
             let swap = incident.swap.map(|swap| (swap.to, swap.verdict));
@@ -440,8 +478,8 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
             }
             // Nothing else has happened to anybody meanwhile.
             if incident.number != from {
-                let other = bench.incident(from)?;
-                check(false, format!("an incident that is no swap: {other:?}; {}", bench.last_words()));
+                let others = bench.others_since(from)?;
+                check(false, format!("incidents that are no swap: {others}; {}", bench.last_words()));
                 return Ok(report);
             }
             from = incident.number + 1;
@@ -452,10 +490,13 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
         }
     }
     let exact = bench.is_exact()?;
+    let least = swaps as u32 * LEAST_BYTES;
+    let under_traffic = bench.out.come > least && bench.back.come > least;
+    let all_followed = pauses.len() as u64 == swaps;
     pauses.sort_unstable();
     let (median, worst) = (pauses.get(pauses.len() / 2).copied().unwrap_or(0), pauses.last().copied().unwrap_or(0));
     check(
-        exact,
+        exact && under_traffic && all_followed,
         format!(
             "{swaps} swaps, {brought} of them of a package over the link: {}; from asking to the first answer or item {} us, \
              {} us at most",
@@ -469,31 +510,39 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
     let gate = composed.manifest.components.iter().zip(&composed.image.components);
     let gate = gate.clone().find_map(|(instance, component)| Gate::of(&composed.manifest, instance, component));
     let gate = gate.ok_or_else(missing)?;
-    let parts = gate.parts();
     let epoch = bench.epoch()?;
     // Nobody runs it, so it need not be much.
     let little = Built { code: vec![0x5A; 1_024], room: versions[1].1.room };
     for (code, bytes) in wrong_packages(&spelt, &little) {
-        let words = gate.let_in(&bytes, &parts, gate.kept()).err().map(|refused| (refused.code(), refused.to_string()));
-        let found = bench.bring(&bytes, None)?;
-        let same = matches!((&found, &words), (Delivered::Refused(found, text), Some((word, words)))
-            if found == word && *word == code && text == words);
-        check(
-            same,
-            format!(
-                "{code}: {}",
-                if same {
-                    words.map_or(String::new(), |(_, text)| text)
-                } else {
-                    format!("{found:?}, and on the host {words:?}")
-                }
-            ),
-        );
+        let refused = bench.refused(&bytes, &gate)?;
+        let same = refused.as_ref().is_ok_and(|(word, _)| *word == code);
+        let (Ok((_, text)) | Err(text)) = refused;
+        check(same, format!("{code}: {text}"));
     }
-    let (exact, now, incidents) = (bench.is_exact()?, bench.epoch()?, bench.incidents()?);
+
+    // Each of its bytes flipped; short, as it takes its way over the link each time.
+    let short = Built { code: vec![0x5A; 64], room: little.room };
+    let right = package(&spelt, ("scif-driver", &short), &SIGNER, |_| {});
+    let step = FLIPPED[usize::from(context.quick)];
+    let mut words = BTreeMap::<String, u32>::new();
+    for at in (0..right.len()).step_by(step) {
+        let mut flipped = right.clone();
+        flipped[at] ^= 1 << (at % 8);
+        match bench.refused(&flipped, &gate)? {
+            Ok((word, _)) => *words.entry(word).or_default() += 1,
+            Err(text) => check(false, format!("byte {at} flipped: {text}")),
+        }
+        (context.progress)(at as u64, right.len() as u64);
+    }
+    let refused: u32 = words.values().sum();
     check(
-        exact && now == epoch && incidents == from,
-        format!("the driver has noticed nothing: epoch {epoch}, then {now}; {}", bench.bytes()),
+        refused as usize == right.len().div_ceil(step),
+        format!("{refused} of {} bytes flipped, each refused as on the host: {words:?}", right.len()),
+    );
+    let (exact, now, others) = (bench.is_exact()?, bench.epoch()?, bench.others_since(from)?);
+    check(
+        exact && now == epoch && others.is_empty(),
+        format!("the driver has noticed nothing: epoch {epoch}, then {now}; {}{others}", bench.bytes()),
     );
 
     // Versions that are wrong go back by themselves, with the reason in the record.
@@ -542,8 +591,9 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
         let end = bench.bring(&bytes, Some((whom, bytes.len() / 2)))?;
         let stays = matches!(end, Delivered::Asked) && {
             let incident = bench.followed(from)?;
+            let ended = bench.since(from)?.iter().any(|one| one.component.0 == whom && one.fault == Fault::Told);
             from = incident.number + 1;
-            incident.swap.is_some_and(|swap| matches!(swap.verdict, Verdict::Stays(_)))
+            ended && incident.swap.is_some_and(|swap| matches!(swap.verdict, Verdict::Stays(_)))
         };
         let words = if stays { String::new() } else { bench.last_words() };
         check(stays, format!("{name} ended halfway: {end:?} {words}"));

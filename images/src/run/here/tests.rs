@@ -13,6 +13,9 @@ use crate::compose::{Composed, compose};
 use crate::registry::packages;
 use crate::run::system::{Loading, System};
 
+/// A page of memory, and more than enough for the code of [`waits`].
+const ROOM: u32 = (64 << 10) + 2_048;
+
 const MS: u64 = 1_000_000;
 const DRIVER: ComponentId = ComponentId(2);
 const PROGRAM: &str = "program";
@@ -27,7 +30,7 @@ fn composed() -> Composed {
     let image = include_str!("../../../host.toml");
     let image =
         image.replacen("platform = ", &format!("packages-signed-by = [\"{}\"]\nplatform = ", key().public()), 1);
-    let swappable = "swappable = { room = \"4 KiB\", lowest-version = \"0.2.0\", answers = 3, probation = \"10 s\" }";
+    let swappable = "swappable = { room = \"128 KiB\", lowest-version = \"0.2.0\", answers = 3, probation = \"10 s\" }";
     let line = |line: &str| if line.starts_with("swappable = ") { swappable.to_owned() } else { line.to_owned() };
     let image = image.lines().map(line).collect::<Vec<_>>().join("\n");
     compose("test.toml", &image, &packages()).unwrap_or_else(|_| panic!("it can be composed"))
@@ -71,7 +74,7 @@ fn header() -> Header<'static> {
         ports: heapless::Vec::from_slice(&ports).expect("two"),
         kept: Some(line()),
         migrations: heapless::Vec::new(),
-        room: 2_048,
+        room: ROOM,
         digest: Digest([0; 32]),
     }
 }
@@ -146,7 +149,7 @@ fn each_wrong_package_is_refused_in_its_own_words_and_whoever_runs_does_not_noti
     let keeps = |key, schema| Header { kept: Some(Kept { key, schema }), ..header() };
     let from_elsewhere = Migration { from: Key(3), down: true };
     let migrates = heapless::Vec::from_slice(&[from_elsewhere]).expect("one");
-    let cases: [(&str, Vec<u8>, &str); 14] = [
+    let cases: [(&str, Vec<u8>, &str); 15] = [
         ("unsigned", unsigned, "nobody has signed it"),
         ("signed by another", signed_by_other, "that key is not among"),
         ("wrongly signed", wrongly, "its signature is wrong"),
@@ -160,7 +163,8 @@ fn each_wrong_package_is_refused_in_its_own_words_and_whoever_runs_does_not_noti
         ("another key", package(&with_key), "serial"),
         ("another state", package(&keeps(Key(2), other_line.as_str())), "baud"),
         ("a migration from elsewhere", package(&Header { migrations: migrates, ..keeps(Key(2), &other_line) }), "baud"),
-        ("larger than its room", package(&Header { room: 4_097, ..header() }), "4097"),
+        ("larger than it says", package(&Header { room: 2_048, ..header() }), "says that it needs 2048 bytes"),
+        ("larger than its room", package(&Header { room: (128 << 10) + 1, ..header() }), "131073"),
     ];
     let mut said = std::collections::BTreeSet::new();
     for (what, package, says) in cases {

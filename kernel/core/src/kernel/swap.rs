@@ -58,11 +58,23 @@ pub(super) struct Probation {
     from: u32,
 }
 
+impl Probation {
+    /// Whether its version can be undone, as far as was counted when its last incarnation ended.
+    const fn can_be_undone(&self) -> bool {
+        self.way_back || self.given == 0
+    }
+}
+
 impl Swap {
     /// Whether this fault, by something that was written in this epoch, brings the version before back.
     pub(super) fn is_wrong(&self, fault: Fault, written_in: Option<u32>) -> bool {
         let Swap::Probation(probation) = self else { return false };
         fault != Fault::Told && written_in.is_none_or(|epoch| epoch >= probation.first)
+    }
+
+    /// Whether the version that runs has to prove itself.
+    pub(super) const fn is_on_probation(&self) -> bool {
+        matches!(self, Swap::Probation(_))
     }
 
     /// Whether there is one.
@@ -138,8 +150,8 @@ impl Kernel<'_> {
         let state = life.state;
         let possible = match (&life.swap, to) {
             (Swap::Quiescing(asked), Version::Before) if asked.to != to => {
-                // The version before is the one that still runs.
-                life.swap = asked.probation.map_or(Swap::None, Swap::Probation);
+                // A new version, which nobody asks for while one is on probation: the version before is the one that still runs.
+                life.swap = Swap::None;
                 if state == State::Quiescing {
                     life.state = State::Running;
                 }
@@ -252,7 +264,7 @@ impl Kernel<'_> {
     }
 
     /// A component is stopped or given up, or the image begins anew: its swap is not made, and a version on probation has lost
-    /// its place.
+    /// its place, if it can be undone.
     pub(super) fn put_back(&mut self, id: ComponentId, now: Nanoseconds) {
         let Some(life) = self.lives.get_mut(id.index()) else { return };
         let probation = match core::mem::replace(&mut life.swap, Swap::None) {
@@ -260,10 +272,14 @@ impl Kernel<'_> {
             Swap::Quiescing(asked) => asked.probation,
             Swap::Probation(probation) => Some(probation),
         };
-        if let Some(Probation { incident, .. }) = probation {
-            life.place ^= 1;
-            life.has_before = false;
-            self.incidents.change(incident, |incident| set_verdict(incident, Verdict::PutBack(now)));
+        match probation {
+            Some(probation) if probation.can_be_undone() => {
+                life.place ^= 1;
+                life.has_before = false;
+                self.incidents.change(probation.incident, |incident| set_verdict(incident, Verdict::PutBack(now)));
+            }
+            Some(probation) => self.stays(id, probation, now),
+            None => {}
         }
     }
 
@@ -282,7 +298,7 @@ impl Kernel<'_> {
         let Some(rules) = self.component(id).and_then(|component| component.swappable) else { return false };
         let Some(life) = self.lives.get_mut(id.index()) else { return false };
         let (to, asked_at, undone) = match life.swap {
-            Swap::Probation(probation) if wrong && !probation.way_back && probation.given > 0 => {
+            Swap::Probation(probation) if wrong && !probation.can_be_undone() => {
                 self.stays(id, probation, now);
                 return false;
             }

@@ -189,6 +189,18 @@ fn without_a_way_back_the_first_answer_decides() {
         kernel.fault(SERVER, Fault::Panic, 6);
         assert_eq!(kernel.place(SERVER), 0, "before it there is one");
     });
+    for gone in [Command::Stop, Command::GiveUp] {
+        for (count, place) in [(0, 0), (1, 1)] {
+            swappable(|kernel, port, _| {
+                on_probation(kernel, ONE_WAY, 5);
+                answers(port, 2, count);
+                kernel.command(SERVER, gone, 6).unwrap();
+                assert_eq!((kernel.place(SERVER), kernel.swap_phase(SERVER)), (place, SwapPhase::None));
+                let stays = matches!(verdict(kernel, 0), Verdict::Stays(6));
+                assert_eq!(stays, count > 0, "nobody else can read what it keeps once it has answered");
+            });
+        }
+    }
 }
 
 #[test]

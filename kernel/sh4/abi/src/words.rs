@@ -15,7 +15,7 @@ use koboshi_core::{ComponentId, NEVER, PortId};
 use crate::{state_in_words, state_of_words};
 
 /// Words of [`Facts`], at most.
-pub const FACTS: usize = 11 + 2 * (2 * HISTORY + 1);
+pub const FACTS: usize = 12 + 2 * (2 * HISTORY + 1);
 
 /// Words of an [`Incident`].
 pub const INCIDENT: usize = 37 + 5 + 5 + FILE / 4;
@@ -126,6 +126,7 @@ pub fn put_facts(facts: &Facts, words: &[AtomicU32]) {
     let mut tape = Tape { words: words.iter() };
     tape.put(state_in_words(facts.state));
     tape.put(facts.epoch);
+    tape.put(u32::from(facts.on_probation));
     tape.put_fault(facts.fault);
     tape.put_long(facts.failed_at);
     tape.put_history(&facts.starts);
@@ -142,6 +143,7 @@ pub fn facts(words: &[u32; FACTS]) -> Facts {
     Facts {
         state: state_of_words(tape.get()),
         epoch: tape.get(),
+        on_probation: tape.get() != 0,
         fault: tape.fault(),
         failed_at: tape.long(),
         starts: tape.history(),
@@ -378,6 +380,7 @@ mod tests {
             let there = Facts {
                 state: State::Backoff,
                 epoch: 9,
+                on_probation: fault.is_some(),
                 fault,
                 failed_at: 1 << 40,
                 starts,
@@ -401,6 +404,7 @@ mod tests {
         let there = Facts {
             state: State::Running,
             epoch: 1,
+            on_probation: false,
             fault: None,
             failed_at: 0,
             starts,
@@ -413,7 +417,7 @@ mod tests {
         put_facts(&there, &words);
         let words = words.map(AtomicU32::into_inner);
         assert_eq!(facts(&words), there);
-        assert_eq!(words[15..], [u32::MAX; FACTS - 15], "nothing is written behind them");
+        assert_eq!(words[16..], [u32::MAX; FACTS - 16], "nothing is written behind them");
     }
 
     #[test]
