@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use koboshi_console::WINDOW;
-use koboshi_console::message::{self, Ask, Assembly, FromProgram, LONGEST, PART, Sent, ToProgram, Told};
+use koboshi_console::message::{self, Ask, Assembly, FromProgram, Health, LONGEST, PART, Sent, ToProgram, Told};
 use koboshi_interfaces::loading::{ComponentId, Package};
 use koboshi_link::{Channel, Instant as LinkTime, Link, Session, Timing};
 use koboshi_sh4::tools::Trouble;
@@ -66,6 +66,9 @@ pub struct Running<T> {
     link: Link<WINDOW>,
     console: Line,
     console_pace: Pace,
+    /// The rates of both lines.
+    rates: Lines,
+    slowness: Slowness,
     scif: Line,
     /// What the link wants to put on the line, and the line has not taken.
     to_console: VecDeque<u8>,
@@ -98,6 +101,36 @@ pub struct Running<T> {
 /// A line of the emulator's: a socket.
 struct Line(UnixStream);
 
+/// How much slower than this machine's the board's time goes. An emulator that has too little of this machine falls behind; if lines
+/// went on at their rate then, the board would have more bytes to deal with in its own time than any line brings.
+#[derive(Clone, Copy)]
+struct Slowness {
+    /// The board's time when it was last heard, and when that was.
+    heard: Option<(u64, Instant)>,
+    percent: u32,
+}
+
+impl Slowness {
+    const NONE: Slowness = Slowness { heard: None, percent: 100 };
+
+    /// Over less than this a message that was held up would say too much.
+    const WINDOW: Duration = Duration::from_millis(20);
+
+    /// The board says what its time is, in nanoseconds.
+    fn hear(&mut self, board: u64, now: Instant) {
+        let Some((before, at)) = self.heard else {
+            self.heard = Some((board, now));
+            return;
+        };
+        let passed = now.saturating_duration_since(at);
+        if passed >= Self::WINDOW {
+            let percent = passed.as_nanos() * 100 / u128::from(board.saturating_sub(before).max(1));
+            self.percent = percent.clamp(100, 3_200) as u32;
+            self.heard = Some((board, now));
+        }
+    }
+}
+
 /// How fast bytes may go.
 struct Pace {
     byte_time: Duration,
@@ -107,7 +140,16 @@ struct Pace {
 
 impl Pace {
     fn of_line(baud: u32) -> Self {
-        Pace { byte_time: Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1))), due: Instant::now() }
+        Pace { byte_time: Self::byte_time(baud), due: Instant::now() }
+    }
+
+    fn byte_time(baud: u32) -> Duration {
+        Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1)))
+    }
+
+    /// From now on for a board that is this slow.
+    fn slowed(&mut self, baud: u32, slowness: Slowness) {
+        self.byte_time = Self::byte_time(baud) * slowness.percent / 100;
     }
 
     /// Bytes that may go now. A line that was idle does not make up for it, but by what a FIFO holds.
@@ -245,6 +287,8 @@ impl<T> Running<T> {
             link: Link::new(Session(1), Timing::of_line(lines.console_baud)),
             console,
             console_pace: Pace::of_line(lines.console_baud),
+            rates: lines,
+            slowness: Slowness::NONE,
             scif,
             to_console: VecDeque::new(),
             from_application: Assembly::default(),
@@ -373,6 +417,11 @@ impl<T> Running<T> {
                 Ok(false) => break,
                 Ok(true) => {
                     if let (Some(told), Some(who)) = (self.from_control.message(), self.asked.pop_front()) {
+                        if let Told::Health(Health { now, .. }) | Told::Incident(now, _) = told {
+                            self.slowness.hear(now, Instant::now());
+                            self.console_pace.slowed(self.rates.console_baud, self.slowness);
+                            self.wire.pace.slowed(self.rates.scif_baud, self.slowness);
+                        }
                         self.answers.push_back((who, Some(told)));
                     }
                     self.from_control.next();
@@ -551,6 +600,7 @@ impl<T> Running<T> {
 
     /// The outside's line has another rate from now on.
     pub fn set_outside_baud(&mut self, baud: u32) {
+        self.rates.scif_baud = baud;
         self.wire.pace = Pace::of_line(baud);
     }
 
@@ -612,3 +662,23 @@ const WAITING: usize = 8;
 /// Announcements, as the Monitor numbers them.
 const GAP: u32 = 0;
 const NOT_SENT: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_goes_as_fast_as_the_board_and_never_faster_than_its_rate() {
+        let begun = Instant::now();
+        let mut slowness = Slowness::NONE;
+        slowness.hear(5_000_000, begun);
+        let mut pace = Pace::of_line(100_000);
+        for (board_ms, wall_ms, byte_us) in
+            [(15, 40, 400), (16, 50, 400), (115, 140, 100), (1_000, 200, 100), (1_000, 300, 3_200)]
+        {
+            slowness.hear(board_ms * 1_000_000, begun + Duration::from_millis(wall_ms));
+            pace.slowed(100_000, slowness);
+            assert_eq!(pace.byte_time, Duration::from_micros(byte_us), "after {wall_ms} ms");
+        }
+    }
+}
