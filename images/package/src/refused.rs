@@ -210,7 +210,8 @@ impl Refused<'_> {
             Refused::Truncated { .. } | Refused::Longer { .. } => "fetch the file again, whole and as it is.",
             Refused::Unsigned => "make it with `koboshi pack --key FILE`, and a key that the image names.",
             Refused::Signer { .. } => {
-                "sign with a key that the image names; or, if you trust this one, name it in `packages-signed-by`."
+                "sign with a key that the image names; or, if you trust this one, name it in the image's \
+                 `packages-signed-by`, or run it with `--trust KEY`."
             }
             Refused::Signature { .. } => {
                 "fetch the file again; if it is still so, somebody has changed it: do not trust it."

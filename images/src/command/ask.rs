@@ -84,6 +84,9 @@ pub struct Restart {
     common: Common,
 }
 
+pub(super) const SWAP_USAGE: &str = "koboshi swap [OPTIONS] <COMPONENT> <PACKAGE>
+       koboshi swap [OPTIONS] <COMPONENT> --back";
+
 pub(super) const AFTER_SWAP: &str = "Examples:
   koboshi swap driver target/koboshi/packages/scif-driver-0.1.0-host.package
   koboshi swap driver --back
@@ -106,7 +109,7 @@ pub struct SwapArguments {
     /// The package that takes it, from `koboshi pack`
     #[arg(required_unless_present = "back")]
     package: Option<PathBuf>,
-    /// Put the version before in its place again
+    /// Put the version before in its place again; said twice, all is as before
     #[arg(long, conflicts_with = "package")]
     back: bool,
     /// Also if there is no way back from what it keeps, once it has answered
@@ -165,7 +168,11 @@ pub(super) fn swap(arguments: &SwapArguments) -> i32 {
     // The run may have been started elsewhere.
     let package = package.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     listen_for_stop();
-    ask(common, &Ask::Swap { component: component.clone(), package, one_way: *one_way })
+    let code = ask(common, &Ask::Swap { component: component.clone(), package, one_way: *one_way });
+    if code == STOPPED {
+        eprintln!("the swap goes on: `koboshi ps` shows what runs, `koboshi swap {component} --back` undoes it");
+    }
+    code
 }
 
 pub(super) fn line(arguments: &Line) -> i32 {
@@ -518,7 +525,8 @@ fn swap_in_words(step: &SwapStep) -> String {
         SwapStep::LetIn { package } => format!("let in: {package} is signed, and fits\n"),
         SwapStep::Quiescing => "quiescing: the version that runs answers what it has in hand\n".to_owned(),
         SwapStep::Runs { epoch, pause_ns, incident, on_probation } => {
-            let pause = pause_ns.map_or_else(String::new, |pause| format!(", answered after {}", time(pause)));
+            let quiet = || ", and has answered nothing yet".to_owned();
+            let pause = pause_ns.map_or_else(quiet, |pause| format!(", answered after {}", time(pause)));
             format!(
                 "swapped: epoch {epoch} runs{pause} (incident {incident}){}\n",
                 if *on_probation { "; on probation" } else { "" }

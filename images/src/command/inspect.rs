@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use koboshi_package::{Header, Package, Port, Refused, digest};
+use koboshi_package::{Header, Package, Port, PublicKey, Refused, digest};
 use serde::Serialize;
 
 use super::check::print_json;
+use super::run::trust;
 use super::{FINE, MISUSED, Paint, WRONG, complain, composed, count, print_out, table};
 use crate::gate::{self, Gate, Judged};
 use crate::problem::instead;
@@ -20,6 +21,9 @@ pub struct Arguments {
     /// Judge it as this component of this image would, and say all that differs
     #[arg(long = "for", value_name = "IMAGE:COMPONENT")]
     place: Option<String>,
+    /// As if the image named this key among those that may sign, too, as with `koboshi run --trust`
+    #[arg(long, value_name = "KEY", requires = "place")]
+    trust: Vec<PublicKey>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -100,7 +104,7 @@ struct Place {
 
 impl Place {
     /// Composes the image, and finds the component; on failure everything was said, and there is an exit code.
-    fn of(text: &str) -> Result<Self, i32> {
+    fn of(text: &str, keys: &[PublicKey]) -> Result<Self, i32> {
         let misused = |what: String, remedy: String| {
             complain(&what, &remedy);
             MISUSED
@@ -112,7 +116,7 @@ impl Place {
             return Err(misused(format!("`{text}` names no component of an image."), remedy));
         };
         let image = PathBuf::from(image);
-        let composed = composed(Some(&image), &|_| {})?;
+        let composed = composed(Some(&image), &|image| trust(image, keys))?;
         let components = &composed.manifest.components;
         let Some(at) = components.iter().position(|part| part.name.value == component) else {
             let names = components.iter().map(|part| part.name.value.as_str());
@@ -148,7 +152,7 @@ fn alone(bytes: &[u8]) -> Judged<'_> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> i32 {
-    let place = match arguments.place.as_deref().map(Place::of).transpose() {
+    let place = match arguments.place.as_deref().map(|text| Place::of(text, &arguments.trust)).transpose() {
         Ok(place) => place,
         Err(code) => return code,
     };

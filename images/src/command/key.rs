@@ -105,7 +105,7 @@ fn made(file: &Path) -> Result<(), Trouble> {
     say!("{}", key.public());
     eprintln!(
         "Its secret is in {}: keep that to yourself, and a copy in a safe place.\n\
-         An image that trusts it says: packages-signed-by = [\"{}\"]",
+         An image that trusts it says, above its first [table]: packages-signed-by = [\"{}\"]",
         file.display(),
         key.public()
     );
@@ -126,16 +126,17 @@ pub(super) fn read(file: &Path) -> Result<SecretKey, Trouble> {
     };
     let open = File::open(file).map_err(unreadable)?;
     let mode = open.metadata().map_err(unreadable)?.mode();
+    // A text that grows would leave what it held before behind.
+    let mut text = Zeroizing::new(String::with_capacity(MOST));
+    open.take(MOST as u64).read_to_string(&mut text).map_err(unreadable)?;
+    let key = SecretKey::of_text(&text).map_err(|error| {
+        Trouble::new(format!("{shown} is no key: {error}."), "name a file that `koboshi key new` has made.")
+    })?;
     if mode & 0o077 != 0 {
         return Err(Trouble::new(
             format!("others can use the key in {shown}: its mode is {:03o}.", mode & 0o777),
             format!("if nobody has, `chmod 600 {shown}`; else make another one."),
         ));
     }
-    // A text that grows would leave what it held before behind.
-    let mut text = Zeroizing::new(String::with_capacity(MOST));
-    open.take(MOST as u64).read_to_string(&mut text).map_err(unreadable)?;
-    SecretKey::of_text(&text).map_err(|error| {
-        Trouble::new(format!("{shown} is no key: {error}."), "name a file that `koboshi key new` has made.")
-    })
+    Ok(key)
 }

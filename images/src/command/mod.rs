@@ -106,7 +106,7 @@ enum Command {
     #[command(after_help = EXIT_CODES)]
     Restart(ask::Restart),
     /// Put a package, or the version before, in a component's place while the image runs
-    #[command(after_help = ask::AFTER_SWAP)]
+    #[command(after_help = ask::AFTER_SWAP, override_usage = ask::SWAP_USAGE)]
     Swap(ask::SwapArguments),
     /// Show or set one end of a line
     #[command(after_help = EXIT_CODES)]

@@ -55,8 +55,8 @@ pub(crate) enum Asked {
     Health(u8),
     Incident(u32),
     Registers(ComponentId),
-    /// The version before, for a component.
-    Back(ComponentId),
+    /// The version before, for a component; by this number.
+    Back(ComponentId, u32),
     /// About whom, and what was to be done, for people.
     Command(ComponentId, &'static str),
 }
@@ -99,8 +99,9 @@ pub(crate) struct OnBoard {
     target: ComponentId,
     /// Of which component a swap was commanded last, and when.
     commanded: Option<(ComponentId, u64)>,
-    /// Answers to who has asked for the version before.
-    asked_back: Vec<(ComponentId, Result<(), Failed>)>,
+    /// How often somebody has asked for a version before, and the answers, by the number of the question.
+    backs: u32,
+    asked_back: BTreeMap<u32, Result<(), Failed>>,
 }
 
 /// Code that runs in a component.
@@ -151,7 +152,8 @@ impl OnBoard {
             brings: String::new(),
             target: ComponentId::IMAGE,
             commanded: None,
-            asked_back: Vec::new(),
+            backs: 0,
+            asked_back: BTreeMap::new(),
         }
     }
 
@@ -245,10 +247,10 @@ impl OnBoard {
 
     fn note(&mut self, asked: Asked, told: Option<Told>) {
         let Some(told) = told else {
-            if let Asked::Back(id) = asked {
+            if let Asked::Back(_, question) = asked {
                 let what = "whether the version before was asked for is not known: the console was ended meanwhile";
-                self.asked_back
-                    .push((id, Err((what.to_owned(), "look at `koboshi incidents`, and say it again.".to_owned()))));
+                let remedy = "look at `koboshi incidents`, and say it again.";
+                self.asked_back.insert(question, Err((what.to_owned(), remedy.to_owned())));
             }
             if let Asked::Command(id, what) = asked
                 && id != self.console
@@ -295,7 +297,7 @@ impl OnBoard {
                 }
             }
             (Asked::Command(..), Told::Done) => {}
-            (Asked::Back(id), told) => {
+            (Asked::Back(id, question), told) => {
                 let name = self.names.get(id.index()).map_or("?", String::as_str);
                 let answer = match told {
                     Told::Done => {
@@ -305,7 +307,7 @@ impl OnBoard {
                     Told::NotNow(state) => Err(swap::denied(name, Denied::State(state), true)),
                     _ => Err(swap::denied(name, Denied::Right, true)),
                 };
-                self.asked_back.push((id, answer));
+                self.asked_back.insert(question, answer);
             }
             (Asked::Command(id, what), told) => {
                 let why = match told {
@@ -466,7 +468,7 @@ impl System for OnBoard {
             ),
             Delivered::Refused(_, text) => refused(
                 format!("the package is refused: {text}"),
-                "`koboshi inspect PACKAGE --for IMAGE:COMPONENT` says what to do, and whose fault it is.",
+                "`koboshi inspect PACKAGE --for IMAGE:COMPONENT` (and --trust as the image was run) says what to do, and whose fault it is.",
             ),
             Delivered::Unable(unable) => {
                 let (what, remedy) = unable_in_words(unable);
@@ -498,14 +500,17 @@ impl System for OnBoard {
         self.running.brings().then_some(self.target)
     }
 
-    fn back(&mut self, id: ComponentId) -> Result<(), Denied> {
-        self.ask(Asked::Back(id), Ask::Back(id.0));
-        Ok(())
+    fn back(&mut self, id: ComponentId) -> Result<u32, Denied> {
+        self.backs += 1;
+        self.ask(Asked::Back(id, self.backs), Ask::Back(id.0));
+        Ok(self.backs)
     }
 
-    fn asked_back(&mut self, id: ComponentId) -> Option<Result<(), Failed>> {
-        let at = self.asked_back.iter().position(|(whose, _)| *whose == id)?;
-        Some(self.asked_back.remove(at).1)
+    fn asked_back(&mut self, question: u32) -> Option<Result<(), Failed>> {
+        let answer = self.asked_back.remove(&question)?;
+        // Those before it were asked by somebody who has gone.
+        self.asked_back.retain(|other, _| *other > question);
+        Some(answer)
     }
 
     fn program(&mut self, _: &str, offered: &[u8], takes: bool) -> Carried {

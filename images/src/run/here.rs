@@ -225,11 +225,11 @@ impl System for Here {
         None
     }
 
-    fn back(&mut self, id: ComponentId) -> Result<(), Denied> {
-        self.machine.command(id, Command::Swap(Version::Before))
+    fn back(&mut self, id: ComponentId) -> Result<u32, Denied> {
+        self.machine.command(id, Command::Swap(Version::Before)).map(|()| 0)
     }
 
-    fn asked_back(&mut self, _: ComponentId) -> Option<Result<(), Failed>> {
+    fn asked_back(&mut self, _: u32) -> Option<Result<(), Failed>> {
         Some(Ok(()))
     }
 

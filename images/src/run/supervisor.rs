@@ -385,10 +385,10 @@ impl<S: System> Supervisor<S> {
                 // Of one who waits it is made at once.
                 let since = self.system.incident_count();
                 match self.swap(&component, package.as_deref(), one_way) {
-                    Ok(id) => {
-                        self.swaps.push(match package {
-                            Some(_) => Following::loading(id, &component, answers, since),
-                            None => Following::back(id, &component, answers, since),
+                    Ok((id, question)) => {
+                        self.swaps.push(match question {
+                            None => Following::loading(id, &component, answers, since),
+                            Some(question) => Following::back(id, &component, answers, since, question),
                         });
                         return;
                     }
@@ -491,8 +491,13 @@ impl<S: System> Supervisor<S> {
         }
     }
 
-    /// Begins to put a package, or the version before, in a component's place.
-    fn swap(&mut self, component: &str, package: Option<&Path>, one_way: bool) -> Result<ComponentId, Refusal> {
+    /// Begins to put a package, or the version before, in a component's place; of that, the number of the question.
+    fn swap(
+        &mut self,
+        component: &str,
+        package: Option<&Path>,
+        one_way: bool,
+    ) -> Result<(ComponentId, Option<u32>), Refusal> {
         let id = self.named(component)?;
         self.answers_at_all()?;
         // Somebody who has gone may have left one on its way.
@@ -504,14 +509,14 @@ impl<S: System> Supervisor<S> {
         }
         let Some(path) = package else {
             let done = self.system.back(id).map_err(|denied| swap::denied(component, denied, true));
-            return done.map(|()| id).map_err(|(what, remedy)| Refusal::new(what, remedy));
+            return done.map(|question| (id, Some(question))).map_err(|(what, remedy)| Refusal::new(what, remedy));
         };
         let bytes = gate::read(path).map_err(|error| {
             let what = format!("the package {} cannot be read: {error}", path.display());
             Refusal::new(what, "name a file that `koboshi pack` has made.".to_owned())
         })?;
         let begun = self.system.load(id, bytes, one_way);
-        begun.map(|()| id).map_err(|(what, remedy)| Refusal::new(what, remedy))
+        begun.map(|()| (id, None)).map_err(|(what, remedy)| Refusal::new(what, remedy))
     }
 
     fn line(&mut self, name: Option<&str>, change: &Change) -> Result<Answer, Refusal> {

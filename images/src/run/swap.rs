@@ -16,6 +16,9 @@ use super::system::{Failed, Loading, System};
 /// known of a board is some hundredths of a second old.
 const CALLED_OFF: u64 = 500_000_000;
 
+/// Platform time after which it is told that the new version runs, though nobody has asked it anything yet.
+const ANSWERS_SOON: u64 = 500_000_000;
+
 /// A swap that somebody follows.
 pub(super) struct Following {
     id: ComponentId,
@@ -31,8 +34,8 @@ pub(super) struct Following {
 enum Stage {
     /// The package is on its way. So many bytes were told of.
     Loading(usize),
-    /// The version before was asked for.
-    AskedBack,
+    /// The version before was asked for, by the question with this number.
+    AskedBack(u32),
     /// It was commanded, and was last seen under way at this time; whether it was told that the component quiesces.
     Asked { at: u64, told: bool },
     /// The new version runs: by this incident.
@@ -50,8 +53,12 @@ impl Following {
     }
 
     /// The version before was asked for.
-    pub(super) fn back(id: ComponentId, name: &str, answers: Answers, since: u32) -> Self {
-        Following { what: BEFORE.to_owned(), stage: Stage::AskedBack, ..Self::loading(id, name, answers, since) }
+    pub(super) fn back(id: ComponentId, name: &str, answers: Answers, since: u32, question: u32) -> Self {
+        Following {
+            what: BEFORE.to_owned(),
+            stage: Stage::AskedBack(question),
+            ..Self::loading(id, name, answers, since)
+        }
     }
 
     /// The component.
@@ -97,8 +104,8 @@ impl Following {
                     (self.what, self.stage) = (what, Stage::Asked { at: now, told: false });
                 }
             },
-            Stage::AskedBack => {
-                if let Some(answer) = system.asked_back(self.id) {
+            Stage::AskedBack(question) => {
+                if let Some(answer) = system.asked_back(question) {
                     answer?;
                     self.stage = Stage::Asked { at: now, told: false };
                 }
@@ -116,7 +123,12 @@ impl Following {
                     }
                     return Ok(None);
                 };
-                if incident.answered_at.is_some() || incident.cut_short.is_some() || swap.verdict != Verdict::Open {
+                let quiet = now.saturating_sub(swap.asked_at) > ANSWERS_SOON;
+                if incident.answered_at.is_some()
+                    || incident.cut_short.is_some()
+                    || swap.verdict != Verdict::Open
+                    || quiet
+                {
                     let pause_ns = incident.answered_at.map(|answered| answered.saturating_sub(swap.asked_at));
                     let (epoch, incident) = (incident.epoch + 1, incident.number);
                     self.tell(SwapStep::Runs { epoch, pause_ns, incident, on_probation: swap.to == Successor::New });

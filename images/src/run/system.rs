@@ -115,13 +115,13 @@ pub(crate) trait System {
     fn swap_is_under_way(&self, id: ComponentId) -> bool;
     /// The component for which a package is on its way.
     fn brings(&self) -> Option<ComponentId>;
-    /// Asks for the version before to take a component's place.
+    /// Asks for the version before to take a component's place; gives the number of the question.
     ///
     /// # Errors
     /// It cannot, as is known at once.
-    fn back(&mut self, id: ComponentId) -> Result<(), Denied>;
-    /// What became of that, once: what, and what would be right, if it was refused. `None`: nobody has answered yet.
-    fn asked_back(&mut self, id: ComponentId) -> Option<Result<(), Failed>>;
+    fn back(&mut self, id: ComponentId) -> Result<u32, Denied>;
+    /// What became of that question, once. `None`: nobody has answered yet.
+    fn asked_back(&mut self, question: u32) -> Option<Result<(), Failed>>;
 
     /// Carries bytes through a program's end; what has arrived is taken if `takes`.
     fn program(&mut self, device: &str, offered: &[u8], takes: bool) -> Carried;
