@@ -52,14 +52,6 @@ pub enum Event {
     SwapCut,
 }
 
-impl Event {
-    /// Whether the driver is swapped.
-    #[must_use]
-    pub const fn swaps(self) -> bool {
-        matches!(self, Event::Swap | Event::SwapAndBack | Event::SwapCut)
-    }
-}
-
 /// A scenario.
 #[derive(Clone)]
 pub struct Scenario {
@@ -359,7 +351,7 @@ fn judge(mut run: Run<'_>, ended: bool, ended_at: u64, in_time: Option<u64>) -> 
     let stale_accesses = run.machine.stale_accesses();
     // Whatever became of a swap, or of a death: one version of the driver lives, and what was asked for has come to pass.
     let lives = run.machine.facts(DRIVER).is_some_and(|facts| facts.state.alive());
-    let wants = run.scenario.event.swaps() && run.happened;
+    let wants = matches!(run.scenario.event, Event::Swap | Event::SwapAndBack | Event::SwapCut) && run.happened;
     let incidents = run.machine.incidents(0).1;
     let swapped = !wants || incidents.iter().any(|incident| incident.swap.is_some());
     let another_followed =

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use koboshi_board::Spelt;
 use koboshi_host::image::ImageComponent;
-use koboshi_package::{Expected, Header, Kept, Port, PublicKey, Refused, Version, judge, judge_all};
+use koboshi_package::{Expected, Header, Kept, Port, PublicKey, Refused, Version, Whose, judge, judge_all};
 
 use crate::manifest::{ImageManifest, Instance};
 
@@ -32,6 +32,11 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MOST).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// What to do about a package that was refused, and whose fault it is.
+pub(crate) fn remedy(what: &str, whose: Whose) -> String {
+    format!("{what}\n  Whose fault: that of {}.", whose.text())
 }
 
 /// What is expected of a package for one component of an image.

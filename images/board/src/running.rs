@@ -66,8 +66,6 @@ pub struct Running<T> {
     link: Link<WINDOW>,
     console: Line,
     console_pace: Pace,
-    /// The rates of both lines.
-    rates: Lines,
     slowness: Slowness,
     scif: Line,
     /// What the link wants to put on the line, and the line has not taken.
@@ -133,6 +131,8 @@ impl Slowness {
 
 /// How fast bytes may go.
 struct Pace {
+    /// Of a byte at the line's rate.
+    at_best: Duration,
     byte_time: Duration,
     /// When the next byte may go.
     due: Instant,
@@ -140,16 +140,13 @@ struct Pace {
 
 impl Pace {
     fn of_line(baud: u32) -> Self {
-        Pace { byte_time: Self::byte_time(baud), due: Instant::now() }
-    }
-
-    fn byte_time(baud: u32) -> Duration {
-        Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1)))
+        let at_best = Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1)));
+        Pace { at_best, byte_time: at_best, due: Instant::now() }
     }
 
     /// From now on for a board that is this slow.
-    fn slowed(&mut self, baud: u32, slowness: Slowness) {
-        self.byte_time = Self::byte_time(baud) * slowness.percent / 100;
+    fn slowed(&mut self, slowness: Slowness) {
+        self.byte_time = self.at_best * slowness.percent / 100;
     }
 
     /// Bytes that may go now. A line that was idle does not make up for it, but by what a FIFO holds.
@@ -287,7 +284,6 @@ impl<T> Running<T> {
             link: Link::new(Session(1), Timing::of_line(lines.console_baud)),
             console,
             console_pace: Pace::of_line(lines.console_baud),
-            rates: lines,
             slowness: Slowness::NONE,
             scif,
             to_console: VecDeque::new(),
@@ -419,8 +415,8 @@ impl<T> Running<T> {
                     if let (Some(told), Some(who)) = (self.from_control.message(), self.asked.pop_front()) {
                         if let Told::Health(Health { now, .. }) | Told::Incident(now, _) = told {
                             self.slowness.hear(now, Instant::now());
-                            self.console_pace.slowed(self.rates.console_baud, self.slowness);
-                            self.wire.pace.slowed(self.rates.scif_baud, self.slowness);
+                            self.console_pace.slowed(self.slowness);
+                            self.wire.pace.slowed(self.slowness);
                         }
                         self.answers.push_back((who, Some(told)));
                     }
@@ -600,7 +596,6 @@ impl<T> Running<T> {
 
     /// The outside's line has another rate from now on.
     pub fn set_outside_baud(&mut self, baud: u32) {
-        self.rates.scif_baud = baud;
         self.wire.pace = Pace::of_line(baud);
     }
 
@@ -677,7 +672,7 @@ mod tests {
             [(15, 40, 400), (16, 50, 400), (115, 140, 100), (1_000, 200, 100), (1_000, 300, 3_200)]
         {
             slowness.hear(board_ms * 1_000_000, begun + Duration::from_millis(wall_ms));
-            pace.slowed(100_000, slowness);
+            pace.slowed(slowness);
             assert_eq!(pace.byte_time, Duration::from_micros(byte_us), "after {wall_ms} ms");
         }
     }

@@ -178,7 +178,7 @@ pub(super) fn run(arguments: &Arguments) -> i32 {
         print_out(&text(told, bytes.len()));
     }
     for reason in &judged.reasons {
-        let remedy = format!("{}\n  Whose fault: that of {}.", reason.remedy(), reason.whose().text());
+        let remedy = gate::remedy(reason.remedy(), reason.whose());
         complain(&format!("{} is refused: {reason}.", file.display()), &remedy);
     }
     if let Some(place) = place.as_ref().filter(|_| ok) {

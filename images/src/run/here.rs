@@ -21,7 +21,7 @@ use super::protocol::Process;
 use super::system::{Carried, CarriedOutside, Failed, Loading, Over, System, panic_of};
 use super::{story, swap};
 use crate::compose::Composed;
-use crate::gate::Gate;
+use crate::gate::{self, Gate};
 
 /// Bytes that may wait at an outside end.
 const WAITING: usize = 4_096;
@@ -90,14 +90,14 @@ impl Here {
         let parts = gate.parts();
         let let_in = gate.let_in(bytes, &parts, kept).and_then(|header| Ok((header, Package::open(bytes)?)));
         let (header, package) = let_in.map_err(|reason| {
-            let remedy = format!("{}\n  Whose fault: that of {}.", reason.remedy(), reason.whose().text());
+            let remedy = gate::remedy(reason.remedy(), reason.whose());
             (format!("the package is refused: {reason}"), remedy)
         })?;
         let what = format!("{} {}", header.name, header.version);
         let takes = module_room(package.code).unwrap_or(u32::MAX);
         if takes > header.room {
             let why = format!("{what} says that it needs {} bytes, and takes {takes}", header.room);
-            let remedy = format!("pack it anew with `koboshi pack`.\n  Whose fault: that of {}.", Whose::Maker.text());
+            let remedy = gate::remedy("pack it anew with `koboshi pack`.", Whose::Maker);
             return Err((format!("the package is refused: {why}"), remedy));
         }
         let built = Module::new(package.code).and_then(|module| Linked::module(self.machine.description(id), &module));

@@ -232,10 +232,10 @@ impl Bench {
         Ok(self.since(0)?.last().map_or(0, |last| last.number + 1))
     }
 
-    /// In words, those from this number on by which nothing was swapped.
-    fn others_since(&mut self, from: u32) -> Result<String, Trouble> {
+    /// In words, the incidents from this number on.
+    fn told_since(&mut self, from: u32) -> Result<String, Trouble> {
         let mut text = String::new();
-        for one in self.since(from)?.iter().filter(|one| one.swap.is_none()) {
+        for one in self.since(from)? {
             let _ = write!(
                 text,
                 "; incident {}: component {} {}, {:?}, at {} ns",
@@ -478,8 +478,8 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
             }
             // Nothing else has happened to anybody meanwhile.
             if incident.number != from {
-                let others = bench.others_since(from)?;
-                check(false, format!("incidents that are no swap: {others}; {}", bench.last_words()));
+                let others = bench.told_since(from)?;
+                check(false, format!("what happened beside a swap{others}; {}", bench.last_words()));
                 return Ok(report);
             }
             from = incident.number + 1;
@@ -539,7 +539,7 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
         refused as usize == right.len().div_ceil(step),
         format!("{refused} of {} bytes flipped, each refused as on the host: {words:?}", right.len()),
     );
-    let (exact, now, others) = (bench.is_exact()?, bench.epoch()?, bench.others_since(from)?);
+    let (exact, now, others) = (bench.is_exact()?, bench.epoch()?, bench.told_since(from)?);
     check(
         exact && now == epoch && others.is_empty(),
         format!("the driver has noticed nothing: epoch {epoch}, then {now}; {}{others}", bench.bytes()),
