@@ -30,8 +30,15 @@ const UNDER_WAY: u64 = 12;
 /// Bytes that a UART takes at once.
 const FIFO: u32 = 16;
 
-/// Without an arrival for so long, bytes under way count as lost: they are not waited for any more.
+/// Without an arrival for so long, bytes under way count as lost: they are not waited for any more. It is of the board's time, and
+/// longer than what its components may take.
 const LOST_AFTER: Duration = Duration::from_secs(10);
+
+/// Time in which nobody carried bytes, a stopped process's, says nothing of those under way.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// The board is asked what its time is if it was not heard for so long.
+const HEARD_WITHIN: Duration = Duration::from_millis(50);
 
 /// Bytes for the program that are held for it. While there are more, nothing is taken from the link: then the Monitor's side is
 /// full, and the line is held as far as its flow control reaches.
@@ -76,9 +83,10 @@ pub struct Running<T> {
     delivery: Option<Delivery>,
     /// Messages, and the bytes of the program in each.
     to_application: VecDeque<(Vec<u8>, u32)>,
-    questions: VecDeque<(T, Ask)>,
+    /// From nobody: what is asked here, for the time in its answer.
+    questions: VecDeque<(Option<T>, Ask)>,
     /// Sent, and not answered.
-    asked: VecDeque<T>,
+    asked: VecDeque<Option<T>>,
     answers: VecDeque<Answer<T>>,
     received: Vec<u8>,
     announced: Vec<(u64, u32)>,
@@ -114,6 +122,10 @@ impl Slowness {
     /// Over less than this a message that was held up would say too much.
     const WINDOW: Duration = Duration::from_millis(20);
 
+    /// So long it takes until a slowness is forgotten: a board that has nothing to do for a moment is not slow then, and would be
+    /// again with the next bytes.
+    const FADES: Duration = Duration::from_millis(500);
+
     /// The board says what its time is, in nanoseconds.
     fn hear(&mut self, board: u64, now: Instant) {
         let Some((before, at)) = self.heard else {
@@ -123,9 +135,16 @@ impl Slowness {
         let passed = now.saturating_duration_since(at);
         if passed >= Self::WINDOW {
             let percent = passed.as_nanos() * 100 / u128::from(board.saturating_sub(before).max(1));
-            self.percent = percent.clamp(100, 3_200) as u32;
+            let fades = u128::from(self.percent) * passed.as_nanos() / Self::FADES.as_nanos();
+            let before = u128::from(self.percent).saturating_sub(fades);
+            self.percent = percent.max(before).clamp(100, 3_200) as u32;
             self.heard = Some((board, now));
         }
+    }
+
+    /// Whether it is time to ask.
+    fn is_old(&self, now: Instant) -> bool {
+        self.heard.is_none_or(|(_, at)| now.saturating_duration_since(at) >= HEARD_WITHIN)
     }
 }
 
@@ -171,6 +190,7 @@ struct Wire {
     settled: u64,
     lost: u64,
     moved_at: Instant,
+    looked_at: Instant,
     received: Vec<u8>,
 }
 
@@ -238,10 +258,11 @@ impl Wire {
     }
 
     /// Bytes that may go now: at the line's rate, and no more than its other end surely takes. `held`: nothing can arrive.
-    fn may_send(&mut self, now: Instant, held: bool) -> usize {
-        if self.sent == self.settled || held {
+    fn may_send(&mut self, now: Instant, held: bool, slowness: Slowness) -> usize {
+        let away = now.duration_since(std::mem::replace(&mut self.looked_at, now)) > AWAY;
+        if self.sent == self.settled || held || away {
             self.moved_at = now;
-        } else if now.duration_since(self.moved_at) > LOST_AFTER {
+        } else if now.duration_since(self.moved_at) > LOST_AFTER * slowness.percent / 100 {
             self.lost += self.sent - self.settled;
             self.settled = self.sent;
             self.moved_at = now;
@@ -310,6 +331,7 @@ impl<T> Running<T> {
                 settled: 0,
                 lost: 0,
                 moved_at: now,
+                looked_at: now,
                 received: Vec::new(),
             },
             log: VecDeque::new(),
@@ -338,6 +360,11 @@ impl<T> Running<T> {
         }
         self.wire.received.extend(from_scif);
         moved |= self.take_messages();
+        let asks = self.questions.iter().map(|(who, _)| who).chain(&self.asked).any(Option::is_none);
+        if self.slowness.is_old(Instant::now()) && !asks {
+            // No incident has this number; the time is told with any answer.
+            self.questions.push_back((None, Ask::Incident(u32::MAX)));
+        }
         moved |= self.give_messages();
         if let Some(delivery) = &mut self.delivery {
             moved |= delivery.take(&mut self.from_loader, &mut self.link);
@@ -418,13 +445,13 @@ impl<T> Running<T> {
                             self.console_pace.slowed(self.slowness);
                             self.wire.pace.slowed(self.slowness);
                         }
-                        self.answers.push_back((who, Some(told)));
+                        self.answers.extend(who.map(|who| (who, Some(told))));
                     }
                     self.from_control.next();
                     moved = true;
                 }
                 // What was asked before is not answered any more.
-                Err(_) => self.answers.extend(self.asked.drain(..).map(|who| (who, None))),
+                Err(_) => self.answers.extend(self.asked.drain(..).flatten().map(|who| (who, None))),
             }
         }
         moved
@@ -466,7 +493,7 @@ impl<T> Running<T> {
         }
         while let Some((who, ask)) = self.questions.pop_front() {
             match message::send(&mut self.link, Channel::Control, &ask) {
-                Ok(Sent::TooLong) => self.answers.push_back((who, None)),
+                Ok(Sent::TooLong) => self.answers.extend(who.map(|who| (who, None))),
                 Ok(Sent::Whole) => {
                     self.asked.push_back(who);
                     moved = true;
@@ -477,7 +504,7 @@ impl<T> Running<T> {
                 }
                 Err(_) => {
                     self.questions.push_front((who, ask));
-                    self.answers.extend(self.asked.drain(..).map(|who| (who, None)));
+                    self.answers.extend(self.asked.drain(..).flatten().map(|who| (who, None)));
                 }
             }
         }
@@ -509,7 +536,7 @@ impl<T> Running<T> {
         }
         let now = Instant::now();
         let held = self.received.len() >= MOST_RECEIVED;
-        let count = self.wire.may_send(now, held);
+        let count = self.wire.may_send(now, held, self.slowness);
         if count > 0 {
             let bytes: Vec<u8> = self.wire.to_send.iter().take(count).copied().collect();
             let count = self.scif.write(&bytes)?;
@@ -625,13 +652,13 @@ impl<T> Running<T> {
 
     /// Asks the board something; the answer comes with `who`.
     pub fn ask(&mut self, who: T, ask: Ask) {
-        self.questions.push_back((who, ask));
+        self.questions.push_back((Some(who), ask));
     }
 
     /// Whether something that was asked is still here.
     #[must_use]
     pub fn has_questions(&self) -> bool {
-        !self.questions.is_empty()
+        self.questions.iter().any(|(who, _)| who.is_some())
     }
 
     /// The next answer.
@@ -668,8 +695,9 @@ mod tests {
         let mut slowness = Slowness::NONE;
         slowness.hear(5_000_000, begun);
         let mut pace = Pace::of_line(100_000);
+        // Told twice within 20 ms says nothing. What was slow is forgotten over half a second.
         for (board_ms, wall_ms, byte_us) in
-            [(15, 40, 400), (16, 50, 400), (115, 140, 100), (1_000, 200, 100), (1_000, 300, 3_200)]
+            [(15, 40, 400), (16, 50, 400), (115, 140, 320), (215, 240, 256), (1_000, 840, 100), (1_000, 900, 3_200)]
         {
             slowness.hear(board_ms * 1_000_000, begun + Duration::from_millis(wall_ms));
             pace.slowed(slowness);

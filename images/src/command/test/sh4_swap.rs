@@ -59,6 +59,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The driver hears what is sent to it so long after its start.
 const SETTLES: Duration = Duration::from_millis(300);
 
+/// So long nobody carries bytes, as if this machine had been stopped: longer than bytes may be under way.
+const STOPPED: Duration = Duration::from_secs(12);
+
 /// Who may sign, and somebody else.
 const SIGNER: [u8; 32] = [7; 32];
 const STRANGER: [u8; 32] = [8; 32];
@@ -75,6 +78,8 @@ struct Way {
     sent: u32,
     come: u32,
     wrong: u32,
+    /// The place of the first wrong one.
+    wrong_from: Option<u32>,
 }
 
 impl Way {
@@ -86,7 +91,10 @@ impl Way {
 
     fn take(&mut self, bytes: &[u8]) {
         for found in bytes {
-            self.wrong += u32::from(*found != byte(self.come, self.back));
+            if *found != byte(self.come, self.back) {
+                self.wrong += 1;
+                self.wrong_from.get_or_insert(self.come);
+            }
             self.come += 1;
         }
     }
@@ -102,7 +110,8 @@ struct Bench {
     out: Way,
     back: Way,
     told: Vec<String>,
-    announced: usize,
+    /// As the Monitor numbers them, and behind how many bytes.
+    announced: Vec<(u64, u32)>,
     /// The number of the next question, and the last answer with its number.
     asked: u32,
     answer: Option<(u32, Option<Told>)>,
@@ -126,7 +135,7 @@ impl Bench {
             out: Way::default(),
             back: Way { back: true, ..Way::default() },
             told: Vec::new(),
-            announced: 0,
+            announced: Vec::new(),
             asked: 0,
             answer: None,
         };
@@ -160,7 +169,7 @@ impl Bench {
         let (outside, program) = (self.running.take_received_outside(), self.running.take_received());
         self.out.take(&outside);
         self.back.take(&program);
-        self.announced += self.running.take_announced().len();
+        self.announced.extend(self.running.take_announced());
         while let Some(answer) = self.running.answer() {
             self.answer = Some(answer);
         }
@@ -248,16 +257,18 @@ impl Bench {
     /// Brings a package, and gives its end. After so many bytes somebody is ended, if that is wanted.
     fn bring(&mut self, package: &[u8], mut ends: Option<(u8, usize)>) -> Result<Delivered, Trouble> {
         self.running.bring(ComponentId(self.driver), package.to_vec());
-        self.until("a package to be brought", |bench| match bench.running.brought() {
-            Some(Delivered::Part(bytes, _)) => {
-                if let Some((whom, _)) = ends.filter(|(_, at)| bytes >= *at) {
-                    ends = None;
-                    bench.running.ask(u32::MAX, Ask::End(whom));
-                }
-                None
+        let mut there = 0;
+        loop {
+            let next = self.until("a package to go on", |bench| {
+                bench.running.brought().filter(|next| !matches!(next, Delivered::Part(bytes, _) if *bytes <= there))
+            })?;
+            let Delivered::Part(bytes, _) = next else { return Ok(next) };
+            there = bytes;
+            if let Some((whom, _)) = ends.filter(|(_, at)| there >= *at) {
+                ends = None;
+                self.running.ask(u32::MAX, Ask::End(whom));
             }
-            end => end,
-        })
+        }
     }
 
     /// Brings a package that the gate has to refuse: its word and its words, or what was not as on the host.
@@ -284,7 +295,8 @@ impl Bench {
                 None => number = incident.number + 1,
             }
         }
-        Err(Trouble::new(format!("nothing followed from incident {from} on"), "look at the board's log."))
+        let what = format!("nothing followed from incident {from} on{}; {}", self.told_since(0)?, self.last_words());
+        Err(Trouble::new(what, "look at them."))
     }
 
     /// Whether nobody can tell from the bytes that anything happened. Lets what is under way arrive first.
@@ -293,7 +305,7 @@ impl Bench {
         self.until("bytes that are under way", |bench| {
             (bench.out.come >= out && bench.back.come >= back).then_some(())
         })?;
-        let wrong = self.out.wrong + self.back.wrong + self.announced as u32;
+        let wrong = self.out.wrong + self.back.wrong + self.announced.len() as u32;
         Ok(wrong == 0 && self.running.lost_outside() == 0)
     }
 
@@ -303,14 +315,23 @@ impl Bench {
     }
 
     fn bytes(&self) -> String {
-        format!(
+        let mut text = format!(
             "{} bytes out, {} back, {} wrong, {} announcements, {} lost",
             self.out.come,
             self.back.come,
             self.out.wrong + self.back.wrong,
-            self.announced,
+            self.announced.len(),
             self.running.lost_outside()
-        )
+        );
+        for (way, name) in [(&self.out, "out"), (&self.back, "back")] {
+            if let Some(at) = way.wrong_from {
+                let _ = write!(text, "; {name} wrong from byte {at} on");
+            }
+        }
+        if !self.announced.is_empty() {
+            let _ = write!(text, "; announced, each behind so many bytes: {:?}", self.announced);
+        }
+        text
     }
 }
 
@@ -421,15 +442,15 @@ const WRONG: [(&str, &str, Fault); 5] = [
 ];
 
 fn run(context: &Context<'_>) -> Report {
-    tried(context).unwrap_or_else(|trouble| Report {
-        failed: 1,
-        text: format!("{}\n{}", trouble.what, trouble.remedy),
-        ..Report::default()
-    })
+    let mut report = Report::default();
+    if let Err(trouble) = tried(context, &mut report) {
+        report.failed += 1;
+        let _ = writeln!(report.text, "{}\n{}", trouble.what, trouble.remedy);
+    }
+    report
 }
 
-fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
-    let mut report = Report::default();
+fn tried(context: &Context<'_>, report: &mut Report) -> Result<(), Trouble> {
     let mut check = |holds: bool, text: String| {
         report.passed += u64::from(holds);
         report.failed += u64::from(!holds);
@@ -445,6 +466,18 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
     for name in ["scif-polled-driver", "scif-driver"] {
         versions.push((name, built(&rust, name, &source(&own(name).ok_or_else(missing)?)?)?));
     }
+    // Also those that are wrong, before anything runs: while this machine builds, nobody carries the board's bytes.
+    let mut wrong = Vec::new();
+    for (name, start, fault) in WRONG {
+        let hostile = Source {
+            package: "koboshi-hostile".to_owned(),
+            folder: koboshi().join("components/hostile"),
+            start: start.to_owned(),
+            features: Vec::new(),
+            assembler: Vec::new(),
+        };
+        wrong.push((name, built(&rust, name, &hostile)?, fault));
+    }
     let mut bench = Bench::start(&composed)?;
 
     // One version after the other over the link, and back and forth between both behind each.
@@ -456,7 +489,7 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
         let end = bench.bring(&package(&spelt, (name, code), &SIGNER, |_| {}), None)?;
         if !matches!(end, Delivered::Asked) {
             check(false, format!("{name} was brought and not let in: {end:?}"));
-            return Ok(report);
+            return Ok(());
         }
         for back in 0..=each {
             if back > 0 {
@@ -465,7 +498,7 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
                 while bench.ask("a swap back", Ask::Back(driver))? != Told::Done {
                     if Instant::now() > late {
                         check(false, format!("a swap back is not taken: {}", bench.last_words()));
-                        return Ok(report);
+                        return Ok(());
                     }
                 }
             }
@@ -474,13 +507,13 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
             let wanted = if back > 0 { Successor::Before } else { Successor::New };
             if incident.fault != Fault::Swapped || !matches!(swap, Some((to, Verdict::Stays(_))) if to == wanted) {
                 check(false, format!("a swap did not stay: {incident:?}"));
-                return Ok(report);
+                return Ok(());
             }
             // Nothing else has happened to anybody meanwhile.
             if incident.number != from {
                 let others = bench.told_since(from)?;
                 check(false, format!("what happened beside a swap{others}; {}", bench.last_words()));
-                return Ok(report);
+                return Ok(());
             }
             from = incident.number + 1;
             let asked = incident.swap.map_or(0, |swap| swap.asked_at);
@@ -545,18 +578,23 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
         format!("the driver has noticed nothing: epoch {epoch}, then {now}; {}{others}", bench.bytes()),
     );
 
+    // Nor does anybody notice that the computer beside the board stands still for a while.
+    std::thread::sleep(STOPPED);
+    let (exact, now, others) = (bench.is_exact()?, bench.epoch()?, bench.told_since(from)?);
+    check(
+        exact && now == epoch && others.is_empty(),
+        format!(
+            "nobody has carried bytes for {} s: epoch {epoch}, then {now}; {}{others}",
+            STOPPED.as_secs(),
+            bench.bytes()
+        ),
+    );
+
     // Versions that are wrong go back by themselves, with the reason in the record.
     from = bench.incidents()?;
-    for (name, start, fault) in WRONG {
-        let hostile = Source {
-            package: "koboshi-hostile".to_owned(),
-            folder: koboshi().join("components/hostile"),
-            start: start.to_owned(),
-            features: Vec::new(),
-            assembler: Vec::new(),
-        };
-        let code = built(&rust, name, &hostile)?;
-        let end = bench.bring(&package(&spelt, ("scif-driver", &code), &SIGNER, |_| {}), None)?;
+    let before = from;
+    for (name, code, fault) in &wrong {
+        let end = bench.bring(&package(&spelt, ("scif-driver", code), &SIGNER, |_| {}), None)?;
         let mut undone = None;
         if matches!(end, Delivered::Asked) {
             let incident = bench.followed(from)?;
@@ -568,7 +606,7 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
         let why = undone.map(|incident| incident.fault);
         let again = undone.and_then(|incident| incident.swap).map(|swap| swap.to);
         check(
-            why == Some(fault) && again == Some(Successor::BeforeAgain),
+            why == Some(*fault) && again == Some(Successor::BeforeAgain),
             format!("{name}: undone because of {why:?}, then {again:?}"),
         );
     }
@@ -580,7 +618,8 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
     let undone = matches!(incident.swap.map(|swap| swap.verdict), Some(Verdict::Undone(_)));
     check(matches!(end, Delivered::Asked) && undone, format!("signed, and no program: {:?}", incident.swap));
     let exact = bench.is_exact()?;
-    check(exact, format!("nobody could tell: {}", bench.bytes()));
+    let happened = if exact { String::new() } else { bench.told_since(before)? };
+    check(exact, format!("nobody could tell: {}{happened}", bench.bytes()));
 
     // Somebody on the way dies, and it goes on. (What of the program's bytes the console has in hand dies with it, and is announced.)
     from = bench.incidents()?;
@@ -599,5 +638,5 @@ fn tried(context: &Context<'_>) -> Result<Report, Trouble> {
         check(stays, format!("{name} ended halfway: {end:?} {words}"));
     }
 
-    Ok(report)
+    Ok(())
 }
