@@ -40,6 +40,8 @@ const FSR_FER: u16 = 1 << 3;
 const FSR_PER: u16 = 1 << 2;
 const FSR_RDF: u16 = 1 << 1;
 const FSR_DR: u16 = 1 << 0;
+/// What the interrupts of the receiver are for, but for breaks.
+const FSR_ARRIVAL: u16 = FSR_ER | FSR_RDF | FSR_DR;
 
 const FCR_MCE: u16 = 1 << 3;
 const FCR_RESET: u16 = 1 << 2 | 1 << 1;
@@ -302,8 +304,10 @@ impl Uart for Scif {
         self.device.write8(FTDR, byte);
     }
 
+    /// Also when nothing waits any more: QEMU's interrupt for a rest of bytes comes 1.56 ms after them even if they were taken
+    /// meanwhile, and stays until it is cleared.
     fn arrived(&self) -> bool {
-        self.receive_count() > 0 || self.broken() || self.overrun()
+        self.receive_count() > 0 || self.device.read16(FSR) & (FSR_ARRIVAL | FSR_BRK) != 0 || self.overrun()
     }
 
     fn next_byte(&self) -> NextByte {
@@ -325,7 +329,7 @@ impl Uart for Scif {
     }
 
     fn clear_arrival(&self) {
-        self.clear(FSR_ER | FSR_RDF | FSR_DR);
+        self.clear(FSR_ARRIVAL);
     }
 
     /// The device stops receiving at an overrun, so what it lost comes behind all that was in it.

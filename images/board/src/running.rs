@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use koboshi_console::WINDOW;
 use koboshi_console::message::{self, Ask, Assembly, FromProgram, Health, LONGEST, PART, Sent, ToProgram, Told};
 use koboshi_interfaces::loading::{ComponentId, Package};
-use koboshi_link::{Channel, Instant as LinkTime, Link, Session, Timing};
+use koboshi_link::{Channel, Duration as LinkDuration, Instant as LinkTime, Link, Session, Timing};
 use koboshi_sh4::tools::Trouble;
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -69,8 +69,10 @@ pub type Answer<T> = (T, Option<Told>);
 /// A board that runs. `T` names who has asked something.
 pub struct Running<T> {
     emulator: Emulator,
-    began: Instant,
     link: Link<WINDOW>,
+    /// The link's time goes as the board's does: else what is only slow would be sent again.
+    link_time: LinkTime,
+    turned_at: Instant,
     console: Line,
     console_pace: Pace,
     slowness: Slowness,
@@ -117,22 +119,23 @@ struct Slowness {
 }
 
 impl Slowness {
-    const NONE: Slowness = Slowness { heard: None, percent: 100 };
+    /// Nothing is known: as slow as an emulator is that has a processor's core for itself and much to do.
+    const UNKNOWN: Slowness = Slowness { heard: None, percent: 400 };
 
     /// Over less than this a message that was held up would say too much.
     const WINDOW: Duration = Duration::from_millis(20);
 
     /// So long it takes until a slowness is forgotten: a board that has nothing to do for a moment is not slow then, and would be
-    /// again with the next bytes.
+    /// again with the next bytes. For the same reason nothing is known of a board that was not heard for so long.
     const FADES: Duration = Duration::from_millis(500);
 
     /// The board says what its time is, in nanoseconds.
     fn hear(&mut self, board: u64, now: Instant) {
-        let Some((before, at)) = self.heard else {
-            self.heard = Some((board, now));
+        let before = self.heard.map(|(before, at)| (before, now.saturating_duration_since(at)));
+        let Some((before, passed)) = before.filter(|(_, passed)| *passed < Self::FADES) else {
+            *self = Slowness { heard: Some((board, now)), ..Self::UNKNOWN };
             return;
         };
-        let passed = now.saturating_duration_since(at);
         if passed >= Self::WINDOW {
             let percent = passed.as_nanos() * 100 / u128::from(board.saturating_sub(before).max(1));
             let fades = u128::from(self.percent) * passed.as_nanos() / Self::FADES.as_nanos();
@@ -140,6 +143,11 @@ impl Slowness {
             self.percent = percent.max(before).clamp(100, 3_200) as u32;
             self.heard = Some((board, now));
         }
+    }
+
+    /// How much of the board's time passes in this time of here.
+    fn of_board(&self, time: Duration) -> Duration {
+        time * 100 / self.percent
     }
 
     /// Whether it is time to ask.
@@ -301,11 +309,12 @@ impl<T> Running<T> {
         let now = Instant::now();
         Ok(Running {
             emulator,
-            began: now,
+            link_time: LinkTime::from_ticks(0),
+            turned_at: now,
             link: Link::new(Session(1), Timing::of_line(lines.console_baud)),
             console,
             console_pace: Pace::of_line(lines.console_baud),
-            slowness: Slowness::NONE,
+            slowness: Slowness::UNKNOWN,
             scif,
             to_console: VecDeque::new(),
             from_application: Assembly::default(),
@@ -336,10 +345,6 @@ impl<T> Running<T> {
             },
             log: VecDeque::new(),
         })
-    }
-
-    fn link_time(&self) -> LinkTime {
-        LinkTime::from_ticks(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// Carries what can be carried now; whether anything has moved.
@@ -514,11 +519,13 @@ impl<T> Running<T> {
     /// Puts bytes on both lines; `None`: one of them is gone.
     fn send(&mut self) -> Option<bool> {
         let mut moved = false;
-        let now = self.link_time();
+        let now = Instant::now();
+        let passed = self.slowness.of_board(now.duration_since(std::mem::replace(&mut self.turned_at, now)));
+        self.link_time += LinkDuration::from_ticks(u64::try_from(passed.as_nanos()).unwrap_or(0));
         loop {
             if self.to_console.is_empty() {
                 let mut room = [0; 256];
-                let count = self.link.transmit(&mut room, now);
+                let count = self.link.transmit(&mut room, self.link_time);
                 self.to_console.extend(room.get(..count)?);
             }
             let (bytes, _) = self.to_console.as_slices();
@@ -692,13 +699,19 @@ mod tests {
     #[test]
     fn a_line_goes_as_fast_as_the_board_and_never_faster_than_its_rate() {
         let begun = Instant::now();
-        let mut slowness = Slowness::NONE;
+        let mut slowness = Slowness::UNKNOWN;
         slowness.hear(5_000_000, begun);
         let mut pace = Pace::of_line(100_000);
-        // Told twice within 20 ms says nothing. What was slow is forgotten over half a second.
-        for (board_ms, wall_ms, byte_us) in
-            [(15, 40, 400), (16, 50, 400), (115, 140, 320), (215, 240, 256), (1_000, 840, 100), (1_000, 900, 3_200)]
-        {
+        // Told twice within 20 ms says nothing. What was slow is forgotten over half a second, and after a silence nothing is known.
+        for (board_ms, wall_ms, byte_us) in [
+            (15, 40, 400),
+            (16, 50, 400),
+            (115, 140, 320),
+            (215, 240, 256),
+            (615, 640, 100),
+            (615, 700, 3_200),
+            (2_000, 1_200, 400),
+        ] {
             slowness.hear(board_ms * 1_000_000, begun + Duration::from_millis(wall_ms));
             pace.slowed(slowness);
             assert_eq!(pace.byte_time, Duration::from_micros(byte_us), "after {wall_ms} ms");
