@@ -40,7 +40,7 @@ const FSR_FER: u16 = 1 << 3;
 const FSR_PER: u16 = 1 << 2;
 const FSR_RDF: u16 = 1 << 1;
 const FSR_DR: u16 = 1 << 0;
-/// What the interrupts of the receiver are for, but for breaks.
+/// The flags behind the receiver's interrupts, but for BRK, and for ORER in another register.
 const FSR_ARRIVAL: u16 = FSR_ER | FSR_RDF | FSR_DR;
 
 const FCR_MCE: u16 = 1 << 3;
@@ -304,8 +304,8 @@ impl Uart for Scif {
         self.device.write8(FTDR, byte);
     }
 
-    /// Also when nothing waits any more: QEMU's interrupt for a rest of bytes comes 1.56 ms after them even if they were taken
-    /// meanwhile, and stays until it is cleared.
+    /// True also if only a flag is left: QEMU raises RXI 1.56 ms after the last bytes even if they were taken meanwhile, and holds it
+    /// until the flag is cleared.
     fn arrived(&self) -> bool {
         self.receive_count() > 0 || self.device.read16(FSR) & (FSR_ARRIVAL | FSR_BRK) != 0 || self.overrun()
     }

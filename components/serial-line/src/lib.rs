@@ -113,7 +113,7 @@ pub trait Uart {
     /// Gives the transmitter a byte that it has room for. It is gone then: call it inside a window.
     fn push(&self, byte: u8);
 
-    /// Whether there is anything to be taken: a byte, a break, or a loss.
+    /// Whether there is anything to be taken or cleared: a byte, a break, a loss, or what the receiver's interrupt is for.
     fn arrived(&self) -> bool;
 
     /// What is read next.

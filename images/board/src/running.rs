@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use koboshi_console::WINDOW;
 use koboshi_console::message::{self, Ask, Assembly, FromProgram, Health, LONGEST, PART, Sent, ToProgram, Told};
 use koboshi_interfaces::loading::{ComponentId, Package};
-use koboshi_link::{Channel, Duration as LinkDuration, Instant as LinkTime, Link, Session, Timing};
+use koboshi_link::{Channel, Instant as LinkTime, Link, Session, Timing};
 use koboshi_sh4::tools::Trouble;
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -30,12 +30,8 @@ const UNDER_WAY: u64 = 12;
 /// Bytes that a UART takes at once.
 const FIFO: u32 = 16;
 
-/// Without an arrival for so long, bytes under way count as lost: they are not waited for any more. It is of the board's time, and
-/// longer than what its components may take.
+/// Without an arrival for so long of the board's time, bytes under way count as lost: they are not waited for any more.
 const LOST_AFTER: Duration = Duration::from_secs(10);
-
-/// Time in which nobody carried bytes, a stopped process's, says nothing of those under way.
-const AWAY: Duration = Duration::from_secs(1);
 
 /// The board is asked what its time is if it was not heard for so long.
 const HEARD_WITHIN: Duration = Duration::from_millis(50);
@@ -70,12 +66,9 @@ pub type Answer<T> = (T, Option<Told>);
 pub struct Running<T> {
     emulator: Emulator,
     link: Link<WINDOW>,
-    /// The link's time goes as the board's does: else what is only slow would be sent again.
-    link_time: LinkTime,
-    turned_at: Instant,
     console: Line,
     console_pace: Pace,
-    slowness: Slowness,
+    time: BoardTime,
     scif: Line,
     /// What the link wants to put on the line, and the line has not taken.
     to_console: VecDeque<u8>,
@@ -109,78 +102,96 @@ pub struct Running<T> {
 /// A line of the emulator's: a socket.
 struct Line(UnixStream);
 
-/// How much slower than this machine's the board's time goes. An emulator that has too little of this machine falls behind; if lines
-/// went on at their rate then, the board would have more bytes to deal with in its own time than any line brings.
-#[derive(Clone, Copy)]
-struct Slowness {
-    /// The board's time when it was last heard, and when that was.
+/// The board's time, as far as it is known here. An emulator that has too little of this machine falls behind; if lines went on at
+/// their rate then, the board would have more bytes to deal with in its own time than any line brings, and the link would send again
+/// what is only slow.
+struct BoardTime {
+    /// Since the start; it never goes back, and stands still while nobody carries bytes.
+    now: Duration,
+    turned_at: Instant,
+    /// The board's own, in nanoseconds, when it was last heard, and when that was.
     heard: Option<(u64, Instant)>,
+    /// How much of this machine's time is 100 of the board's.
     percent: u32,
 }
 
-impl Slowness {
-    /// Nothing is known: as slow as an emulator is that has a processor's core for itself and much to do.
-    const UNKNOWN: Slowness = Slowness { heard: None, percent: 400 };
+impl BoardTime {
+    /// How slow a board is of which nothing is known: QEMU 7.2 was, under traffic and on half of two cores, at 300 to 500.
+    const UNKNOWN: u32 = 400;
 
     /// Over less than this a message that was held up would say too much.
     const WINDOW: Duration = Duration::from_millis(20);
 
-    /// So long it takes until a slowness is forgotten: a board that has nothing to do for a moment is not slow then, and would be
-    /// again with the next bytes. For the same reason nothing is known of a board that was not heard for so long.
+    /// In so long two thirds of a slowness are forgotten, and not at once: a board that has nothing to do for a moment is not slow
+    /// then, and is again with the next bytes. For the same reason nothing is known of a board that was not heard for so long.
     const FADES: Duration = Duration::from_millis(500);
 
-    /// The board says what its time is, in nanoseconds.
+    /// If nobody carried bytes for longer than this (the process was stopped), that time says nothing of bytes under way.
+    const AWAY: Duration = Duration::from_secs(1);
+
+    fn new(now: Instant) -> Self {
+        BoardTime { now: Duration::ZERO, turned_at: now, heard: None, percent: Self::UNKNOWN }
+    }
+
+    /// Time has passed here.
+    fn pass(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(std::mem::replace(&mut self.turned_at, now));
+        if self.silent_for(now) >= Self::FADES {
+            self.percent = Self::UNKNOWN;
+        }
+        if passed <= Self::AWAY {
+            self.now += passed * 100 / self.percent;
+        }
+    }
+
+    /// The board says what its time is.
     fn hear(&mut self, board: u64, now: Instant) {
-        let before = self.heard.map(|(before, at)| (before, now.saturating_duration_since(at)));
-        let Some((before, passed)) = before.filter(|(_, passed)| *passed < Self::FADES) else {
-            *self = Slowness { heard: Some((board, now)), ..Self::UNKNOWN };
+        let before = self.heard.filter(|(before, _)| *before <= board);
+        let passed = self.silent_for(now);
+        // One that began anew is not known.
+        let Some((before, _)) = before.filter(|_| passed < Self::FADES) else {
+            (self.heard, self.percent) = (Some((board, now)), Self::UNKNOWN);
             return;
         };
         if passed >= Self::WINDOW {
-            let percent = passed.as_nanos() * 100 / u128::from(board.saturating_sub(before).max(1));
-            let fades = u128::from(self.percent) * passed.as_nanos() / Self::FADES.as_nanos();
-            let before = u128::from(self.percent).saturating_sub(fades);
-            self.percent = percent.max(before).clamp(100, 3_200) as u32;
+            let measured = passed.as_nanos() * 100 / u128::from((board - before).max(1));
+            let left = Self::FADES.saturating_sub(passed).as_nanos();
+            let faded = u128::from(self.percent) * left / Self::FADES.as_nanos();
+            self.percent = measured.max(faded).clamp(100, 3_200) as u32;
             self.heard = Some((board, now));
         }
     }
 
-    /// How much of the board's time passes in this time of here.
-    fn of_board(&self, time: Duration) -> Duration {
-        time * 100 / self.percent
+    fn silent_for(&self, now: Instant) -> Duration {
+        self.heard.map_or(Duration::MAX, |(_, at)| now.saturating_duration_since(at))
     }
 
-    /// Whether it is time to ask.
-    fn is_old(&self, now: Instant) -> bool {
-        self.heard.is_none_or(|(_, at)| now.saturating_duration_since(at) >= HEARD_WITHIN)
+    /// This much of the board's time, here.
+    fn here(&self, span: Duration) -> Duration {
+        span * self.percent / 100
+    }
+
+    fn of_link(&self) -> LinkTime {
+        LinkTime::from_ticks(u64::try_from(self.now.as_nanos()).unwrap_or(u64::MAX))
     }
 }
 
-/// How fast bytes may go.
+/// How fast bytes may go, in the board's time.
 struct Pace {
-    /// Of a byte at the line's rate.
-    at_best: Duration,
     byte_time: Duration,
     /// When the next byte may go.
-    due: Instant,
+    due: Duration,
 }
 
 impl Pace {
     fn of_line(baud: u32) -> Self {
-        let at_best = Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1)));
-        Pace { at_best, byte_time: at_best, due: Instant::now() }
-    }
-
-    /// From now on for a board that is this slow.
-    fn slowed(&mut self, slowness: Slowness) {
-        self.byte_time = self.at_best * slowness.percent / 100;
+        Pace { byte_time: Duration::from_nanos(10_000_000_000 / u64::from(baud.max(1))), due: Duration::ZERO }
     }
 
     /// Bytes that may go now. A line that was idle does not make up for it, but by what a FIFO holds.
-    fn allows(&mut self, now: Instant) -> usize {
-        let earliest = now.checked_sub(self.byte_time * FIFO).unwrap_or(now);
-        self.due = self.due.max(earliest);
-        let late = now.saturating_duration_since(self.due).as_nanos() / self.byte_time.as_nanos().max(1);
+    fn allows(&mut self, now: Duration) -> usize {
+        self.due = self.due.max(now.saturating_sub(self.byte_time * FIFO));
+        let late = now.saturating_sub(self.due).as_nanos() / self.byte_time.as_nanos().max(1);
         late as usize
     }
 
@@ -197,8 +208,8 @@ struct Wire {
     /// Of these, what has arrived or is not waited for.
     settled: u64,
     lost: u64,
-    moved_at: Instant,
-    looked_at: Instant,
+    /// Of the board's time.
+    moved_at: Duration,
     received: Vec<u8>,
 }
 
@@ -266,11 +277,10 @@ impl Wire {
     }
 
     /// Bytes that may go now: at the line's rate, and no more than its other end surely takes. `held`: nothing can arrive.
-    fn may_send(&mut self, now: Instant, held: bool, slowness: Slowness) -> usize {
-        let away = now.duration_since(std::mem::replace(&mut self.looked_at, now)) > AWAY;
-        if self.sent == self.settled || held || away {
+    fn may_send(&mut self, now: Duration, held: bool) -> usize {
+        if self.sent == self.settled || held {
             self.moved_at = now;
-        } else if now.duration_since(self.moved_at) > LOST_AFTER * slowness.percent / 100 {
+        } else if now.saturating_sub(self.moved_at) > LOST_AFTER {
             self.lost += self.sent - self.settled;
             self.settled = self.sent;
             self.moved_at = now;
@@ -279,11 +289,11 @@ impl Wire {
     }
 
     /// So many bytes have arrived. Those that counted as lost come first: they were only held up.
-    fn arrived(&mut self, count: u64) {
+    fn arrived(&mut self, count: u64, now: Duration) {
         let late = count.min(self.lost);
         self.lost -= late;
         self.settled = (self.settled + count - late).min(self.sent);
-        self.moved_at = Instant::now();
+        self.moved_at = now;
     }
 }
 
@@ -309,12 +319,10 @@ impl<T> Running<T> {
         let now = Instant::now();
         Ok(Running {
             emulator,
-            link_time: LinkTime::from_ticks(0),
-            turned_at: now,
             link: Link::new(Session(1), Timing::of_line(lines.console_baud)),
             console,
             console_pace: Pace::of_line(lines.console_baud),
-            slowness: Slowness::UNKNOWN,
+            time: BoardTime::new(now),
             scif,
             to_console: VecDeque::new(),
             from_application: Assembly::default(),
@@ -339,8 +347,7 @@ impl<T> Running<T> {
                 sent: 0,
                 settled: 0,
                 lost: 0,
-                moved_at: now,
-                looked_at: now,
+                moved_at: Duration::ZERO,
                 received: Vec::new(),
             },
             log: VecDeque::new(),
@@ -352,6 +359,7 @@ impl<T> Running<T> {
     /// # Errors
     /// The emulator has ended.
     pub fn turn(&mut self) -> Result<bool, Ended> {
+        self.time.pass(Instant::now());
         let mut moved = self.take_lines()?;
         let (Some(from_console), Some(from_scif)) = (self.console.read(), self.scif.read()) else {
             return Err(self.ended());
@@ -366,8 +374,8 @@ impl<T> Running<T> {
         self.wire.received.extend(from_scif);
         moved |= self.take_messages();
         let asks = self.questions.iter().map(|(who, _)| who).chain(&self.asked).any(Option::is_none);
-        if self.slowness.is_old(Instant::now()) && !asks {
-            // No incident has this number; the time is told with any answer.
+        if self.time.silent_for(Instant::now()) >= HEARD_WITHIN && !asks {
+            // No incident has this number, and the answer tells the time.
             self.questions.push_back((None, Ask::Incident(u32::MAX)));
         }
         moved |= self.give_messages();
@@ -382,7 +390,7 @@ impl<T> Running<T> {
     /// Waits until something may have moved, or for so long.
     pub fn wait(&self, most: Duration) {
         let mut lines = [PollFd::new(&self.console.0, PollFlags::IN), PollFd::new(&self.scif.0, PollFlags::IN)];
-        let pace = |waits: bool, pace: &Pace| if waits { pace.byte_time } else { most };
+        let pace = |waits: bool, pace: &Pace| if waits { self.time.here(pace.byte_time) } else { most };
         let scif = pace(self.wire.room() > 0, &self.wire.pace);
         let console = pace(!self.to_console.is_empty(), &self.console_pace);
         let most = most.min(scif).min(console);
@@ -431,7 +439,7 @@ impl<T> Running<T> {
                     self.received.extend_from_slice(bytes);
                     self.arrived += bytes.len() as u64;
                     self.expected.0 = self.expected.0.wrapping_add(bytes.len() as u32);
-                    self.wire.arrived(bytes.len() as u64);
+                    self.wire.arrived(bytes.len() as u64, self.time.now);
                 }
                 Some(ToProgram::Announced(what)) => self.announced.push((self.arrived, what)),
                 Some(ToProgram::Applied(applied)) => self.applied = applied,
@@ -446,9 +454,7 @@ impl<T> Running<T> {
                 Ok(true) => {
                     if let (Some(told), Some(who)) = (self.from_control.message(), self.asked.pop_front()) {
                         if let Told::Health(Health { now, .. }) | Told::Incident(now, _) = told {
-                            self.slowness.hear(now, Instant::now());
-                            self.console_pace.slowed(self.slowness);
-                            self.wire.pace.slowed(self.slowness);
+                            self.time.hear(now, Instant::now());
                         }
                         self.answers.extend(who.map(|who| (who, Some(told))));
                     }
@@ -519,17 +525,15 @@ impl<T> Running<T> {
     /// Puts bytes on both lines; `None`: one of them is gone.
     fn send(&mut self) -> Option<bool> {
         let mut moved = false;
-        let now = Instant::now();
-        let passed = self.slowness.of_board(now.duration_since(std::mem::replace(&mut self.turned_at, now)));
-        self.link_time += LinkDuration::from_ticks(u64::try_from(passed.as_nanos()).unwrap_or(0));
+        let now = self.time.now;
         loop {
             if self.to_console.is_empty() {
                 let mut room = [0; 256];
-                let count = self.link.transmit(&mut room, self.link_time);
+                let count = self.link.transmit(&mut room, self.time.of_link());
                 self.to_console.extend(room.get(..count)?);
             }
             let (bytes, _) = self.to_console.as_slices();
-            let bytes = bytes.get(..self.console_pace.allows(Instant::now())).unwrap_or(bytes);
+            let bytes = bytes.get(..self.console_pace.allows(now)).unwrap_or(bytes);
             if bytes.is_empty() {
                 break;
             }
@@ -541,9 +545,8 @@ impl<T> Running<T> {
             }
             moved = true;
         }
-        let now = Instant::now();
         let held = self.received.len() >= MOST_RECEIVED;
-        let count = self.wire.may_send(now, held, self.slowness);
+        let count = self.wire.may_send(now, held);
         if count > 0 {
             let bytes: Vec<u8> = self.wire.to_send.iter().take(count).copied().collect();
             let count = self.scif.write(&bytes)?;
@@ -697,24 +700,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_goes_as_fast_as_the_board_and_never_faster_than_its_rate() {
+    fn the_boards_time_goes_as_slowly_as_it_was_heard_to() {
         let begun = Instant::now();
-        let mut slowness = Slowness::UNKNOWN;
-        slowness.hear(5_000_000, begun);
-        let mut pace = Pace::of_line(100_000);
-        // Told twice within 20 ms says nothing. What was slow is forgotten over half a second, and after a silence nothing is known.
-        for (board_ms, wall_ms, byte_us) in [
+        let at = |ms| begun + Duration::from_millis(ms);
+        let mut time = BoardTime::new(begun);
+        time.hear(5_000_000, begun);
+        // Told twice within 20 ms says nothing; what was slow fades; after a silence, or of a board that began anew, nothing is known.
+        for (board_ms, wall_ms, percent) in [
             (15, 40, 400),
             (16, 50, 400),
-            (115, 140, 320),
-            (215, 240, 256),
-            (615, 640, 100),
-            (615, 700, 3_200),
+            (85, 90, 360),
+            (135, 140, 324),
+            (535, 539, 100),
+            (535, 540, 100),
+            (536, 640, 3_200),
             (2_000, 1_200, 400),
+            (2_100, 1_300, 320),
+            (1, 1_310, 400),
         ] {
-            slowness.hear(board_ms * 1_000_000, begun + Duration::from_millis(wall_ms));
-            pace.slowed(slowness);
-            assert_eq!(pace.byte_time, Duration::from_micros(byte_us), "after {wall_ms} ms");
+            time.hear(board_ms * 1_000_000, at(wall_ms));
+            assert_eq!(time.percent, percent, "after {wall_ms} ms");
         }
+        time.pass(at(1_310));
+        let before = time.now;
+        time.pass(at(1_410));
+        assert_eq!(time.now - before, Duration::from_millis(25));
+        time.pass(at(20_000));
+        assert_eq!(time.now - before, Duration::from_millis(25));
+    }
+
+    #[test]
+    fn a_line_goes_at_its_rate_and_makes_up_for_a_fifo_at_most() {
+        let mut pace = Pace::of_line(100_000);
+        let second = Duration::from_secs(1);
+        assert_eq!(pace.allows(second), 16);
+        pace.went(16);
+        assert_eq!((pace.allows(second), pace.allows(second + Duration::from_micros(250))), (0, 2));
     }
 }

@@ -59,8 +59,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The driver hears what is sent to it so long after its start.
 const SETTLES: Duration = Duration::from_millis(300);
 
-/// So long nobody carries bytes, as if this machine had been stopped: longer than bytes may be under way.
+/// So long nobody carries bytes, and the lines fall silent.
 const STOPPED: Duration = Duration::from_secs(12);
+
+/// So many bytes each way have to come then.
+const AGAIN: u32 = 1_000;
 
 /// Who may sign, and somebody else.
 const SIGNER: [u8; 32] = [7; 32];
@@ -578,8 +581,10 @@ fn tried(context: &Context<'_>, report: &mut Report) -> Result<(), Trouble> {
         format!("the driver has noticed nothing: epoch {epoch}, then {now}; {}{others}", bench.bytes()),
     );
 
-    // Nor does anybody notice that the computer beside the board stands still for a while.
+    // Nor does anybody notice that nobody carries bytes for a while, nor that they come again.
     std::thread::sleep(STOPPED);
+    let (out, back) = (bench.out.come + AGAIN, bench.back.come + AGAIN);
+    bench.until("bytes to come again", |bench| (bench.out.come >= out && bench.back.come >= back).then_some(()))?;
     let (exact, now, others) = (bench.is_exact()?, bench.epoch()?, bench.told_since(from)?);
     check(
         exact && now == epoch && others.is_empty(),
@@ -592,7 +597,7 @@ fn tried(context: &Context<'_>, report: &mut Report) -> Result<(), Trouble> {
 
     // Versions that are wrong go back by themselves, with the reason in the record.
     from = bench.incidents()?;
-    let before = from;
+    let first_wrong = from;
     for (name, code, fault) in &wrong {
         let end = bench.bring(&package(&spelt, ("scif-driver", code), &SIGNER, |_| {}), None)?;
         let mut undone = None;
@@ -618,7 +623,7 @@ fn tried(context: &Context<'_>, report: &mut Report) -> Result<(), Trouble> {
     let undone = matches!(incident.swap.map(|swap| swap.verdict), Some(Verdict::Undone(_)));
     check(matches!(end, Delivered::Asked) && undone, format!("signed, and no program: {:?}", incident.swap));
     let exact = bench.is_exact()?;
-    let happened = if exact { String::new() } else { bench.told_since(before)? };
+    let happened = if exact { String::new() } else { bench.told_since(first_wrong)? };
     check(exact, format!("nobody could tell: {}{happened}", bench.bytes()));
 
     // Somebody on the way dies, and it goes on. (What of the program's bytes the console has in hand dies with it, and is announced.)
