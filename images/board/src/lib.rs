@@ -31,6 +31,7 @@ mod interrupts;
 mod layout;
 mod line_end;
 pub mod modules;
+mod pace;
 pub mod pack;
 mod pages;
 mod places;

@@ -312,6 +312,13 @@ impl Bench {
         Ok(wrong == 0 && self.running.lost_outside() == 0)
     }
 
+    /// Whether all is exact, the driver's incarnation this one still, and no incident has this number or a later one; in words.
+    fn unnoticed(&mut self, epoch: u32, from: u32) -> Result<(bool, String), Trouble> {
+        let (exact, now, others) = (self.is_exact()?, self.epoch()?, self.told_since(from)?);
+        let text = format!("epoch {epoch}, then {now}; {}{others}", self.bytes());
+        Ok((exact && now == epoch && others.is_empty(), text))
+    }
+
     /// What the board's kernel has said last.
     fn last_words(&self) -> String {
         self.told.iter().rev().take(24).rev().cloned().collect::<Vec<_>>().join("; ")
@@ -575,25 +582,15 @@ fn tried(context: &Context<'_>, report: &mut Report) -> Result<(), Trouble> {
         refused as usize == right.len().div_ceil(step),
         format!("{refused} of {} bytes flipped, each refused as on the host: {words:?}", right.len()),
     );
-    let (exact, now, others) = (bench.is_exact()?, bench.epoch()?, bench.told_since(from)?);
-    check(
-        exact && now == epoch && others.is_empty(),
-        format!("the driver has noticed nothing: epoch {epoch}, then {now}; {}{others}", bench.bytes()),
-    );
+    let (unnoticed, text) = bench.unnoticed(epoch, from)?;
+    check(unnoticed, format!("the driver has noticed nothing: {text}"));
 
     // Nor does anybody notice that nobody carries bytes for a while, nor that they come again.
     std::thread::sleep(STOPPED);
     let (out, back) = (bench.out.come + AGAIN, bench.back.come + AGAIN);
     bench.until("bytes to come again", |bench| (bench.out.come >= out && bench.back.come >= back).then_some(()))?;
-    let (exact, now, others) = (bench.is_exact()?, bench.epoch()?, bench.told_since(from)?);
-    check(
-        exact && now == epoch && others.is_empty(),
-        format!(
-            "nobody has carried bytes for {} s: epoch {epoch}, then {now}; {}{others}",
-            STOPPED.as_secs(),
-            bench.bytes()
-        ),
-    );
+    let (unnoticed, text) = bench.unnoticed(epoch, from)?;
+    check(unnoticed, format!("nobody has carried bytes for {} s: {text}", STOPPED.as_secs()));
 
     // Versions that are wrong go back by themselves, with the reason in the record.
     from = bench.incidents()?;
